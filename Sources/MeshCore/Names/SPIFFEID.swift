@@ -1,0 +1,35 @@
+/// A workload identity, `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT` (SPIFFE-ID specification, section 2).
+package struct SPIFFEID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  package var trustDomain: String
+  package var namespace: String
+  package var serviceAccount: String
+
+  package static let defaultTrustDomain = "cluster.local"
+
+  package init(trustDomain: String, namespace: String, serviceAccount: String) {
+    self.trustDomain = trustDomain
+    self.namespace = namespace
+    self.serviceAccount = serviceAccount
+  }
+
+  /// Reads the URI form. Nil unless it has exactly the mesh's shape; nothing is unescaped or normalised.
+  package init?(_ uri: some StringProtocol) {
+    guard uri.hasPrefix("spiffe://"), uri.utf8.count <= 2048 else { return nil }
+    let parts = uri.dropFirst("spiffe://".count).split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 5, parts[1] == "ns", parts[3] == "sa", !parts[0].isEmpty,
+      parts[0].utf8.allSatisfy(Self.isTrustDomainByte),
+      ServiceName.isLabel(parts[2]) || parts[2].allSatisfy(\.isNumber) && !parts[2].isEmpty,
+      !parts[4].isEmpty, parts[4].utf8.count <= 253, parts[4].utf8.allSatisfy(Self.isTrustDomainByte)
+    else { return nil }
+    self.init(
+      trustDomain: String(parts[0]), namespace: String(parts[2]), serviceAccount: String(parts[4]))
+  }
+
+  package var description: String { "spiffe://\(trustDomain)/ns/\(namespace)/sa/\(serviceAccount)" }
+
+  package static func < (a: SPIFFEID, b: SPIFFEID) -> Bool { a.description < b.description }
+
+  private static func isTrustDomainByte(_ byte: UInt8) -> Bool {
+    (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F
+  }
+}

@@ -1,0 +1,68 @@
+/// A service's identity in the mesh: `name.namespace`, as `orders.shop`.
+///
+/// Written `orders`, `orders.shop`, `orders.shop.svc` or `orders.shop.svc.cluster.local`; all mean the same service.
+package struct ServiceName: Hashable, Comparable, Sendable, CustomStringConvertible {
+  package var name: String
+  package var namespace: String
+
+  package init(name: String, namespace: String) {
+    self.name = name
+    self.namespace = namespace
+  }
+
+  /// Reads one of the four spellings; `namespace` completes the shortest. Nil when the host names no service,
+  /// such as an IP address, a host with more labels, or a label that is not a DNS label.
+  package init?(host: some StringProtocol, namespace: String, clusterDomain: String = "cluster.local") {
+    var host = host.lowercased()
+    if host.hasSuffix(".") { host.removeLast() }
+    for suffix in [".svc." + clusterDomain, ".svc"] where host.hasSuffix(suffix) {
+      host.removeLast(suffix.count)
+      break
+    }
+    let labels = host.split(separator: ".", omittingEmptySubsequences: false)
+    guard labels.count == 1 || labels.count == 2, labels.allSatisfy(Self.isLabel) else { return nil }
+    if labels.count == 1, labels[0] == "localhost" { return nil }
+    name = String(labels[0])
+    self.namespace = labels.count == 2 ? String(labels[1]) : namespace
+  }
+
+  package var description: String { "\(name).\(namespace)" }
+
+  package static func < (a: ServiceName, b: ServiceName) -> Bool {
+    (a.namespace, a.name) < (b.namespace, b.name)
+  }
+
+  /// RFC 1123 label: 1 to 63 of `a-z 0-9 -`, no hyphen at either end, not all digits (that would be an address).
+  package static func isLabel(_ label: some StringProtocol) -> Bool {
+    let bytes = label.utf8
+    guard (1...63).contains(bytes.count), label.first != "-", !label.hasSuffix("-") else { return false }
+    guard bytes.contains(where: { !(0x30...0x39).contains($0) }) else { return false }
+    return bytes.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+  }
+}
+
+/// One port of a service: what a proxy subscribes to. Written `orders.shop:80`.
+package struct ServicePort: Hashable, Comparable, Sendable, CustomStringConvertible {
+  package var service: ServiceName
+  package var port: UInt16
+
+  package init(service: ServiceName, port: UInt16) {
+    self.service = service
+    self.port = port
+  }
+
+  /// Reads `name.namespace:port`.
+  package init?(_ text: some StringProtocol) {
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0,
+      text[..<colon].contains("."),
+      let service = ServiceName(host: text[..<colon], namespace: "")
+    else { return nil }
+    self.init(service: service, port: port)
+  }
+
+  package var description: String { "\(service):\(port)" }
+
+  package static func < (a: ServicePort, b: ServicePort) -> Bool {
+    (a.service, a.port) < (b.service, b.port)
+  }
+}
