@@ -5,10 +5,11 @@
 /// The block belongs to a `BlockPool` and goes back to it when the queue runs empty.
 /// Confined to one worker loop. The queue itself has no upper bound: its owner stops reading when `count` passes its limit.
 package final class ByteQueue {
-  @usableFromInline var base: UnsafeMutableRawPointer?
-  @usableFromInline var capacity = 0
-  @usableFromInline var head = 0
-  @usableFromInline var tail = 0
+  // Confined to one loop, and no access outlives a call: run-time exclusivity checks would only cost.
+  @exclusivity(unchecked) @usableFromInline var base: UnsafeMutableRawPointer?
+  @exclusivity(unchecked) @usableFromInline var capacity = 0
+  @exclusivity(unchecked) @usableFromInline var head = 0
+  @exclusivity(unchecked) @usableFromInline var tail = 0
   @usableFromInline let pool: BlockPool
 
   package init(pool: BlockPool) {
@@ -35,7 +36,7 @@ package final class ByteQueue {
 
   /// Room for at least `minimum` more bytes; `commit` tells how many were written.
   @inlinable package func reserve(_ minimum: Int) -> UnsafeMutableRawBufferPointer {
-    if capacity &- tail < minimum { grow(minimum) }
+    if capacity &- tail < minimum || base == nil { grow(minimum) }
     return UnsafeMutableRawBufferPointer(start: base.unsafelyUnwrapped + tail, count: capacity &- tail)
   }
 
@@ -86,6 +87,11 @@ package final class ByteQueue {
     head = 0
     tail = 0
     releaseBlock()
+  }
+
+  /// Gives the block back when a reservation was not used, so that an idle queue holds none.
+  @inlinable package func releaseIfEmpty() {
+    if head == tail, base != nil { releaseBlock() }
   }
 
   @usableFromInline func grow(_ minimum: Int) {

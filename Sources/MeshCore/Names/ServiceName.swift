@@ -13,6 +13,8 @@ package struct ServiceName: Hashable, Comparable, Sendable, CustomStringConverti
   /// Reads one of the four spellings; `namespace` completes the shortest. Nil when the host names no service,
   /// such as an IP address, a host with more labels, or a label that is not a DNS label.
   package init?(host: some StringProtocol, namespace: String, clusterDomain: String = "cluster.local") {
+    // Only ASCII folds here: Unicode's lower case turns the Kelvin sign into a `k`.
+    guard host.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     var host = host.lowercased()
     if host.hasSuffix(".") { host.removeLast() }
     for suffix in [".svc." + clusterDomain, ".svc"] where host.hasSuffix(suffix) {
@@ -53,9 +55,10 @@ package struct ServicePort: Hashable, Comparable, Sendable, CustomStringConverti
 
   /// Reads `name.namespace:port`.
   package init?(_ text: some StringProtocol) {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0,
-      text[..<colon].contains("."),
-      let service = ServiceName(host: text[..<colon], namespace: "")
+    guard let colon = text.lastIndex(of: ":") else { return nil }
+    let digits = text[text.index(after: colon)...]
+    guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits), port > 0,
+      let service = ServiceName(host: text[..<colon], namespace: ""), !service.namespace.isEmpty
     else { return nil }
     self.init(service: service, port: port)
   }

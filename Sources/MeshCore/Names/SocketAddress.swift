@@ -28,7 +28,8 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
   package init?(_ text: some StringProtocol, defaultPort: UInt16? = nil) {
     var host = Substring(text)
     var port = defaultPort
-    if host.hasPrefix("[") {
+    let isBracketed = host.hasPrefix("[")
+    if isBracketed {
       guard let close = host.firstIndex(of: "]") else { return nil }
       let rest = host[host.index(after: close)...]
       if rest.hasPrefix(":") {
@@ -44,7 +45,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
       host = host[..<colon]
     }
     guard let port else { return nil }
-    if let v4 = Self.parseIPv4(host) {
+    if !isBracketed, let v4 = Self.parseIPv4(host) {
       self.init(ipv4: v4, port: port)
     } else if let (high, low) = Self.parseIPv6(host) {
       self.init(high: high, low: low, port: port)
@@ -64,7 +65,9 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
   // MARK: - Parsing
 
   private static func port(_ digits: Substring) -> UInt16? {
-    guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+    guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+      return nil
+    }
     return UInt16(digits)
   }
 
@@ -83,15 +86,18 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
   private static func parseIPv6(_ host: Substring) -> (UInt64, UInt64)? {
     guard host.contains(":"), host.utf8.count <= 45 else { return nil }
-    func groups(_ text: Substring) -> [UInt16]? {
+    func groups(_ text: Substring, endsAddress: Bool) -> [UInt16]? {
       if text.isEmpty { return [] }
       var out: [UInt16] = []
       let parts = text.split(separator: ":", omittingEmptySubsequences: false)
       for (i, part) in parts.enumerated() {
-        if i == parts.count - 1, part.contains("."), let v4 = parseIPv4(part) {
+        if endsAddress, i == parts.count - 1, part.contains("."), let v4 = parseIPv4(part) {
           out += [UInt16(v4 >> 16), UInt16(truncatingIfNeeded: v4)]
         } else {
-          guard (1...4).contains(part.utf8.count), let group = UInt16(part, radix: 16), part.first != "+" else { return nil }
+          // The sign that `UInt16` would accept is no hexadecimal digit.
+          guard (1...4).contains(part.utf8.count), part.first != "+", part.first != "-",
+            let group = UInt16(part, radix: 16)
+          else { return nil }
           out.append(group)
         }
       }
@@ -100,12 +106,13 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     var all: [UInt16]
     let text = String(host)
     if let gap = text.firstRange(of: "::") {
-      guard let front = groups(Substring(text[..<gap.lowerBound])), let back = groups(Substring(text[gap.upperBound...])),
+      guard let front = groups(text[..<gap.lowerBound], endsAddress: false),
+        let back = groups(text[gap.upperBound...], endsAddress: true),
         front.count + back.count < 8
       else { return nil }
       all = front + [UInt16](repeating: 0, count: 8 - front.count - back.count) + back
     } else {
-      guard let plain = groups(Substring(text)), plain.count == 8 else { return nil }
+      guard let plain = groups(Substring(text), endsAddress: true), plain.count == 8 else { return nil }
       all = plain
     }
     let high = all[0..<4].reduce(UInt64(0)) { $0 << 16 | UInt64($1) }

@@ -29,6 +29,12 @@ package struct TimeSpan: Comparable, Hashable, Sendable {
   @inlinable package static func seconds(_ n: Int64) -> TimeSpan { TimeSpan(nanoseconds: n &* 1_000_000_000) }
 
   @inlinable package static func < (a: TimeSpan, b: TimeSpan) -> Bool { a.nanoseconds < b.nanoseconds }
+  @inlinable package static func + (a: TimeSpan, b: TimeSpan) -> TimeSpan {
+    TimeSpan(nanoseconds: a.nanoseconds &+ b.nanoseconds)
+  }
+  @inlinable package static func - (a: TimeSpan, b: TimeSpan) -> TimeSpan {
+    TimeSpan(nanoseconds: a.nanoseconds &- b.nanoseconds)
+  }
   @inlinable package var inSeconds: Double { Double(nanoseconds) / 1e9 }
   @inlinable package var inMilliseconds: Double { Double(nanoseconds) / 1e6 }
 }

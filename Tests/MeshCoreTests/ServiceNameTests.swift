@@ -1,0 +1,48 @@
+import MeshCore
+import Testing
+
+@Suite struct ServiceNameTests {
+  @Test(
+    "all spellings of a service mean the same",
+    arguments: [
+      "orders", "orders.shop", "orders.shop.svc", "orders.shop.svc.cluster.local", "Orders.SHOP.", "orders.shop.svc.",
+    ])
+  func spellings(host: String) {
+    #expect(ServiceName(host: host, namespace: "shop") == ServiceName(name: "orders", namespace: "shop"))
+  }
+
+  @Test(
+    "a host that names no service is nil",
+    arguments: [
+      "", ".", "localhost", "127.0.0.1", "a.b.c", "a..b", "-a.b", "a-.b", "a_b.c", "a.1", "or\u{212A}.shop",
+      "\u{E9}.shop",
+      String(repeating: "a", count: 64) + ".shop",
+    ])
+  func rejected(host: String) {
+    #expect(ServiceName(host: host, namespace: "shop") == nil)
+  }
+
+  @Test("a service port reads what it writes")
+  func port() {
+    let port = ServicePort(service: ServiceName(name: "orders", namespace: "shop"), port: 80)
+    #expect(ServicePort(port.description) == port)
+    #expect(ServicePort("orders.shop.svc.cluster.local:80") == port)
+  }
+
+  @Test(
+    "a service port needs a namespace and a plain number",
+    arguments: [
+      "orders:80", "orders.svc:80", "orders.shop", "orders.shop:", "orders.shop:0", "orders.shop:65536",
+      "orders.shop:+80",
+      "orders.shop:-1", "orders.shop:8o", ":80",
+    ])
+  func rejectedPort(text: String) {
+    #expect(ServicePort(text) == nil)
+  }
+
+  @Test("services are ordered by namespace first")
+  func order() {
+    let names = ["b.a", "a.b", "a.a"].compactMap { ServiceName(host: $0, namespace: "") }
+    #expect(names.sorted().map(\.description) == ["a.a", "b.a", "a.b"])
+  }
+}
