@@ -56,6 +56,8 @@ package enum HeaderToken: UInt8, Sendable, CaseIterable {
   case http2Settings
   case xApusTargetPort
   case xApusService
+  case xApusResponseFlag
+  case xApusUpgrade
   case accessControlAllowOrigin
   case strictTransportSecurity
   case contentDisposition
@@ -127,6 +129,8 @@ package enum HeaderToken: UInt8, Sendable, CaseIterable {
     "http2-settings",
     "x-apus-target-port",
     "x-apus-service",
+    "x-apus-response-flag",
+    "x-apus-upgrade",
     "access-control-allow-origin",
     "strict-transport-security",
     "content-disposition",

@@ -1,0 +1,116 @@
+import MeshCore
+
+extension HTTP2Connection {
+  /// Reads the preface or one whole frame; of a DATA frame only what stands before the data.
+  func readFrame(_ input: UnsafeRawBufferPointer) -> Step {
+    if role == .server, prefaceMatched < Self.preface.utf8CodeUnitCount { return readPreface(input) }
+    guard input.count >= HTTP2FrameHeader.size, let start = input.baseAddress else { return Step(consumed: 0) }
+    let frame = HTTP2FrameHeader(start)
+    if let event = checkOrder(frame) { return Step(event: event, consumed: HTTP2FrameHeader.size) }
+    if frame.type == HTTP2FrameType.data { return readDataHeader(frame, input) }
+    let size = HTTP2FrameHeader.size &+ frame.length
+    guard input.count >= size else { return Step(consumed: 0) }
+    let payload = input.slice(HTTP2FrameHeader.size, frame.length)
+    return Step(event: handle(frame, payload), consumed: size)
+  }
+
+  /// RFC 9113, section 3.4.
+  private func readPreface(_ input: UnsafeRawBufferPointer) -> Step {
+    var at = 0
+    while at < input.count, prefaceMatched < Self.preface.utf8CodeUnitCount {
+      guard input[at] == Self.preface.utf8Start[prefaceMatched] else {
+        return Step(event: fail(.protocolError, "no HTTP/2 preface"), consumed: at)
+      }
+      at &+= 1
+      prefaceMatched &+= 1
+    }
+    return Step(consumed: at)
+  }
+
+  /// What a frame header alone can violate.
+  private func checkOrder(_ frame: HTTP2FrameHeader) -> HTTP2Event? {
+    if frame.length > Int(settings.maximumFrameSize) { return fail(.frameSizeError, "frame too large") }
+    if !isSettingsReceived, frame.type != HTTP2FrameType.settings || frame.has(HTTP2Flags.acknowledge) {
+      return fail(.protocolError, "first frame is not SETTINGS")
+    }
+    if block.isActive, frame.type != HTTP2FrameType.continuation || frame.stream != block.stream {
+      return fail(.protocolError, "field block interrupted")
+    }
+    return nil
+  }
+
+  private func handle(_ frame: HTTP2FrameHeader, _ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
+    switch frame.type {
+    case HTTP2FrameType.headers: return handleHeaders(frame, payload)
+    case HTTP2FrameType.continuation: return handleContinuation(frame, payload)
+    case HTTP2FrameType.windowUpdate: return handleWindowUpdate(frame, payload)
+    case HTTP2FrameType.resetStream: return handleReset(frame, payload)
+    case HTTP2FrameType.settings: return handleSettings(frame, payload)
+    case HTTP2FrameType.ping: return handlePing(frame, payload)
+    case HTTP2FrameType.goAway: return handleGoAway(frame, payload)
+    case HTTP2FrameType.priority: return handlePriority(frame, payload)
+    case HTTP2FrameType.pushPromise: return fail(.protocolError, "PUSH_PROMISE although push is off")
+    default: return ignoreFrame()
+    }
+  }
+
+  func ignoreFrame() -> HTTP2Event? {
+    guard let calm = budget.ignoredFrame() else { return nil }
+    return fail(.enhanceYourCalm, calm)
+  }
+
+  // MARK: - Control frames
+
+  /// RFC 9113, section 5.3.2: deprecated, checked and ignored.
+  private func handlePriority(_ frame: HTTP2FrameHeader, _ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
+    guard frame.stream != 0 else { return fail(.protocolError, "PRIORITY on stream 0") }
+    guard payload.count == 5 else {
+      if open(frame.stream) == nil { return fail(.frameSizeError, "PRIORITY of wrong size") }
+      return resetForFault(frame.stream, .frameSizeError, "PRIORITY of wrong size")
+    }
+    return ignoreFrame()
+  }
+
+  /// RFC 9113, section 6.4.
+  private func handleReset(_ frame: HTTP2FrameHeader, _ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
+    guard frame.stream != 0 else { return fail(.protocolError, "RST_STREAM on stream 0") }
+    guard payload.count == 4 else { return fail(.frameSizeError, "RST_STREAM of wrong size") }
+    guard !isIdle(frame.stream) else { return fail(.protocolError, "RST_STREAM on an idle stream") }
+    guard let record = open(frame.stream) else { return ignoreFrame() }
+    close(record, .resetByPeer)
+    if role == .server, let calm = budget.streamReset() { return fail(.enhanceYourCalm, calm) }
+    let code = HTTP2ErrorCode(rawValue: payload.word(at: 0))
+    return .reset(HTTP2StreamID(rawValue: frame.stream), code, isLocal: false)
+  }
+
+  /// RFC 9113, section 6.7.
+  private func handlePing(_ frame: HTTP2FrameHeader, _ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
+    guard frame.stream == 0 else { return fail(.protocolError, "PING on a stream") }
+    guard payload.count == 8 else { return fail(.frameSizeError, "PING of wrong size") }
+    let opaque = UInt64(payload.word(at: 0)) << 32 | UInt64(payload.word(at: 4))
+    if frame.has(HTTP2Flags.acknowledge) {
+      guard pingsSent > 0 else { return ignoreFrame() }
+      pingsSent -= 1
+      return .pong(opaque)
+    }
+    if let calm = budget.controlFrameQueued(output.isEmpty) { return fail(.enhanceYourCalm, calm) }
+    output.appendFrame(HTTP2FrameType.ping, flags: HTTP2Flags.acknowledge, stream: 0, long: opaque)
+    return nil
+  }
+
+  /// RFC 9113, section 6.8. Our streams above the peer's last one were not processed: they follow as `.reset`.
+  private func handleGoAway(_ frame: HTTP2FrameHeader, _ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
+    guard frame.stream == 0 else { return fail(.protocolError, "GOAWAY on a stream") }
+    guard payload.count >= 8 else { return fail(.frameSizeError, "GOAWAY of wrong size") }
+    if let event = ignoreFrame() { return event }
+    isPeerGoingAway = true
+    let last = payload.word(at: 0) & 0x7FFF_FFFF
+    if role == .client {
+      let streams = streams
+      streams.forEach { record in
+        if !record.pointee.isClosed, record.pointee.id > last { streams.append(record, to: .refused) }
+      }
+    }
+    return .goAway(lastStreamID: HTTP2StreamID(rawValue: last), HTTP2ErrorCode(rawValue: payload.word(at: 4)))
+  }
+}

@@ -1,0 +1,157 @@
+package import MeshCore
+
+/// One HTTP/2 connection without I/O (RFC 9113), either role.
+///
+/// The owner feeds it readable bytes with `next` and flushes `output`, to which any call may add frames. It holds the
+/// stream records, both HPACK tables and both directions' flow control, and keeps the peer within `HTTP2Limits`.
+/// A steady connection allocates nothing per stream. Confined to the worker loop of its connection.
+package final class HTTP2Connection {
+  package enum Role: Sendable { case client, server }
+  package typealias Event = HTTP2Event
+
+  static let preface: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+  static let defaultWindow = 65535
+  static let maximumWindow = 0x7FFF_FFFF
+
+  package let role: Role
+  package let output: ByteQueue
+  /// The head or trailers of the event just returned; overwritten by the next one.
+  package let receivedHead: MessageHead
+  /// `sendData` stops while the output holds so many bytes.
+  package var outputHighWatermark = 256 * 1024
+  /// Why the stream of the last local `.reset` was reset.
+  package internal(set) var lastResetReason: StaticString = ""
+
+  let settings: HTTP2Settings
+  let limits: HTTP2Limits
+  let streams = HTTP2StreamTable()
+  var decoder: HPACKDecoder
+  var encoder = HPACKEncoder()
+  var assembler: HTTP2HeadAssembler
+  var budget: HTTP2AbuseBudget
+  let nameScratch = HTTP2NameScratch()
+
+  // Reading.
+  var isFailed = false
+  var prefaceMatched = 0
+  var isSettingsReceived = false
+  var isSettingsAcknowledged = false
+  var pingsSent = 0
+  var body = HTTP2BodyProgress()
+  var block = HTTP2BlockProgress()
+
+  // Streams. Ids are the highest used so far by each side.
+  package internal(set) var activeStreamCount = 0
+  var highestPeerStream: UInt32 = 0
+  var nextLocalStream: UInt32 = 1
+  var goAwaySent: UInt32?
+  /// The peer sent GOAWAY: it takes no new streams.
+  package internal(set) var isPeerGoingAway = false
+
+  // The peer's settings.
+  package internal(set) var peerMaximumConcurrentStreams: UInt32 = 100
+  package internal(set) var peerEnablesConnectProtocol = false
+  /// Largest field section the peer likes to get, in bytes as counted by RFC 9113, section 6.5.2.
+  package internal(set) var peerMaximumHeaderListSize = UInt32.max
+  var peerInitialWindow = HTTP2Connection.defaultWindow
+  var peerMaximumFrameSize = 16384
+
+  // Flow control of the connection.
+  var sendWindow = HTTP2Connection.defaultWindow
+  var receiveWindow: Int
+  let receiveWindowSize: Int
+  var receiveCredit = 0
+
+  /// Writes the client preface, SETTINGS and the connection's window to `output` at once.
+  package init(
+    role: Role, settings: HTTP2Settings = .init(), limits: HTTP2Limits = .init(),
+    connectionWindow: Int = 16 << 20, output: ByteQueue
+  ) {
+    self.role = role
+    self.settings = settings
+    self.limits = limits
+    self.output = output
+    receivedHead = MessageHead()
+    decoder = HPACKDecoder(tableSize: Int(settings.headerTableSize))
+    assembler = HTTP2HeadAssembler(settings: settings, limits: limits)
+    budget = HTTP2AbuseBudget(limits)
+    receiveWindowSize = min(max(connectionWindow, Self.defaultWindow), Self.maximumWindow)
+    receiveWindow = receiveWindowSize
+    if role == .client { output.append(Self.preface) }
+    writeSettings()
+    let extra = receiveWindowSize - Self.defaultWindow
+    if extra > 0 { output.appendFrame(HTTP2FrameType.windowUpdate, stream: 0, word: UInt32(extra)) }
+  }
+
+  /// Reports the next thing that `input` or the engine's own queues hold. The caller handles the event, drops
+  /// `consumed`
+  /// bytes, and calls again until `.needMore`. Call it with empty input after `outputDrained`.
+  package func next(_ input: UnsafeRawBufferPointer) -> (event: HTTP2Event, consumed: Int) {
+    releaseRetired()
+    var at = 0
+    while !isFailed {
+      if let event = queuedEvent() { return (event, at) }
+      let rest = UnsafeRawBufferPointer(rebasing: input[at...])
+      let step = body.isActive ? readBody(rest) : readFrame(rest)
+      at &+= step.consumed
+      if let event = step.event { return (event, at) }
+      if step.consumed == 0 { return (.needMore, at) }
+    }
+    return (.needMore, input.count)
+  }
+
+  /// What one step of reading found; nothing consumed and no event means that more input is needed.
+  struct Step {
+    var event: HTTP2Event?
+    var consumed: Int
+  }
+
+  // MARK: - Contexts
+
+  /// Hangs the owner's object on an open stream. It stays reachable until the call of `next` after the stream's end.
+  package func setContext(_ context: AnyObject?, for stream: HTTP2StreamID) {
+    streams.find(stream.rawValue)?.pointee.context = context
+  }
+
+  package func context(of stream: HTTP2StreamID) -> AnyObject? {
+    streams.find(stream.rawValue)?.pointee.context
+  }
+
+  /// Calls `body` with every open stream, for the connection's close. `body` must not open streams.
+  package func forEachStream(_ body: (HTTP2StreamID, AnyObject?) -> Void) {
+    streams.forEach { record in
+      if !record.pointee.isClosed { body(HTTP2StreamID(rawValue: record.pointee.id), record.pointee.context) }
+    }
+  }
+
+  // MARK: - Errors
+
+  /// Ends the connection: GOAWAY is written, nothing more is read.
+  func fail(_ code: HTTP2ErrorCode, _ reason: StaticString) -> HTTP2Event {
+    isFailed = true
+    writeGoAway(lastStream: highestPeerStream, code)
+    return .failure(code, reason)
+  }
+
+  /// Resets one stream for a fault of the peer. `id` need not have a record.
+  func resetForFault(_ id: UInt32, _ code: HTTP2ErrorCode, _ reason: StaticString) -> HTTP2Event {
+    if let record = streams.find(id), !record.pointee.isClosed { close(record, .resetByUs) }
+    streams.remember(id, .resetByUs)
+    if let calm = writeReset(id, code) { return fail(.enhanceYourCalm, calm) }
+    if role == .server, let calm = budget.streamReset() { return fail(.enhanceYourCalm, calm) }
+    lastResetReason = reason
+    return .reset(HTTP2StreamID(rawValue: id), code, isLocal: true)
+  }
+
+  /// Writes RST_STREAM in answer to the peer; says why the connection must end when too many wait to be read.
+  func writeReset(_ id: UInt32, _ code: HTTP2ErrorCode) -> StaticString? {
+    let calm = budget.controlFrameQueued(output.isEmpty)
+    output.appendFrame(HTTP2FrameType.resetStream, stream: id, word: code.rawValue)
+    return calm
+  }
+
+  func writeGoAway(lastStream: UInt32, _ code: HTTP2ErrorCode) {
+    let long = UInt64(lastStream) << 32 | UInt64(code.rawValue)
+    output.appendFrame(HTTP2FrameType.goAway, stream: 0, long: long)
+  }
+}
