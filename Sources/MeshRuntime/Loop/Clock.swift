@@ -1,0 +1,23 @@
+internal import CLinux
+package import MeshCore
+
+/// The monotonic clock. Only this target reads it; a loop reads it once per turn (`Worker.now`).
+package enum MonotonicClock {
+  package static var now: Instant { Instant(nanoseconds: clinux_monotonic_ns()) }
+}
+
+/// The time of day, for certificates, logs and exported metrics. It may jump; never measure with it.
+package enum WallClock {
+  /// Milliseconds since 1970 (Unix time).
+  package static var now: Int64 { clinux_wall_ms() }
+}
+
+/// Facts about the process that belong to the operating system.
+package enum ProcessLimits {
+  /// Raises the number of files this process may open to the hard limit and returns it, or nil when refused.
+  @discardableResult
+  package static func raiseOpenFiles() -> Int? {
+    let limit = clinux_raise_file_limit()
+    return limit < 0 ? nil : limit
+  }
+}

@@ -1,0 +1,257 @@
+internal import CLinux
+package import MeshCore
+
+/// What an epoll key stands for.
+enum EventSource {
+  case connection(Connection)
+  case listener(Listener)
+}
+
+/// One event loop on one thread: the isolation domain of the data plane.
+///
+/// Owns its epoll set, connections, listeners, timers, block pool and counters; none of them leaves the thread that
+/// calls `run`. Other threads reach it through `inbox` only. A turn: wait, read the clock once, handle each ready
+/// event, the connections left over from the last turn, the inbox and the timers, then `TurnHandler`s, then flush
+/// every dirty connection once. See docs/design/0001-event-loop.md. Limits: 256 events per turn; per connection and
+/// turn 64 KiB read and 256 KiB written, then the next one's turn.
+package final class Worker {
+  static let eventsPerTurn = 256
+  private static let inboxKey = UInt64.max
+
+  package let index: Int
+  /// The loop's clock: read once per turn.
+  package private(set) var now: Instant
+  package var random: SeededRandom
+  package let pool: BlockPool
+  package let inbox: WorkerInbox
+  package internal(set) var counters = WorkerCounters()
+  package private(set) var isStopping = false
+
+  let epoll: Int32
+  private let events: UnsafeMutableRawPointer
+  private let wheel: TimerWheel
+  private var sources = Slab<EventSource>()
+
+  // Each pair of lists is swapped, not copied, so that a turn allocates nothing.
+  private var ready: [Connection] = []
+  private var readyNow: [Connection] = []
+  private var dirty: [Connection] = []
+  private var stalled: [Connection] = []
+  private var closing: [Connection] = []
+  private var turnHandlers: [any TurnHandler] = []
+  private var inboxBatch: [@Sendable (Worker) -> Void] = []
+
+  package init(index: Int, seed: UInt64) throws(RuntimeError) {
+    self.index = index
+    random = SeededRandom(seed: seed)
+    pool = BlockPool()
+    inbox = try WorkerInbox()
+    now = MonotonicClock.now
+    wheel = TimerWheel(now: now)
+    epoll = clinux_epoll_create()
+    events = clinux_events_new(Int32(Self.eventsPerTurn))
+    guard epoll >= 0 else { throw .cannotCreateLoop(call: "epoll_create1", code: -epoll) }
+    let code = clinux_epoll_add(epoll, inbox.descriptor, CLINUX_IN, Self.inboxKey)
+    guard code == 0 else { throw .cannotCreateLoop(call: "epoll_ctl", code: -code) }
+  }
+
+  deinit {
+    clinux_events_free(events)
+    if epoll >= 0 { clinux_close(epoll) }
+  }
+
+  // MARK: - Sockets
+
+  /// Listens on `address` together with the other workers that do (SO_REUSEPORT). Port 0 takes a free one: see
+  /// `Listener.address`.
+  package func listen(
+    _ address: SocketAddress, backlog: Int = 1024, acceptBatch: Int = 64, handler: any ListenerHandler
+  ) throws(RuntimeError) -> Listener {
+    let listener = try Listener(
+      worker: self, address: address, backlog: backlog, batch: acceptBatch, handler: handler)
+    listener.key = sources.insert(.listener(listener))
+    do throws(RuntimeError) {
+      try listener.register()
+    } catch {
+      listener.close()
+      throw error
+    }
+    return listener
+  }
+
+  /// Takes over a connected socket. The worker owns the descriptor from here on.
+  package func adopt(descriptor: Int32) -> Connection {
+    _ = clinux_set_nonblocking(descriptor)
+    _ = clinux_set_nodelay(descriptor)
+    return adopt(descriptor: descriptor, peer: nil)
+  }
+
+  func adopt(descriptor: Int32, peer: SocketAddress?) -> Connection {
+    let connection = Connection(worker: self, descriptor: descriptor, peer: peer, isConnecting: false)
+    register(connection)
+    return connection
+  }
+
+  /// Connects; never throws: a failure arrives as `connectionClosed`, a success as `connectionOpened`.
+  package func connect(
+    to address: SocketAddress, from source: SocketAddress? = nil, timeout: TimeSpan, tls: TLSClient? = nil,
+    keepAlive: Bool = false, userTimeout: TimeSpan = .zero, handler: any ConnectionHandler
+  ) -> Connection {
+    var inProgress: Int32 = 0
+    let milliseconds = UInt32(clamping: userTimeout.nanoseconds / 1_000_000)
+    var from = (source ?? address).native
+    let descriptor = clinux_connect(
+      address.native, &from, source == nil ? 0 : 1, keepAlive ? 1 : 0, milliseconds, &inProgress)
+    counters.connects += 1
+    let connection = Connection(worker: self, descriptor: descriptor, peer: address, isConnecting: true)
+    connection.handler = handler
+    guard descriptor >= 0 else {
+      connection.close(.connecting(-descriptor))
+      return connection
+    }
+    connection.beginConnecting(timeout: timeout, tls: tls)
+    register(connection)
+    return connection
+  }
+
+  private func register(_ connection: Connection) {
+    connection.key = sources.insert(.connection(connection))
+    let code = clinux_epoll_add(
+      epoll, connection.descriptor, CLINUX_IN | CLINUX_OUT | CLINUX_RDHUP | CLINUX_EDGE, connection.key.rawValue)
+    if code < 0 { connection.close(.ioError(errno: -code)) }
+  }
+
+  /// Connections and listeners open now.
+  package var openSources: Int { sources.count }
+
+  func forget(_ key: Slab<EventSource>.Key) { sources.remove(key) }
+
+  // MARK: - Timers and turns
+
+  /// Arms `timer` to fire once, `after` from the start of this turn; moves it when it is armed already.
+  package func schedule(_ timer: LoopTimer, after: TimeSpan) {
+    wheel.schedule(timer, at: now + max(after, .zero))
+  }
+
+  package func schedule(_ timer: LoopTimer, at deadline: Instant) { wheel.schedule(timer, at: deadline) }
+
+  package func cancel(_ timer: LoopTimer) { wheel.cancel(timer) }
+
+  /// Calls `handler` once at the end of this turn, before the flush.
+  package func endOfTurn(_ handler: any TurnHandler) { turnHandlers.append(handler) }
+
+  func enqueueReady(_ connection: Connection) { ready.append(connection) }
+  func enqueueDirty(_ connection: Connection) { dirty.append(connection) }
+  func enqueueStalled(_ connection: Connection) { stalled.append(connection) }
+  func enqueueClosing(_ connection: Connection) { closing.append(connection) }
+
+  // MARK: - Running
+
+  /// Runs the loop on the calling thread until `stop`, then drains the inbox, aborts what is open and returns.
+  package func run() {
+    while !isStopping { turn() }
+    tearDown()
+  }
+
+  /// Ends `run` after this turn. On the loop only; other threads use `inbox.stop()`.
+  package func stop() { isStopping = true }
+
+  private func turn() {
+    let count = clinux_epoll_wait(epoll, events, Int32(Self.eventsPerTurn), waitMilliseconds())
+    now = MonotonicClock.now
+    counters.turns += 1
+    counters.waits += 1
+    swap(&ready, &readyNow)
+    var index: Int32 = 0
+    while index < count {
+      dispatch(key: clinux_event_key(events, index), flags: clinux_event_flags(events, index))
+      index += 1
+    }
+    runReady()
+    counters.timersFired += UInt64(wheel.advance(to: now))
+    deliverClosings()
+    endTurn()
+  }
+
+  private func waitMilliseconds() -> Int32 {
+    // All but `ready` are filled before a turn only by what ran before the first one.
+    if !ready.isEmpty || !dirty.isEmpty || !closing.isEmpty || !turnHandlers.isEmpty { return 0 }
+    guard let deadline = wheel.nextDeadline else { return -1 }
+    // The clock has moved since the turn began; sleeping by the old reading would fire late.
+    let left = (deadline - MonotonicClock.now).nanoseconds
+    return left <= 0 ? 0 : Int32(clamping: (left + 999_999) / 1_000_000)
+  }
+
+  private func dispatch(key: UInt64, flags: UInt32) {
+    counters.events += 1
+    if key == Self.inboxKey { return runInbox() }
+    switch sources[Slab.Key(rawValue: key)] {
+    case .connection(let connection): connection.handleEvents(flags)
+    case .listener(let listener): listener.acceptReady()
+    case nil: counters.staleEvents += 1
+    }
+  }
+
+  private func runReady() {
+    for connection in readyNow { connection.handleTurn() }
+    readyNow.removeAll(keepingCapacity: true)
+  }
+
+  private func runInbox() {
+    inbox.take(into: &inboxBatch)
+    counters.inboxItems += UInt64(inboxBatch.count)
+    for work in inboxBatch { work(self) }
+    inboxBatch.removeAll(keepingCapacity: true)
+  }
+
+  private func deliverClosings() {
+    var index = 0
+    while index < closing.count {
+      closing[index].deliverClose()
+      index += 1
+    }
+    closing.removeAll(keepingCapacity: true)
+  }
+
+  /// Turn handlers, the flush, and what they lead to, until nothing is left for this turn.
+  private func endTurn() {
+    while !turnHandlers.isEmpty || !dirty.isEmpty || !closing.isEmpty {
+      var index = 0
+      while index < turnHandlers.count {
+        let handler = turnHandlers[index]
+        handler.turnEnded()
+        index += 1
+      }
+      turnHandlers.removeAll(keepingCapacity: true)
+      index = 0
+      while index < dirty.count {
+        dirty[index].flushNow()
+        index += 1
+      }
+      dirty.removeAll(keepingCapacity: true)
+      deliverClosings()
+    }
+    guard !stalled.isEmpty else { return }
+    stalled.removeAll { $0.leaveStallIfConsumed() }
+  }
+
+  private func tearDown() {
+    isStopping = true
+    inbox.close()
+    runInbox()
+    var open: [EventSource] = []
+    sources.forEach { open.append($1) }
+    for source in open {
+      switch source {
+      case .connection(let connection): connection.close(.aborted)
+      case .listener(let listener): listener.close()
+      }
+    }
+    deliverClosings()
+    turnHandlers.removeAll()
+    dirty.removeAll()
+    ready.removeAll()
+    stalled.removeAll()
+    deliverClosings()
+  }
+}

@@ -1,0 +1,233 @@
+internal import COpenSSL
+internal import Glibc
+package import MeshCore
+
+/// Keys that encrypt session tickets: 80 random bytes (name, HMAC key, AES-256 key), the same for all workers of a
+/// process, so that a session may resume on any of them.
+package struct TLSTicketKey: Sendable {
+  static let size = 80
+  let bytes: [UInt8]
+
+  package init() {
+    var generator = SystemRandomNumberGenerator()
+    bytes = (0..<Self.size).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+  }
+}
+
+/// What a TLS context is made from; Sendable, so that one value serves every worker.
+package struct TLSConfiguration: Sendable {
+  package enum Role: Sendable { case client, server }
+
+  package var role: Role
+  /// A server needs key and chain; a client without them cannot answer a request for its certificate.
+  package var key: WorkloadKey?
+  /// Own certificate first, then intermediates.
+  package var chainPEM: [UInt8]
+  package var trustAnchorsPEM: [UInt8]
+  /// ALPN names in order of preference. A server with a list refuses clients that share none; so does a client.
+  package var protocols: [String]
+  package var ticketKey: TLSTicketKey?
+  /// A server asks for a client certificate and refuses a client without one.
+  package var requiresClientCertificate = true
+  /// How far two machines' clocks may differ when validity is judged.
+  package var clockSkew = TimeSpan.seconds(20)
+
+  package init(
+    role: Role, key: WorkloadKey?, chainPEM: [UInt8] = [], trustAnchorsPEM: [UInt8], protocols: [String] = [],
+    ticketKey: TLSTicketKey? = nil
+  ) {
+    self.role = role
+    self.key = key
+    self.chainPEM = chainPEM
+    self.trustAnchorsPEM = trustAnchorsPEM
+    self.protocols = protocols
+    self.ticketKey = ticketKey
+  }
+}
+
+/// TLS 1.3 settings shared by the sessions of one worker and role, and a client's sessions to resume.
+///
+/// Confined to the loop that uses it. To renew a certificate, make a new context and use it for new connections;
+/// those alive keep the old. Limit: 1,024 remembered sessions. No early data. Revocation lists are not consulted:
+/// certificates live for hours.
+package final class TLSContext {
+  static let maximumSessions = 1024
+  private static let groups = "X25519:P-256"
+
+  package let configuration: TLSConfiguration
+  let raw: OpaquePointer
+  /// ALPN wire form: each name behind its length.
+  let protocolList: [UInt8]
+  private var sessions: [SessionKey: OpaquePointer] = [:]
+
+  struct SessionKey: Hashable {
+    var address: SocketAddress
+    var identity: SPIFFEID
+  }
+
+  package init(_ configuration: TLSConfiguration) throws(TLSContextError) {
+    guard configuration.role == .client || configuration.key != nil && !configuration.chainPEM.isEmpty else {
+      throw .missingCertificate
+    }
+    var list: [UInt8] = []
+    for name in configuration.protocols {
+      guard (1...255).contains(name.utf8.count) else { throw .invalidProtocolList }
+      list.append(UInt8(name.utf8.count))
+      list += name.utf8
+    }
+    guard let raw = SSL_CTX_new(configuration.role == .client ? TLS_client_method() : TLS_server_method()) else {
+      throw .outOfMemory("SSL_CTX_new")
+    }
+    self.configuration = configuration
+    self.raw = raw
+    protocolList = list
+    try configureProtocol()
+    try configureTrust()
+    try configureCertificate()
+    configureSessions()
+    configureNegotiation()
+    ERR_clear_error()
+  }
+
+  deinit {
+    for session in sessions.values { SSL_SESSION_free(session) }
+    SSL_CTX_free(raw)
+  }
+
+  // MARK: - Set-up
+
+  private func configureProtocol() throws(TLSContextError) {
+    guard apus_ssl_ctx_tls13_only(raw) == 1, apus_ssl_ctx_set_groups(raw, Self.groups) == 1 else {
+      throw .outOfMemory("SSL_CTX_set_min_proto_version")
+    }
+    apus_ssl_ctx_set_modes(raw)
+    SSL_CTX_set_default_read_buffer_len(raw, 32 * 1024)
+  }
+
+  private func configureTrust() throws(TLSContextError) {
+    let anchors = try X509List(pem: configuration.trustAnchorsPEM)
+    guard !anchors.items.isEmpty else { throw .noTrustAnchors }
+    let store = SSL_CTX_get_cert_store(raw)
+    for anchor in anchors.items {
+      guard X509_STORE_add_cert(store, anchor) == 1 else { throw .outOfMemory("X509_STORE_add_cert") }
+    }
+    // Validity is judged by the verifier below, which allows for clock skew. An intermediate may be an anchor.
+    X509_STORE_set_flags(store, UInt(X509_V_FLAG_NO_CHECK_TIME) | UInt(X509_V_FLAG_PARTIAL_CHAIN))
+    var mode = SSL_VERIFY_PEER
+    if configuration.role == .server {
+      mode = configuration.requiresClientCertificate ? mode | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE
+    }
+    SSL_CTX_set_verify(raw, mode, verifyPeer)
+    SSL_CTX_set_verify_depth(raw, 4)
+  }
+
+  private func configureCertificate() throws(TLSContextError) {
+    guard let key = configuration.key, !configuration.chainPEM.isEmpty else { return }
+    let chain = try X509List(pem: configuration.chainPEM)
+    guard let leaf = chain.items.first else { throw .unreadableCertificate("no certificate in the chain") }
+    guard SSL_CTX_use_certificate(raw, leaf) == 1 else { throw .unreadableCertificate(OpenSSLErrors.take()) }
+    for intermediate in chain.items.dropFirst() { _ = apus_ssl_ctx_add_chain(raw, intermediate) }
+    let context = raw
+    let used = key.withKey { SSL_CTX_use_PrivateKey(context, $0) == 1 && SSL_CTX_check_private_key(context) == 1 }
+    guard used == true else {
+      ERR_clear_error()
+      throw .keyDoesNotMatchCertificate
+    }
+  }
+
+  private func configureSessions() {
+    // Tickets of other trust anchors do not resume: their peers must show their chain again.
+    var digest = [UInt8](repeating: 0, count: 32)
+    SHA256(configuration.trustAnchorsPEM, configuration.trustAnchorsPEM.count, &digest)
+    SSL_CTX_set_session_id_context(raw, digest, 32)
+    switch configuration.role {
+    case .server:
+      SSL_CTX_set_num_tickets(raw, 1)
+      if let key = configuration.ticketKey {
+        _ = apus_ssl_ctx_set_ticket_keys(raw, key.bytes, Int32(key.bytes.count))
+      }
+    case .client:
+      apus_ssl_ctx_client_sessions(raw)
+      SSL_CTX_sess_set_new_cb(raw, rememberSession)
+    }
+  }
+
+  private func configureNegotiation() {
+    guard !protocolList.isEmpty else { return }
+    switch configuration.role {
+    case .client: SSL_CTX_set_alpn_protos(raw, protocolList, UInt32(protocolList.count))
+    // The context outlives its sessions: each session holds it.
+    case .server: SSL_CTX_set_alpn_select_cb(raw, selectProtocol, nil)
+    }
+  }
+
+  // MARK: - Resumption
+
+  /// The number of sessions that could be resumed.
+  package var rememberedSessions: Int { sessions.count }
+
+  func session(for key: SessionKey) -> OpaquePointer? { sessions[key] }
+
+  /// Takes over the caller's reference.
+  func remember(_ session: OpaquePointer, for key: SessionKey) {
+    if sessions.count >= Self.maximumSessions, sessions[key] == nil, let victim = sessions.keys.first {
+      forgetSession(for: victim)
+    }
+    if let old = sessions.updateValue(session, forKey: key) { SSL_SESSION_free(old) }
+  }
+
+  func forgetSession(for key: SessionKey) {
+    if let old = sessions.removeValue(forKey: key) { SSL_SESSION_free(old) }
+  }
+}
+
+// MARK: - OpenSSL's callbacks
+
+private func verifyPeer(_ isGood: Int32, _ store: OpaquePointer?) -> Int32 {
+  guard let store, let raw = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
+    let session = TLSSession.of(OpaquePointer(raw))
+  else { return 0 }
+  return session.verify(isGood: isGood == 1, store: store) ? 1 : 0
+}
+
+private func rememberSession(_ ssl: OpaquePointer?, _ resumable: OpaquePointer?) -> Int32 {
+  guard let ssl, let resumable, let session = TLSSession.of(ssl), let key = session.sessionKey,
+    SSL_SESSION_is_resumable(resumable) == 1
+  else { return 0 }
+  session.context.remember(resumable, for: key)
+  return 1
+}
+
+private func selectProtocol(
+  _ ssl: OpaquePointer?, _ out: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ length: UnsafeMutablePointer<UInt8>?,
+  _ offered: UnsafePointer<UInt8>?, _ offeredLength: UInt32, _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+  guard let ssl, let session = TLSSession.of(ssl), let out, let length, let offered else {
+    return SSL_TLSEXT_ERR_ALERT_FATAL
+  }
+  let ours = session.context.protocolList
+  return ours.withUnsafeBufferPointer { list in
+    var chosen: UnsafeMutablePointer<UInt8>?
+    let result = SSL_select_next_proto(
+      &chosen, length, list.baseAddress, UInt32(list.count), offered, offeredLength)
+    guard result == OPENSSL_NPN_NEGOTIATED, let chosen else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+    // `chosen` points into our list; give OpenSSL the same bytes inside the client's, which outlive this call.
+    return pointIntoOffer(out, name: chosen, length: length.pointee, offered, Int(offeredLength))
+  }
+}
+
+private func pointIntoOffer(
+  _ out: UnsafeMutablePointer<UnsafePointer<UInt8>?>, name: UnsafePointer<UInt8>, length: UInt8,
+  _ offered: UnsafePointer<UInt8>, _ offeredLength: Int
+) -> Int32 {
+  var at = 0
+  while at < offeredLength {
+    let size = Int(offered[at])
+    if size == Int(length), at + 1 + size <= offeredLength, memcmp(offered + at + 1, name, size) == 0 {
+      out.pointee = offered + at + 1
+      return SSL_TLSEXT_ERR_OK
+    }
+    at += 1 + size
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL
+}
