@@ -1,0 +1,236 @@
+import MeshCore
+package import MeshHTTP
+
+/// The rules of one service port, compiled to bytes so that a match reads memory and allocates nothing.
+///
+/// Built once per snapshot and worker; confined to that worker. Rules are tried in the order given, which is the
+/// order of precedence (Gateway API, HTTPRouteRule.matches). A pattern that does not compile never matches and is
+/// listed in `invalidPatterns`: a rule that cannot be understood must not capture traffic.
+package final class RouteTable {
+  /// One alternative of one rule; all its conditions must hold.
+  private struct Alternative {
+    var rule: Int
+    var path = PathCondition.any
+    var pathText = TextRange(offset: 0, count: 0)
+    var hasMethod = false
+    var method = Method.get
+    var methodText = TextRange(offset: 0, count: 0)
+    var firstHeader = 0
+    var headerCount = 0
+  }
+
+  private enum PathCondition {
+    case any, never, exact, prefix
+    case regex(Int)
+  }
+
+  private enum ValueCondition {
+    case never, exact
+    case regex(Int)
+  }
+
+  private struct HeaderCondition {
+    var token: HeaderToken
+    var name: TextRange
+    var condition: ValueCondition
+    var value = TextRange(offset: 0, count: 0)
+  }
+
+  private struct TextRange {
+    var offset: Int
+    var count: Int
+  }
+
+  package let ruleCount: Int
+  package let invalidPatterns: [RegexError]
+
+  private let alternatives: [Alternative]
+  private let headers: [HeaderCondition]
+  private let regexes: [LinearRegex]
+  private let text: [UInt8]
+  private let anyPathConditions: Bool
+
+  package init(_ rules: [RouteRule]) {
+    var compiler = Compiler()
+    for (index, rule) in rules.enumerated() {
+      if rule.matches.isEmpty { compiler.alternatives.append(Alternative(rule: index)) }
+      for match in rule.matches { compiler.add(match, rule: index) }
+    }
+    ruleCount = rules.count
+    invalidPatterns = compiler.invalidPatterns
+    alternatives = compiler.alternatives
+    headers = compiler.headers
+    regexes = compiler.regexes
+    text = compiler.text
+    anyPathConditions = compiler.anyPathConditions
+  }
+
+  /// The index of the first rule that matches `head`, nil when none does.
+  package func match(_ head: MessageHead) -> Int? {
+    text.withUnsafeBytes { text in
+      let path = anyPathConditions ? Self.pathWithoutQuery(head) : UnsafeRawBufferPointer(start: nil, count: 0)
+      for alternative in alternatives {
+        if holds(alternative, path: path, head: head, text: text) { return alternative.rule }
+      }
+      return nil
+    }
+  }
+
+  // MARK: - Matching
+
+  @inline(__always)
+  private func holds(
+    _ alternative: Alternative, path: UnsafeRawBufferPointer, head: MessageHead, text: UnsafeRawBufferPointer
+  ) -> Bool {
+    if alternative.hasMethod {
+      guard head.method == alternative.method else { return false }
+      if head.method == .other {
+        let wanted = text.slice(alternative.methodText.offset, alternative.methodText.count)
+        guard head.bytes(head.methodBytes).equals(wanted) else { return false }
+      }
+    }
+    let wanted = text.slice(alternative.pathText.offset, alternative.pathText.count)
+    switch alternative.path {
+    case .any: break
+    case .never: return false
+    case .exact: guard path.equals(wanted) else { return false }
+    case .prefix: guard Self.hasElementPrefix(path, wanted) else { return false }
+    case .regex(let index): guard regexes[index].matches(path) else { return false }
+    }
+    for i in 0..<alternative.headerCount
+    where !holds(headers[alternative.firstHeader &+ i], head: head, text: text) { return false }
+    return true
+  }
+
+  private func holds(_ condition: HeaderCondition, head: MessageHead, text: UnsafeRawBufferPointer) -> Bool {
+    let name = text.slice(condition.name.offset, condition.name.count)
+    let wanted = text.slice(condition.value.offset, condition.value.count)
+    return Self.withValue(condition.token, name, of: head) { value in
+      switch condition.condition {
+      case .never: false
+      case .exact: value.equals(wanted)
+      case .regex(let index): regexes[index].matches(value)
+      }
+    }
+  }
+
+  /// Calls `body` with the field's value; lines of the same name are joined with a comma (RFC 9110, section 5.3).
+  private static func withValue(
+    _ token: HeaderToken, _ name: UnsafeRawBufferPointer, of head: MessageHead, _ body: (UnsafeRawBufferPointer) -> Bool
+  ) -> Bool {
+    if token == .host && !head.authority.isEmpty { return body(head.bytes(head.authority)) }
+    var lines = 0
+    var total = 0
+    var first = MessageHead.Slice.empty
+    for field in head.fields where isField(field, token, name, head) {
+      if lines == 0 { first = field.value }
+      lines &+= 1
+      total &+= Int(field.value.length) &+ 1
+    }
+    if lines == 0 { return false }
+    if lines == 1 { return body(head.bytes(first)) }
+    return withUnsafeTemporaryAllocation(byteCount: total, alignment: 1) { joined in
+      var end = 0
+      for field in head.fields where isField(field, token, name, head) {
+        if end > 0 {
+          joined[end] = UInt8(ascii: ",")
+          end += 1
+        }
+        let value = head.bytes(field.value)
+        UnsafeMutableRawBufferPointer(rebasing: joined[end...]).copyMemory(from: value)
+        end += value.count
+      }
+      return body(UnsafeRawBufferPointer(rebasing: joined[..<end]))
+    }
+  }
+
+  @inline(__always)
+  private static func isField(
+    _ field: MessageHead.Field, _ token: HeaderToken, _ name: UnsafeRawBufferPointer, _ head: MessageHead
+  ) -> Bool {
+    guard field.token == token, !field.isRemoved else { return false }
+    return token != .other || head.bytes(field.name).equalsIgnoringCase(name)
+  }
+
+  private static func pathWithoutQuery(_ head: MessageHead) -> UnsafeRawBufferPointer {
+    let path = head.bytes(head.path)
+    for i in 0..<path.count where path[i] == UInt8(ascii: "?") { return path.slice(0, i) }
+    return path
+  }
+
+  /// `prefix` has no slash at its end; it must end where an element of `path` does.
+  @inline(__always)
+  private static func hasElementPrefix(_ path: UnsafeRawBufferPointer, _ prefix: UnsafeRawBufferPointer) -> Bool {
+    guard path.count >= prefix.count, path.slice(0, prefix.count).equals(prefix) else { return false }
+    return prefix.count == 0 || path.count == prefix.count || path[prefix.count] == UInt8(ascii: "/")
+  }
+
+  // MARK: - Compiling
+
+  /// Collects what the table then holds as constants.
+  private struct Compiler {
+    var alternatives: [Alternative] = []
+    var headers: [HeaderCondition] = []
+    var regexes: [LinearRegex] = []
+    var text: [UInt8] = []
+    var anyPathConditions = false
+    var invalidPatterns: [RegexError] = []
+
+    mutating func add(_ match: RouteMatch, rule: Int) {
+      var alternative = Alternative(rule: rule)
+      switch match.path {
+      case nil: break
+      case .exact(let path):
+        alternative.path = .exact
+        alternative.pathText = add(path)
+      case .prefix(let path):
+        var trimmed = Substring(path)
+        while trimmed.hasSuffix("/") { trimmed.removeLast() }
+        // "/" matches every path, also the empty one of CONNECT and the asterisk of OPTIONS.
+        alternative.path = trimmed.isEmpty ? .any : .prefix
+        alternative.pathText = add(String(trimmed))
+      case .regularExpression(let pattern):
+        alternative.path = compile(pattern).map { .regex($0) } ?? .never
+      }
+      if case .any = alternative.path {} else { anyPathConditions = true }
+      if let method = match.method {
+        alternative.hasMethod = true
+        alternative.method = Array(method.utf8).withUnsafeBytes { Method($0) }
+        alternative.methodText = add(method)
+      }
+      alternative.firstHeader = headers.count
+      var seen: Set<String> = []
+      for header in match.headers where seen.insert(header.name.lowercased()).inserted {
+        headers.append(compile(header))
+      }
+      alternative.headerCount = headers.count - alternative.firstHeader
+      alternatives.append(alternative)
+    }
+
+    private mutating func compile(_ header: HeaderMatch) -> HeaderCondition {
+      let token = Array(header.name.utf8).withUnsafeBytes { HeaderToken.lookup($0) }
+      var condition = HeaderCondition(token: token, name: add(header.name), condition: .exact)
+      switch header.value {
+      case .exact(let value): condition.value = add(value)
+      case .regularExpression(let pattern): condition.condition = compile(pattern).map { .regex($0) } ?? .never
+      }
+      return condition
+    }
+
+    private mutating func compile(_ pattern: String) -> Int? {
+      do throws(RegexError) {
+        regexes.append(try LinearRegex(pattern))
+        return regexes.count - 1
+      } catch {
+        invalidPatterns.append(error)
+        return nil
+      }
+    }
+
+    private mutating func add(_ string: String) -> TextRange {
+      let offset = text.count
+      text.append(contentsOf: string.utf8)
+      return TextRange(offset: offset, count: text.count - offset)
+    }
+  }
+}

@@ -1,0 +1,32 @@
+package import MeshCore
+
+/// What a proxy needs to know about the workload beside it: who it is and what it serves. Compiled by the control
+/// plane, immutable.
+package struct WorkloadConfig: Hashable, Sendable {
+  package var name: String
+  package var namespace: String
+  package var identity: SPIFFEID
+  package var ports: [InboundPort]
+
+  package init(name: String, namespace: String, identity: SPIFFEID, ports: [InboundPort]) {
+    self.name = name
+    self.namespace = namespace
+    self.identity = identity
+    self.ports = ports
+  }
+}
+
+/// One port that a workload serves.
+package struct InboundPort: Hashable, Sendable {
+  /// The endpoint port, as EndpointSlices name it.
+  package var port: UInt16
+  package var appProtocol: AppProtocol
+  /// The service that names this port, for metrics. Nil: none does.
+  package var service: ServicePort?
+
+  package init(port: UInt16, appProtocol: AppProtocol, service: ServicePort?) {
+    self.port = port
+    self.appProtocol = appProtocol
+    self.service = service
+  }
+}

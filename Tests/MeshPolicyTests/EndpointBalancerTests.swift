@@ -1,0 +1,272 @@
+import MeshCore
+import MeshPolicy
+import Testing
+
+private func endpoint(_ n: Int, identity: String? = nil) -> Endpoint {
+  Endpoint(
+    address: SocketAddress(ipv4: 0x7F42_0000 + UInt32(n), port: 80), workload: "w\(n)",
+    identity: identity.map { SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: $0) })
+}
+
+private func at(_ milliseconds: Int64) -> Instant { Instant(nanoseconds: 1_000_000_000) + .milliseconds(milliseconds) }
+
+/// A balancer with its own random numbers.
+private final class Fixture {
+  var random: SeededRandom
+  let balancer: EndpointBalancer
+
+  init(_ balancer: EndpointBalancer, seed: UInt64 = 11) {
+    self.balancer = balancer
+    random = SeededRandom(seed: seed)
+  }
+
+  convenience init(_ count: Int) {
+    self.init(EndpointBalancer((0..<count).map { endpoint($0) }, seed: 3, now: at(0)))
+  }
+
+  /// Whatever the balancer picks.
+  func pick(at now: Instant, excluding: EndpointRef? = nil) -> EndpointRef? {
+    balancer.pick(now: now, &random, excluding: excluding)
+  }
+
+  /// Picks until it gets the endpoint wanted; nil when it is never picked.
+  func pick(_ slot: Int, at now: Instant) -> EndpointRef? {
+    for _ in 0..<500 {
+      if let ref = balancer.pick(now: now, &random), ref.slot == slot { return ref }
+    }
+    return nil
+  }
+
+  /// One request that ends at once; false when the endpoint was never picked.
+  @discardableResult
+  func request(_ slot: Int, _ outcome: EndpointOutcome, at now: Instant) -> Bool {
+    guard let ref = pick(slot, at: now) else { return false }
+    balancer.started(ref)
+    balancer.finished(ref, latency: .milliseconds(1), outcome: outcome, now: now)
+    return true
+  }
+
+  func status(_ slot: Int, at now: Instant) -> EndpointStatus { balancer.endpointStates(now: now)[slot] }
+}
+
+@Suite struct EndpointBalancerTests {
+  @Test("equal endpoints get equal shares", arguments: [2, 3, 10]) func fair(_ count: Int) throws {
+    let fixture = Fixture(count)
+    var counts = [Int](repeating: 0, count: count)
+    for i in 0..<30_000 {
+      let now = at(Int64(i))
+      let ref = try #require(fixture.pick(at: now))
+      counts[ref.slot] += 1
+      fixture.balancer.started(ref)
+      fixture.balancer.finished(ref, latency: .milliseconds(5), outcome: .success, now: now)
+    }
+    for count in counts { #expect(abs(Double(count) * Double(counts.count) / 30_000 - 1) < 0.2) }
+  }
+
+  @Test("an endpoint ten times slower gets at most a third of its fair share", arguments: [1, 2, 3] as [UInt64])
+  func slowEndpoint(_ seed: UInt64) throws {
+    let balancer = EndpointBalancer((0..<4).map { endpoint($0) }, seed: seed, now: at(0))
+    let fixture = Fixture(balancer, seed: seed)
+    var inFlight: [(end: Int, ref: EndpointRef, latency: Int)] = []
+    var counts = [Int](repeating: 0, count: 4)
+    for tick in 0..<40_000 {
+      for done in inFlight where done.end == tick {
+        balancer.finished(
+          done.ref, latency: .milliseconds(Int64(done.latency)), outcome: .success, now: at(Int64(tick)))
+      }
+      inFlight.removeAll { $0.end == tick }
+      let ref = try #require(fixture.pick(at: at(Int64(tick))))
+      balancer.started(ref)
+      let latency = ref.slot == 0 ? 100 : 10
+      inFlight.append((tick + latency, ref, latency))
+      if tick >= 1_000 { counts[ref.slot] += 1 }
+    }
+    let fairShare = Double(counts.reduce(0, +)) / 4
+    #expect(Double(counts[0]) <= fairShare / 3)
+    #expect(counts[0] > 0)
+  }
+
+  @Test("a worse sample counts at once, a better one slowly, and time forgets") func estimate() {
+    var estimate = PeakEWMA(initial: .milliseconds(30), now: at(0))
+    let decay = TimeSpan.seconds(10)
+    estimate.observe(.milliseconds(200), now: at(1), decay: decay, onlyPeaks: false)
+    #expect(abs(estimate.value(now: at(1), decay: decay) - 200e6) < 1)
+    estimate.observe(.milliseconds(10), now: at(10_001), decay: decay, onlyPeaks: false)
+    // 200 / e + 10 * (1 - 1 / e)
+    #expect(abs(estimate.value(now: at(10_001), decay: decay) / 1e6 - 79.897) < 0.01)
+    #expect(abs(estimate.value(now: at(20_001), decay: decay) / 1e6 - 29.392) < 0.01)
+    estimate.observe(.milliseconds(1), now: at(20_001), decay: decay, onlyPeaks: true)
+    #expect(abs(estimate.value(now: at(20_001), decay: decay) / 1e6 - 29.392) < 0.01)
+  }
+
+  @Test("one refused connection ejects an endpoint") func connectFailure() {
+    let fixture = Fixture(3)
+    #expect(fixture.request(0, .connectFailure, at: at(0)))
+    #expect(fixture.status(0, at: at(1)).state == .ejected)
+    #expect(fixture.status(0, at: at(1)).reason == "connect failed")
+    #expect(fixture.pick(0, at: at(1)) == nil)
+  }
+
+  @Test("five failures in a row eject an endpoint, four and a success do not") func consecutive() {
+    let fixture = Fixture(3)
+    for _ in 0..<4 { fixture.request(0, .serverError, at: at(0)) }
+    fixture.request(0, .success, at: at(0))
+    for _ in 0..<4 { fixture.request(0, .transportFailure, at: at(0)) }
+    #expect(fixture.status(0, at: at(0)).state == .ready)
+    fixture.request(0, .cancelled, at: at(0))
+    #expect(fixture.status(0, at: at(0)).state == .ready)
+    fixture.request(0, .serverError, at: at(0))
+    #expect(fixture.status(0, at: at(0)).state == .ejected)
+  }
+
+  @Test("an ejected endpoint returns through exactly one request") func probation() throws {
+    let fixture = Fixture(3)
+    fixture.request(0, .connectFailure, at: at(0))
+    #expect(fixture.pick(0, at: at(999)) == nil)
+    let probe = try #require(fixture.pick(0, at: at(2_000)))
+    fixture.balancer.started(probe)
+    #expect(fixture.pick(0, at: at(2_000)) == nil)
+    fixture.balancer.finished(probe, latency: .milliseconds(1), outcome: .success, now: at(2_001))
+    #expect(fixture.status(0, at: at(2_001)).state == .ready)
+    #expect(fixture.pick(0, at: at(200_000)) != nil)
+  }
+
+  @Test("the first request after an ejection is the probation, a second attempt never is") func probeFirst() throws {
+    let fixture = Fixture(3)
+    fixture.request(0, .connectFailure, at: at(0))
+    let other = try #require(fixture.pick(1, at: at(1)))
+    for _ in 0..<50 { #expect(fixture.pick(at: at(2_000), excluding: other)?.slot == 2) }
+    #expect(fixture.pick(at: at(2_000))?.slot == 0)
+  }
+
+  @Test("a failed connect does not count as latency") func connectLatency() throws {
+    let fixture = Fixture(1)
+    let ref = try #require(fixture.pick(at: at(0)))
+    fixture.balancer.started(ref)
+    fixture.balancer.finished(ref, latency: .seconds(5), outcome: .connectFailure, now: at(0))
+    #expect(fixture.status(0, at: at(0)).latencyMilliseconds == 30)
+  }
+
+  @Test("a probation request that the client gave up leaves room for another") func cancelledProbe() throws {
+    let fixture = Fixture(3)
+    fixture.request(0, .connectFailure, at: at(0))
+    #expect(fixture.request(0, .cancelled, at: at(2_000)))
+    #expect(fixture.request(0, .success, at: at(2_000)))
+    #expect(fixture.status(0, at: at(2_000)).state == .ready)
+  }
+
+  @Test("each failed return doubles the ejection, up to the limit, with jitter") func growth() {
+    let fixture = Fixture(3)
+    var now = at(0)
+    var expected = 1000.0
+    for _ in 0..<10 {
+      #expect(fixture.request(0, .connectFailure, at: now))
+      let left = fixture.status(0, at: now).ejectionMillisecondsLeft
+      #expect(left >= min(expected, 60_000) && left <= min(expected * 1.5, 60_000))
+      now = now + .milliseconds(Int64(left) + 1)
+      expected *= 2
+    }
+    #expect(fixture.request(0, .success, at: now))
+    // Long enough for all estimates to have sunk to the floor.
+    now = now + .seconds(300)
+    #expect(fixture.request(0, .connectFailure, at: now))
+    #expect(fixture.status(0, at: now).ejectionMillisecondsLeft <= 1500)
+  }
+
+  @Test("a late outcome of an earlier request neither ends nor extends an ejection") func lateOutcome() throws {
+    let fixture = Fixture(3)
+    let early = try #require(fixture.pick(0, at: at(0)))
+    let failing = try #require(fixture.pick(0, at: at(0)))
+    for ref in [early, failing] { fixture.balancer.started(ref) }
+    fixture.balancer.finished(failing, latency: .milliseconds(1), outcome: .connectFailure, now: at(0))
+    fixture.balancer.finished(early, latency: .milliseconds(1), outcome: .success, now: at(1))
+    #expect(fixture.status(0, at: at(1)).state == .ejected)
+    #expect(fixture.status(0, at: at(1)).pending == 0)
+  }
+
+  @Test("with fewer than half available, endpoints that answer 5xx are used again") func panic() {
+    let fixture = Fixture(3)
+    for slot in 0..<2 { for _ in 0..<5 { fixture.request(slot, .serverError, at: at(0)) } }
+    for slot in 0..<3 { #expect(fixture.pick(slot, at: at(1)) != nil) }
+    let half = Fixture(4)
+    for slot in 0..<2 { for _ in 0..<5 { half.request(slot, .serverError, at: at(0)) } }
+    #expect(half.pick(0, at: at(1)) == nil)
+  }
+
+  @Test("a panic does not send requests to endpoints that refuse connections while another is left") func hardPanic() {
+    let fixture = Fixture(4)
+    for slot in 0..<3 { fixture.request(slot, .connectFailure, at: at(0)) }
+    for slot in 0..<3 { #expect(fixture.pick(slot, at: at(1)) == nil) }
+    #expect(fixture.pick(3, at: at(1)) != nil)
+  }
+
+  @Test("the last endpoint is tried even when it is ejected") func lastOne() {
+    let fixture = Fixture(1)
+    fixture.request(0, .connectFailure, at: at(0))
+    #expect(fixture.pick(0, at: at(1)) != nil)
+    let both = Fixture(2)
+    for slot in 0..<2 { both.request(slot, .connectFailure, at: at(0)) }
+    for slot in 0..<2 { #expect(both.pick(slot, at: at(1)) != nil) }
+  }
+
+  @Test("an excluded endpoint is never picked, even when nothing is left") func excluding() throws {
+    let fixture = Fixture(2)
+    let first = try #require(fixture.pick(0, at: at(0)))
+    for _ in 0..<50 {
+      #expect(fixture.pick(at: at(0), excluding: first)?.slot == 1)
+    }
+    let single = Fixture(1)
+    let only = try #require(single.pick(0, at: at(0)))
+    #expect(single.pick(at: at(0), excluding: only) == nil)
+    let none = Fixture(0)
+    #expect(none.pick(at: at(0)) == nil)
+  }
+}
+
+@Suite struct EndpointSetUpdateTests {
+  @Test("endpoints that stay keep their state and open requests") func staying() throws {
+    let fixture = Fixture(3)
+    let ref = try #require(fixture.pick(1, at: at(0)))
+    fixture.balancer.started(ref)
+    fixture.request(2, .connectFailure, at: at(0))
+    fixture.balancer.update([endpoint(9), endpoint(2), endpoint(1)], now: at(1))
+    let states = fixture.balancer.endpointStates(now: at(1))
+    #expect(states.map(\.workload) == ["w9", "w2", "w1"])
+    #expect(states.map(\.state) == [.ready, .ejected, .ready])
+    #expect(states.map(\.pending) == [0, 0, 1])
+    #expect(fixture.balancer.endpoint(ref)?.workload == "w1")
+    fixture.balancer.finished(ref, latency: .milliseconds(1), outcome: .success, now: at(2))
+    #expect(fixture.balancer.endpointStates(now: at(2)).map(\.pending) == [0, 0, 0])
+  }
+
+  @Test("the outcome of a request to a vanished endpoint touches nobody") func vanished() throws {
+    let fixture = Fixture(2)
+    let ref = try #require(fixture.pick(0, at: at(0)))
+    fixture.balancer.started(ref)
+    fixture.balancer.update([endpoint(5), endpoint(1)], now: at(1))
+    #expect(fixture.balancer.endpoint(ref) == nil)
+    fixture.balancer.finished(ref, latency: .milliseconds(1), outcome: .connectFailure, now: at(2))
+    fixture.balancer.started(ref)
+    for state in fixture.balancer.endpointStates(now: at(2)) {
+      #expect(state.state == .ready && state.pending == 0)
+    }
+  }
+
+  @Test("another identity at the same address is another endpoint") func identity() throws {
+    let balancer = EndpointBalancer([endpoint(0, identity: "a")], seed: 1, now: at(0))
+    let ref = try #require(Fixture(balancer).pick(at: at(0)))
+    balancer.update([endpoint(0, identity: "b")], now: at(0))
+    #expect(balancer.endpoint(ref) == nil)
+    #expect(balancer.count == 1)
+  }
+
+  @Test("an endpoint listed twice counts once, and an empty set has none") func duplicates() {
+    let balancer = EndpointBalancer([endpoint(0), endpoint(0)], seed: 1, now: at(0))
+    #expect(balancer.count == 1)
+    balancer.update([endpoint(0), endpoint(0)], now: at(0))
+    #expect(balancer.count == 1)
+    balancer.update([], now: at(0))
+    #expect(balancer.isEmpty)
+    #expect(Fixture(balancer).pick(at: at(0)) == nil)
+  }
+}

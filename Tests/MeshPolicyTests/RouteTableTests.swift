@@ -1,0 +1,164 @@
+import MeshCore
+import MeshHTTP
+import MeshPolicy
+import Testing
+
+private func request(
+  _ path: String, method: Method = .get, authority: String = "orders", headers: [(String, String)] = []
+) -> MessageHead {
+  let head = MessageHead()
+  head.method = method
+  head.path = head.intern(string: path)
+  head.authority = head.intern(string: authority)
+  for (name, value) in headers { head.append(name: name, value: value) }
+  return head
+}
+
+private func rule(_ matches: RouteMatch...) -> RouteRule {
+  RouteRule(name: "test", matches: matches, backends: [])
+}
+
+@Suite struct RouteTableTests {
+  @Test(
+    "a prefix matches whole path elements only and ignores slashes at its end",
+    arguments: [
+      ("/abc", "/abc", true), ("/abc", "/abc/", true), ("/abc", "/abc/d", true), ("/abc", "/abcd", false),
+      ("/abc/", "/abc", true), ("/abc/", "/abc/d", true), ("/abc/", "/abcd", false), ("/abc", "/ab", false),
+      ("/", "/", true), ("/", "/anything", true), ("/", "*", true), ("/", "", true),
+      ("/abc", "/abc?x=/y", true), ("/abc", "/abcd?x=/abc", false), ("/abc", "/ABC", false), ("/a/b", "/a/b/c", true),
+      ("/a/b", "/a/bc", false),
+    ])
+  func prefix(_ pattern: String, _ path: String, _ matches: Bool) {
+    let table = RouteTable([rule(RouteMatch(path: .prefix(pattern)))])
+    #expect((table.match(request(path)) == 0) == matches)
+  }
+
+  @Test(
+    "an exact path tolerates a query and nothing else",
+    arguments: [
+      ("/abc", true), ("/abc?q=1", true), ("/abc?", true), ("/abc/", false), ("/ab", false), ("/Abc", false),
+    ])
+  func exact(_ path: String, _ matches: Bool) {
+    let table = RouteTable([rule(RouteMatch(path: .exact("/abc")))])
+    #expect((table.match(request(path)) == 0) == matches)
+  }
+
+  @Test("the first rule that matches wins, whatever its kind") func order() {
+    let table = RouteTable([
+      rule(RouteMatch(path: .prefix("/a"), method: "POST")),
+      rule(RouteMatch(path: .prefix("/a"))),
+      rule(RouteMatch(path: .exact("/a/b"))),
+      rule(),
+    ])
+    #expect(table.match(request("/a/b")) == 1)
+    #expect(table.match(request("/a/b", method: .post)) == 0)
+    #expect(table.match(request("/z")) == 3)
+  }
+
+  @Test("without a matching rule there is no index") func noMatch() {
+    #expect(RouteTable([rule(RouteMatch(path: .exact("/a")))]).match(request("/b")) == nil)
+    #expect(RouteTable([]).match(request("/b")) == nil)
+  }
+
+  @Test("any alternative of a rule is enough, all conditions of an alternative are needed") func alternatives() {
+    let table = RouteTable([
+      rule(
+        RouteMatch(path: .exact("/a"), headers: [HeaderMatch(name: "x-env", value: .exact("test"))]),
+        RouteMatch(path: .exact("/b"), method: "PUT"))
+    ])
+    #expect(table.match(request("/a")) == nil)
+    #expect(table.match(request("/a", headers: [("X-Env", "test")])) == 0)
+    #expect(table.match(request("/b")) == nil)
+    #expect(table.match(request("/b", method: .put)) == 0)
+  }
+
+  @Test("a method outside the common ones is compared by its bytes") func otherMethod() {
+    let table = RouteTable([rule(RouteMatch(method: "PURGE"))])
+    let head = request("/", method: .other)
+    head.methodBytes = head.intern("PURGE")
+    #expect(table.match(head) == 0)
+    head.methodBytes = head.intern("purge")
+    #expect(table.match(head) == nil)
+  }
+
+  @Test(
+    "header names ignore letter case, values do not, and absent fields never match",
+    arguments: [
+      ("user-agent", "User-Agent", "curl", true), ("x-canary", "X-CANARY", "curl", true),
+      ("user-agent", "user-agent", "Curl", false), ("x-canary", "x-canary2", "curl", false),
+      ("x-canary", "x-canary", "", false),
+    ])
+  func headers(_ wanted: String, _ name: String, _ value: String, _ matches: Bool) {
+    let table = RouteTable([rule(RouteMatch(headers: [HeaderMatch(name: wanted, value: .exact("curl"))]))])
+    #expect((table.match(request("/", headers: [(name, value)])) == 0) == matches)
+  }
+
+  @Test("lines of one name are compared joined by commas") func joinedLines() {
+    let table = RouteTable([rule(RouteMatch(headers: [HeaderMatch(name: "x-a", value: .exact("1,2"))]))])
+    #expect(table.match(request("/", headers: [("x-a", "1"), ("X-A", "2")])) == 0)
+    #expect(table.match(request("/", headers: [("x-a", "1")])) == nil)
+    let removed = request("/", headers: [("x-a", "0"), ("x-a", "1"), ("x-a", "2")])
+    removed.removeField(at: 0)
+    #expect(table.match(removed) == 0)
+  }
+
+  @Test("only the first condition on a name counts") func repeatedCondition() {
+    let table = RouteTable([
+      rule(
+        RouteMatch(headers: [
+          HeaderMatch(name: "x-a", value: .exact("1")), HeaderMatch(name: "X-A", value: .exact("2")),
+        ]))
+    ])
+    #expect(table.match(request("/", headers: [("x-a", "1")])) == 0)
+  }
+
+  @Test("a condition on host reads the authority") func host() {
+    let table = RouteTable([rule(RouteMatch(headers: [HeaderMatch(name: "host", value: .exact("shop"))]))])
+    #expect(table.match(request("/", authority: "shop")) == 0)
+    #expect(table.match(request("/", authority: "orders", headers: [("host", "shop")])) == nil)
+  }
+
+  @Test("regular expressions must cover the whole path or value") func regex() {
+    let table = RouteTable([
+      rule(RouteMatch(path: .regularExpression("/v[0-9]+/.*"))),
+      rule(RouteMatch(headers: [HeaderMatch(name: "x-v", value: .regularExpression("a|b"))])),
+    ])
+    #expect(table.match(request("/v12/x?y")) == 0)
+    #expect(table.match(request("/x/v12/x")) == nil)
+    #expect(table.match(request("/", headers: [("x-v", "b")])) == 1)
+    #expect(table.match(request("/", headers: [("x-v", "ab")])) == nil)
+  }
+
+  @Test("a rule whose pattern does not compile captures nothing and is reported") func invalidPattern() {
+    let table = RouteTable([rule(RouteMatch(path: .regularExpression("("))), rule()])
+    #expect(table.match(request("/")) == 1)
+    #expect(table.invalidPatterns.map(\.pattern) == ["("])
+  }
+}
+
+@Suite struct WeightedPickTests {
+  @Test(
+    "shares follow the weights within one point over 50,000 picks",
+    arguments: [
+      [90, 10], [1, 1, 1], [99, 1], [5, 0, 5], [1000, 3000, 6000] as [UInt32],
+    ])
+  func shares(_ weights: [UInt32]) {
+    var random = SeededRandom(seed: 7)
+    let pick = WeightedPick(weights)
+    var counts = [Int](repeating: 0, count: weights.count)
+    for _ in 0..<50_000 { counts[pick.pick(&random) ?? 0] += 1 }
+    let total = Double(weights.reduce(0, +))
+    for (weight, count) in zip(weights, counts) {
+      #expect(abs(Double(count) / 50_000 - Double(weight) / total) < 0.01)
+      if weight == 0 { #expect(count == 0) }
+    }
+  }
+
+  @Test("nothing is drawn when there is no weight") func zero() {
+    var random = SeededRandom(seed: 1)
+    func pick(_ weights: [UInt32]) -> Int? { WeightedPick(weights).pick(&random) }
+    #expect(pick([0, 0]) == nil)
+    #expect(pick([]) == nil)
+    #expect(pick([0, 3, 0]) == 1)
+  }
+}
