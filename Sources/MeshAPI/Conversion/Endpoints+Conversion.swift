@@ -1,0 +1,51 @@
+package import MeshCore
+package import MeshPolicy
+import SwiftProtobuf
+
+extension EndpointSet {
+  /// Reads and validates the wire form of the endpoints behind `key`.
+  package init(
+    key: ServicePort, _ message: Apus_V1_Endpoints, limits: ConversionLimits = .standard
+  ) throws(ConversionError) {
+    try limits.check(message.endpoints.count, atMost: limits.maximumEndpoints, "endpoints")
+    self.init(
+      key: key,
+      endpoints: try convertEach(message.endpoints, "endpoints") { endpoint throws(ConversionError) in
+        try Endpoint(endpoint, limits: limits)
+      })
+  }
+}
+
+extension Endpoint {
+  init(_ message: Apus_V1_Endpoint, limits: ConversionLimits) throws(ConversionError) {
+    guard message.address.utf8.count <= 64, let address = SocketAddress(message.address), address.port > 0,
+      !address.isUnspecified
+    else {
+      throw ConversionError(field: "address", problem: "\"\(message.address.prefix(64))\" is not IP:PORT")
+    }
+    try limits.check(message.workload, "workload", allowEmpty: true)
+    try limits.check(message.labels.count, atMost: limits.maximumPairs, "labels")
+    let identity = message.identity.isEmpty ? nil : try convertIdentity(message.identity, "identity")
+    // Without an identity the mesh port means nothing and 0 is fine.
+    let meshPort = identity == nil && message.meshPort == 0 ? 0 : try convertPort(message.meshPort, "mesh_port")
+    self.init(
+      address: address, workload: message.workload, identity: identity, meshPort: meshPort, labels: message.labels)
+  }
+}
+
+// MARK: - To the wire
+
+extension Apus_V1_Endpoints {
+  package init(_ set: EndpointSet) {
+    self.init()
+    endpoints = set.endpoints.map { endpoint in
+      var message = Apus_V1_Endpoint()
+      message.address = endpoint.address.description
+      message.workload = endpoint.workload
+      message.identity = endpoint.identity?.description ?? ""
+      message.meshPort = UInt32(endpoint.meshPort)
+      message.labels = endpoint.labels
+      return message
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import MeshCore
+package import MeshPolicy
+import SwiftProtobuf
+
+extension WorkloadConfig {
+  package init(_ message: Apus_V1_Workload, limits: ConversionLimits = .standard) throws(ConversionError) {
+    try limits.check(message.name, "name")
+    guard ServiceName.isLabel(message.namespace) else {
+      throw ConversionError(field: "namespace", problem: "\"\(message.namespace.prefix(64))\" is no namespace")
+    }
+    try limits.check(message.ports.count, atMost: limits.maximumInboundPorts, "ports")
+    self.init(
+      name: message.name,
+      namespace: message.namespace,
+      identity: try convertIdentity(message.identity, "identity"),
+      ports: try convertEach(message.ports, "ports") { port throws(ConversionError) in
+        InboundPort(
+          port: try convertPort(port.port, "port"),
+          appProtocol: try convertAppProtocol(port.appProtocol),
+          service: port.service.isEmpty ? nil : try convertServicePort(port.service, "service"))
+      })
+  }
+}
+
+// MARK: - To the wire
+
+extension Apus_V1_Workload {
+  package init(_ config: WorkloadConfig) {
+    self.init()
+    name = config.name
+    namespace = config.namespace
+    identity = config.identity.description
+    ports = config.ports.map { port in
+      var message = Apus_V1_InboundPort()
+      message.port = UInt32(port.port)
+      message.appProtocol = port.appProtocol.rawValue
+      message.service = port.service?.description ?? ""
+      return message
+    }
+  }
+}

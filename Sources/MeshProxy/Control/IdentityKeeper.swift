@@ -1,0 +1,95 @@
+import MeshAPI
+import MeshCore
+import MeshRuntime
+
+/// The workload's certificate as the control thread holds it: what is in force, when it must be renewed.
+///
+/// A new key is made for each request and never leaves the process. Confined to the control loop.
+struct IdentityKeeper {
+  /// Certificate, key and anchors that workers build their contexts from.
+  struct Material: Sendable {
+    var key: WorkloadKey
+    var chainPEM: [UInt8]
+    var anchorsPEM: [UInt8]
+    var notBefore: Int64
+    var notAfter: Int64
+  }
+
+  let identity: SPIFFEID
+  private(set) var current: Material?
+  private(set) var refreshes: UInt64 = 0
+  private var requestedKey: WorkloadKey?
+  let ticketKey = TLSTicketKey()
+
+  init(identity: SPIFFEID, current: Material? = nil) {
+    self.identity = identity
+    self.current = current
+  }
+
+  /// A certificate request in PEM for a new key.
+  mutating func makeRequest() throws(TLSContextError) -> String {
+    let key = try WorkloadKey()
+    let request = try key.makeCSR(identity: identity)
+    requestedKey = key
+    return PEM.encode(request, label: "CERTIFICATE REQUEST")
+  }
+
+  /// Takes the controller's answer, after checking that it can be used. The old material stays in force on an error.
+  mutating func accept(_ response: Apus_V1_CertifyResponse) throws(TLSContextError) {
+    guard let key = requestedKey else { return }
+    let material = Material(
+      key: key, chainPEM: Array(response.certificateChainPem.utf8), anchorsPEM: Array(response.trustAnchorsPem.utf8),
+      notBefore: response.notBefore, notAfter: response.notAfter)
+    _ = try Self.context(material, .client, ticketKey)
+    requestedKey = nil
+    current = material
+    refreshes += 1
+  }
+
+  /// New trust anchors from the discovery stream; the certificate stays.
+  mutating func replaceAnchors(_ pem: String) -> Bool {
+    guard var material = current, material.anchorsPEM != Array(pem.utf8) else { return false }
+    material.anchorsPEM = Array(pem.utf8)
+    guard (try? Self.context(material, .client, ticketKey)) != nil else { return false }
+    current = material
+    return true
+  }
+
+  /// Time until renewal: half of the remaining life, 10 % earlier or later, at least one second.
+  func renewalDelay(nowSeconds: Int64, _ random: inout SeededRandom) -> TimeSpan {
+    guard let current else { return .zero }
+    let lifetime = Double(current.notAfter - max(current.notBefore, nowSeconds - 20))
+    let jitter = 0.9 + 0.2 * random.unit()
+    let age = Double(nowSeconds - current.notBefore)
+    return .milliseconds(Int64(max(1.0, lifetime * 0.5 * jitter - max(0, age - 20)) * 1000))
+  }
+
+  func isValid(nowSeconds: Int64) -> Bool { current.map { nowSeconds < $0.notAfter + 20 } ?? false }
+
+  static func context(
+    _ material: Material, _ role: TLSConfiguration.Role, _ ticketKey: TLSTicketKey
+  ) throws(TLSContextError) -> TLSContext {
+    try TLSContext(
+      TLSConfiguration(
+        role: role, key: material.key, chainPEM: material.chainPEM, trustAnchorsPEM: material.anchorsPEM,
+        protocols: ["h2"], ticketKey: ticketKey))
+  }
+}
+
+/// RFC 7468 text encoding.
+enum PEM {
+  static func encode(_ der: [UInt8], label: String) -> String {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var text: [UInt8] = []
+    for start in stride(from: 0, to: der.count, by: 3) {
+      let group = der[start..<min(start + 3, der.count)]
+      let bits = group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
+      for i in 0..<4 { text.append(i <= group.count ? alphabet[Int(bits >> UInt32(18 - 6 * i) & 63)] : 0x3D) }
+    }
+    var lines: [String] = []
+    for start in stride(from: 0, to: text.count, by: 64) {
+      lines.append(String(decoding: text[start..<min(start + 64, text.count)], as: UTF8.self))
+    }
+    return "-----BEGIN \(label)-----\n\(lines.joined(separator: "\n"))\n-----END \(label)-----\n"
+  }
+}

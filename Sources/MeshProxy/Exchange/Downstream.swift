@@ -1,0 +1,98 @@
+import MeshCore
+import MeshHTTP
+import MeshRuntime
+
+/// The side of an exchange that asked: hides the protocol of the connection the request came by.
+enum Downstream {
+  case none
+  case http1(HTTP1ServerConnection)
+  case http2(HTTP2ServerConnection, HTTP2StreamID)
+  case raw(RawServerConnection)
+
+  func sendInformational(_ head: MessageHead) {
+    switch self {
+    case .none, .raw: break
+    case .http1(let connection): connection.sendInformational(head)
+    case .http2(let connection, let stream): connection.sendInformational(head, on: stream)
+    }
+  }
+
+  func sendHead(_ head: MessageHead, framing: BodyFraming, last: Bool, _ exchange: Exchange) {
+    switch self {
+    case .none: break
+    case .http1(let connection): connection.sendHead(head, framing: framing, last: last, exchange)
+    case .http2(let connection, let stream): connection.sendHead(head, on: stream, last: last, exchange)
+    case .raw(let connection): connection.tunnelAnswered(head)
+    }
+  }
+
+  /// Takes body bytes; returns how many were accepted. The rest must be offered again after `Exchange.downstreamWritable`.
+  func send(_ bytes: UnsafeRawBufferPointer, last: Bool) -> Int {
+    switch self {
+    case .none: bytes.count
+    case .http1(let connection): connection.send(bytes, last: last)
+    case .http2(let connection, let stream): connection.send(bytes, on: stream, last: last)
+    case .raw(let connection): connection.send(bytes, last: last)
+    }
+  }
+
+  func finish(trailers: MessageHead?) {
+    switch self {
+    case .none: break
+    case .http1(let connection): connection.finish(trailers: trailers)
+    case .http2(let connection, let stream): connection.finish(trailers: trailers, on: stream)
+    case .raw(let connection): connection.finish()
+    }
+  }
+
+  /// Breaks off a response that has begun, so that the client cannot take it for complete.
+  func abort(_ exchange: Exchange, _ error: ProxyError) {
+    switch self {
+    case .none: break
+    case .http1(let connection): connection.abort()
+    case .http2(let connection, let stream): connection.abort(stream)
+    case .raw(let connection): connection.abort()
+    }
+  }
+
+  /// More bytes wait in the connection's output than a reader keeps up with.
+  var isCongested: Bool {
+    switch self {
+    case .none: false
+    case .http1(let connection): connection.connection.isOverHighWatermark
+    case .http2(let connection, _): connection.connection.isOverHighWatermark
+    case .raw(let connection): connection.connection.isOverHighWatermark
+    }
+  }
+
+  /// `count` body bytes of the request have left the proxy.
+  func creditRequest(_ count: Int) {
+    if case .http2(let connection, let stream) = self { connection.credit(count, on: stream) }
+  }
+
+  /// Stops the sender of the request. HTTP/2 senders stop by themselves when their window is used up.
+  func pauseRequest() {
+    switch self {
+    case .none, .http2: break
+    case .http1(let connection): connection.pause()
+    case .raw(let connection): connection.connection.pauseReading()
+    }
+  }
+
+  func resumeRequest() {
+    switch self {
+    case .none, .http2: break
+    case .http1(let connection): connection.resume()
+    case .raw(let connection): connection.connection.resumeReading()
+    }
+  }
+
+  func exchangeFinished(_ exchange: Exchange) {
+    switch self {
+    case .none: exchange.worker.recycle(exchange)
+    case .http1(let connection): connection.exchangeFinished(exchange)
+    case .http2(let connection, let stream): connection.exchangeFinished(exchange, on: stream)
+    case .raw(let connection): connection.exchangeFinished(exchange)
+    }
+  }
+}

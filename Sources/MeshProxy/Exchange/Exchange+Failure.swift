@@ -1,0 +1,127 @@
+import MeshCore
+import MeshHTTP
+import MeshPolicy
+import MeshRuntime
+import MeshTelemetry
+
+// What ends an exchange: success, an answer of the proxy's own, a retry, or an abort.
+extension Exchange {
+  /// The upstream side failed. Retries if nothing can have been processed, answers if nothing was answered yet, aborts otherwise.
+  func upstreamFailed(_ error: ProxyError, onReusedConnection: Bool = false) {
+    guard phase == .connecting || phase == .open else { return }
+    upstream = .none
+    settleTicket(failed: true)
+    if mayRetry(error, onReusedConnection: onReusedConnection) {
+      phase = .resolving
+      requestEndSent = false
+      worker.counters.retries &+= 1
+      worker.router.retry(self)
+      return
+    }
+    fail(error)
+  }
+
+  private func mayRetry(_ error: ProxyError, onReusedConnection: Bool) -> Bool {
+    guard !responseStarted, !requestBodySent, attempts < worker.limits.maximumConnectAttempts else { return false }
+    switch error.retry {
+    case .no: return false
+    case .notSent: return true
+    case .reusedConnection:
+      return ReuseRetry(
+        retriesSoFar: attempts - 1, connectionWasReused: onReusedConnection, responseBytesSeen: responseStarted,
+        requestBodyBytesTaken: requestBytes, method: request.method
+      ).isAllowed
+    }
+  }
+
+  /// Ends the exchange with an answer of the proxy's own, or by breaking off a response that has begun.
+  func fail(_ error: ProxyError) {
+    guard phase != .done, phase != .idle else { return }
+    flag = error.flag
+    if responseStarted {
+      downstream.abort(self, error)
+    } else {
+      status = error.status
+      responseStarted = true
+      responseEndSent = true
+      responseTime = worker.loop.now
+      // Whatever was asked for, what follows is an ordinary answer.
+      isTunnel = false
+      LocalReply.send(error, to: self)
+    }
+    complete()
+  }
+
+  /// A message that could not be parsed: there is no route, only an answer.
+  func rejectRequest(direction: TrafficDirection, _ error: ProxyError) {
+    self.direction = direction
+    startTime = worker.loop.now
+    phase = .resolving
+    worker.exchangeStarted(self)
+    fail(error)
+  }
+
+  /// The downstream is gone: nobody is left to answer.
+  func downstreamGone() {
+    guard phase != .done, phase != .idle else { return }
+    if !responseEndSent { flag = .downstreamTermination }
+    downstream = .none
+    complete()
+  }
+
+  /// Accounting, release of the upstream, and back to the free list.
+  func complete() {
+    guard phase != .done, phase != .idle else { return }
+    phase = .done
+    settleTicket(failed: false)
+    returnCredit()
+    upstream.release(self, complete: responseEndSent && responseEnded && requestEndSent && flag == .none)
+    upstream = .none
+    worker.exchangeFinished(self)
+    let downstream = downstream
+    self.downstream = .none
+    downstream.exchangeFinished(self)
+  }
+
+  /// Flow control credit that was held back because the far side was slow goes back: the connection's window outlives this stream.
+  private func returnCredit() {
+    if uncreditedResponseBytes > 0 { upstream.creditResponse(uncreditedResponseBytes) }
+    if uncreditedRequestBytes > 0 { downstream.creditRequest(uncreditedRequestBytes) }
+    uncreditedResponseBytes = 0
+    uncreditedRequestBytes = 0
+  }
+
+  /// A peer proxy that could not reach its application says so; the request was not processed and may go elsewhere.
+  func retryAfterPeerFailure(_ head: MessageHead) -> Bool {
+    guard direction == .outbound, endpoint?.isMeshed == true,
+      let text = head.value(.xApusResponseFlag)
+    else { return false }
+    flag = ResponseFlag(text) ?? .none
+    guard flag == .upstreamConnectionFailure, mayRetry(.peerCouldNotConnect, onReusedConnection: false) else {
+      return false
+    }
+    flag = .none
+    upstream.release(self, complete: false)
+    upstreamFailed(.peerCouldNotConnect)
+    return true
+  }
+
+  // MARK: - Balancer accounting
+
+  func settleTicket(status: UInt16) {
+    guard let ticket, let backend else { return }
+    self.ticket = nil
+    let outcome: EndpointOutcome =
+      flag == .upstreamConnectionFailure ? .connectFailure : status >= 500 ? .serverError : .success
+    backend.balancer.finished(
+      ticket, latency: worker.loop.now - attemptTime, outcome: outcome, now: worker.loop.now)
+  }
+
+  func settleTicket(failed: Bool) {
+    guard let ticket, let backend else { return }
+    self.ticket = nil
+    let outcome: EndpointOutcome = !failed ? .cancelled : phase == .connecting ? .connectFailure : .transportFailure
+    backend.balancer.finished(
+      ticket, latency: worker.loop.now - attemptTime, outcome: outcome, now: worker.loop.now)
+  }
+}

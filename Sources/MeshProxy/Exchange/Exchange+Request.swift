@@ -1,0 +1,123 @@
+import MeshCore
+import MeshHTTP
+import MeshRuntime
+import MeshTelemetry
+
+// The request's way: downstream -> buffer -> upstream.
+extension Exchange {
+  /// The request head is in `request`. Chooses where it goes and starts going there.
+  func begin(direction: TrafficDirection, framing: BodyFraming, isUpgrade: Bool, ended: Bool) {
+    self.direction = direction
+    requestFraming = framing
+    self.isUpgrade = isUpgrade
+    isTunnel = request.method == .connect && request.connectProtocol.isEmpty
+    requestEnded = ended
+    startTime = worker.loop.now
+    lastActivity = startTime
+    phase = .resolving
+    worker.exchangeStarted(self)
+    switch direction {
+    case .outbound: worker.router.routeOutbound(self)
+    case .inbound: worker.router.routeInbound(self)
+    }
+  }
+
+  /// Body bytes from the downstream. `last` when they are known to complete the body.
+  func requestBody(_ bytes: UnsafeRawBufferPointer, last: Bool) {
+    guard phase != .done, phase != .idle else {
+      downstream.creditRequest(bytes.count)
+      return
+    }
+    lastActivity = worker.loop.now
+    requestBytes &+= UInt64(bytes.count)
+    uncreditedRequestBytes += bytes.count
+    if last { requestEnded = true }
+    guard phase == .open, requestBuffer.isEmpty, !holdsRequestBytes else {
+      requestBuffer.append(bytes)
+      settleRequestCredit()
+      return
+    }
+    requestBodySent = true
+    let accepted = upstream.send(bytes, last: last)
+    if accepted < bytes.count {
+      requestBuffer.append(bytes.slice(accepted, bytes.count - accepted))
+    } else if last {
+      requestEndSent = true
+    }
+    settleRequestCredit()
+    finishIfComplete()
+  }
+
+  /// The downstream's message, or its half of a tunnel, is complete.
+  func requestFinished(trailers: MessageHead?) {
+    guard phase != .done, phase != .idle, !requestEndSent else { return }
+    requestEnded = true
+    if let trailers, !trailers.fields.isEmpty {
+      if trailers !== requestTrailers { requestTrailers.copy(from: trailers) }
+      hasRequestTrailers = true
+    }
+    pumpRequest()
+  }
+
+  /// The upstream is connected and ready for the request head.
+  func upstreamReady(_ upstream: Upstream) {
+    guard phase == .connecting else { return }
+    self.upstream = upstream
+    phase = .open
+    let endsHere = requestEnded && requestBuffer.isEmpty && !hasRequestTrailers && !isTunnel && !isUpgrade
+    if endsHere { requestEndSent = true }
+    upstream.sendHead(self, last: endsHere)
+    if !endsHere { pumpRequest() }
+  }
+
+  /// Hands the upstream what waits for it.
+  func pumpRequest() {
+    guard phase == .open, !holdsRequestBytes else { return }
+    if !requestBuffer.isEmpty {
+      requestBodySent = true
+      let last = requestEnded && !hasRequestTrailers
+      let waiting = requestBuffer.count
+      let accepted = upstream.send(requestBuffer.readable, last: last)
+      requestBuffer.consume(accepted)
+      settleRequestCredit()
+      if accepted < waiting { return }
+      if last { requestEndSent = true }
+    }
+    if requestEnded, !requestEndSent {
+      requestEndSent = true
+      upstream.finish(trailers: hasRequestTrailers ? requestTrailers : nil)
+    }
+    finishIfComplete()
+  }
+
+  /// An upgrade's bytes wait until the upstream has agreed: a refused upgrade must not deliver them as a request.
+  private var holdsRequestBytes: Bool { (isUpgrade || isTunnel) && !responseStarted }
+
+  /// Gives the downstream credit for what the upstream took, unless the upstream is congested.
+  func settleRequestCredit() {
+    let credit = uncreditedRequestBytes - requestBuffer.count
+    guard phase != .open || !upstream.isCongested else {
+      downstream.pauseRequest()
+      return
+    }
+    if !requestBuffer.isEmpty, requestBuffer.count >= ByteQueue.pauseThreshold { downstream.pauseRequest() }
+    if credit > 0 {
+      uncreditedRequestBytes -= credit
+      downstream.creditRequest(credit)
+    }
+  }
+
+  /// The upstream can take more again.
+  func upstreamWritable() {
+    guard phase == .open else { return }
+    pumpRequest()
+    guard phase == .open, requestBuffer.isEmpty, !upstream.isCongested else { return }
+    settleRequestCredit()
+    downstream.resumeRequest()
+  }
+}
+
+extension ByteQueue {
+  /// Bytes waiting for a slow reader at which its sender is paused.
+  static let pauseThreshold = 64 * 1024
+}

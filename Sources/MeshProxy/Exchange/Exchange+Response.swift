@@ -1,0 +1,129 @@
+import MeshCore
+import MeshHTTP
+import MeshRuntime
+import MeshTelemetry
+
+// The response's way: upstream -> buffer -> downstream.
+extension Exchange {
+  /// A 1xx response other than 101; goes through at once.
+  func informationalResponse(_ head: MessageHead) {
+    guard phase == .open, !responseStarted else { return }
+    downstream.sendInformational(head)
+  }
+
+  /// The final response head. `head` belongs to the upstream and is valid during the call only.
+  func responseHead(_ head: MessageHead, framing: BodyFraming, ended: Bool) {
+    guard phase == .open, !responseStarted else { return }
+    if head.status >= 500, retryAfterPeerFailure(head) { return }
+    let now = worker.loop.now
+    responseTime = now
+    lastActivity = now
+    status = head.status
+    settleTicket(status: head.status)
+    if isTunnel || isUpgrade {
+      isTunnel = isTunnel && head.status < 300 || isUpgrade && head.status == 101
+      if !isTunnel {
+        // Refused: what remains is an ordinary request without a body.
+        // Bytes that came early belong to the protocol that will not be spoken.
+        isUpgrade = false
+        requestEnded = true
+        requestBuffer.removeAll()
+        settleRequestCredit()
+      }
+    }
+    head.remove(.xApusResponseFlag)
+    head.remove(.xApusUpgrade)
+    rule?.applyResponseFilters(head)
+    responseStarted = true
+    if ended { responseEnded = true }
+    let endsHere = ended && !isTunnel
+    if endsHere { responseEndSent = true }
+    downstream.sendHead(head, framing: framing, last: endsHere, self)
+    if !requestEndSent { pumpRequest() }
+    finishIfComplete()
+  }
+
+  func responseBody(_ bytes: UnsafeRawBufferPointer, last: Bool) {
+    guard phase == .open, responseStarted else {
+      upstream.creditResponse(bytes.count)
+      return
+    }
+    lastActivity = worker.loop.now
+    responseBytes &+= UInt64(bytes.count)
+    uncreditedResponseBytes += bytes.count
+    if last { responseEnded = true }
+    guard responseBuffer.isEmpty else {
+      responseBuffer.append(bytes)
+      settleResponseCredit()
+      return
+    }
+    let accepted = downstream.send(bytes, last: last)
+    if accepted < bytes.count {
+      responseBuffer.append(bytes.slice(accepted, bytes.count - accepted))
+    } else if last {
+      responseEndSent = true
+    }
+    settleResponseCredit()
+    finishIfComplete()
+  }
+
+  /// The upstream's message, or its half of a tunnel, is complete.
+  func responseFinished(trailers: MessageHead?) {
+    guard phase == .open, responseStarted, !responseEndSent else { return }
+    responseEnded = true
+    if let trailers, !trailers.fields.isEmpty {
+      if trailers !== responseTrailers { responseTrailers.copy(from: trailers) }
+      hasResponseTrailers = true
+    }
+    pumpResponse()
+  }
+
+  func pumpResponse() {
+    guard phase == .open, responseStarted else { return }
+    if !responseBuffer.isEmpty {
+      let last = responseEnded && !hasResponseTrailers
+      let waiting = responseBuffer.count
+      let accepted = downstream.send(responseBuffer.readable, last: last)
+      responseBuffer.consume(accepted)
+      settleResponseCredit()
+      if accepted < waiting { return }
+      if last { responseEndSent = true }
+    }
+    if responseEnded, !responseEndSent {
+      responseEndSent = true
+      downstream.finish(trailers: hasResponseTrailers ? responseTrailers : nil)
+    }
+    finishIfComplete()
+  }
+
+  func settleResponseCredit() {
+    let credit = uncreditedResponseBytes - responseBuffer.count
+    guard !downstream.isCongested else {
+      upstream.pauseResponse()
+      return
+    }
+    if !responseBuffer.isEmpty, responseBuffer.count >= ByteQueue.pauseThreshold { upstream.pauseResponse() }
+    if credit > 0 {
+      uncreditedResponseBytes -= credit
+      upstream.creditResponse(credit)
+    }
+  }
+
+  /// The downstream can take more again.
+  func downstreamWritable() {
+    guard phase == .open else { return }
+    pumpResponse()
+    guard phase == .open, responseBuffer.isEmpty, !downstream.isCongested else { return }
+    settleResponseCredit()
+    upstream.resumeResponse()
+  }
+
+  /// Ends the exchange when both directions are through.
+  ///
+  /// A response that is complete ends it even when the request is not: the upstream has said all it will say.
+  func finishIfComplete() {
+    guard phase == .open, responseEndSent else { return }
+    if isTunnel, !requestEndSent { return }
+    complete()
+  }
+}

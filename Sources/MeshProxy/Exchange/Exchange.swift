@@ -1,0 +1,148 @@
+import MeshCore
+import MeshHTTP
+import MeshPolicy
+import MeshRuntime
+import MeshTelemetry
+
+/// One request and its response on their way through the proxy.
+///
+/// Owns the request head, the bytes that one side has sent and the other cannot take yet, and the accounting.
+/// It moves bytes between a `Downstream` and an `Upstream`, which hide whether they are HTTP/1, HTTP/2 or plain bytes.
+/// Reused through the worker's free list. Confined to one worker loop.
+///
+/// Backpressure: bytes that the far side does not accept wait in `requestBuffer` or `responseBuffer`; the near side gets
+/// no credit for them, so it stops after one HTTP/2 window or one read.
+final class Exchange {
+  /// Where the request stands. Body bytes move in `open` only.
+  enum Phase: UInt8 {
+    /// In the free list.
+    case idle
+    /// Waiting for configuration of the service.
+    case resolving
+    /// An endpoint is chosen; its connection is being opened.
+    case connecting
+    /// The request head is on its way to the upstream.
+    case open
+    /// Answered or given up; only accounting is left.
+    case done
+  }
+
+  unowned let worker: ProxyWorker
+  let request = MessageHead()
+  let requestTrailers = MessageHead(capacity: 64)
+  let requestBuffer: ByteQueue
+  let responseBuffer: ByteQueue
+  /// The response head while an HTTP/1 upstream's is arriving.
+  let response = MessageHead()
+  let responseTrailers = MessageHead(capacity: 64)
+
+  var phase = Phase.idle
+  var direction = TrafficDirection.outbound
+  var downstream = Downstream.none
+  var upstream = Upstream.none
+
+  // MARK: Request side
+
+  var requestFraming = BodyFraming.none
+  var isUpgrade = false
+  /// The request came as an extended CONNECT, to which a 2xx answer means acceptance (RFC 8441, section 5).
+  var isExtendedConnect = false
+  /// The protocol of an upgrade that went out as an extended CONNECT, in `request`.
+  var upgradeProtocol = MessageHead.Slice.empty
+  /// CONNECT or an accepted upgrade: both directions are bytes.
+  var isTunnel = false
+  var requestEnded = false
+  var requestEndSent = false
+  var hasRequestTrailers = false
+  /// Body bytes passed on or waiting for which the downstream has no credit yet.
+  var uncreditedRequestBytes = 0
+  /// True once a byte of the body was handed to an upstream: the request cannot be sent again.
+  var requestBodySent = false
+
+  // MARK: Response side
+
+  var responseStarted = false
+  var responseEnded = false
+  var responseEndSent = false
+  var hasResponseTrailers = false
+  var uncreditedResponseBytes = 0
+
+  // MARK: Choice
+
+  var service: ServiceEntry?
+  var rule: CompiledRule?
+  var backend: BackendEntry?
+  var endpoint: EndpointEntry?
+  /// The balancer is told once how the request ended; nil when it was.
+  var ticket: EndpointRef?
+  /// The endpoint tried last, which a retry avoids.
+  var lastTicket: EndpointRef?
+  var inboundPort: InboundPortEntry?
+  var attempts = 0
+
+  /// Metric label of the caller's identity; empty for plaintext callers.
+  var peerLabel = LabelInterner.empty
+
+  // MARK: Accounting
+
+  var startTime = Instant(nanoseconds: 0)
+  var attemptTime = Instant(nanoseconds: 0)
+  var responseTime = Instant(nanoseconds: 0)
+  var lastActivity = Instant(nanoseconds: 0)
+  var requestBytes: UInt64 = 0
+  var responseBytes: UInt64 = 0
+  var status: UInt16 = 0
+  var flag = ResponseFlag.none
+  /// Place in the worker's list of exchanges in flight; -1 when in none.
+  var listIndex = -1
+  /// Grows with every reuse, so that a late callback can tell that its exchange is gone.
+  var generation: UInt32 = 0
+
+  init(worker: ProxyWorker) {
+    self.worker = worker
+    requestBuffer = ByteQueue(pool: worker.loop.pool)
+    responseBuffer = ByteQueue(pool: worker.loop.pool)
+  }
+
+  /// Makes the exchange as new. Memory of heads and buffers stays.
+  func reset() {
+    phase = .idle
+    downstream = .none
+    upstream = .none
+    request.reset()
+    response.reset()
+    requestTrailers.reset()
+    responseTrailers.reset()
+    requestBuffer.removeAll()
+    responseBuffer.removeAll()
+    requestFraming = .none
+    isUpgrade = false
+    isExtendedConnect = false
+    upgradeProtocol = .empty
+    isTunnel = false
+    requestEnded = false
+    requestEndSent = false
+    hasRequestTrailers = false
+    uncreditedRequestBytes = 0
+    requestBodySent = false
+    responseStarted = false
+    responseEnded = false
+    responseEndSent = false
+    hasResponseTrailers = false
+    uncreditedResponseBytes = 0
+    service = nil
+    rule = nil
+    backend = nil
+    endpoint = nil
+    ticket = nil
+    lastTicket = nil
+    inboundPort = nil
+    attempts = 0
+    peerLabel = LabelInterner.empty
+    requestBytes = 0
+    responseBytes = 0
+    status = 0
+    flag = .none
+    generation &+= 1
+  }
+}

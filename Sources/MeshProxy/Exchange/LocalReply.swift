@@ -1,0 +1,42 @@
+import MeshCore
+import MeshHTTP
+import MeshTelemetry
+
+/// Answers that the proxy gives itself.
+///
+/// A short `text/plain` body, `server: apus`, and on the mesh hop the response flag for the proxy on the other side.
+enum LocalReply {
+  static func send(_ error: ProxyError, to exchange: Exchange) {
+    let head = exchange.worker.replyHead
+    head.reset()
+    head.status = error.status
+    head.append(.server, "apus")
+    if exchange.request.method == .connect, case .raw = exchange.downstream {
+      exchange.downstream.abort(exchange, error)
+      return
+    }
+    head.append(.contentType, "text/plain; charset=utf-8")
+    if case .http2(let connection, _) = exchange.downstream, connection.isMeshPeer {
+      head.append(.xApusResponseFlag, error.flag.code)
+    }
+    if case .http2 = exchange.downstream, exchange.downstream.isCongested {
+      // Many answers wait for a slow reader already: the status and the flag say enough.
+      exchange.downstream.sendHead(head, framing: .none, last: true, exchange)
+      return
+    }
+    let length = error.reason.utf8CodeUnitCount + 1
+    head.append(.contentLength, number: length)
+    let hasBody = exchange.request.method != .head
+    exchange.downstream.sendHead(head, framing: .length(UInt64(length)), last: !hasBody, exchange)
+    guard hasBody else { return }
+    withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { body in
+      let text = UnsafeRawBufferPointer(start: error.reason.utf8Start, count: length - 1)
+      body.copyMemory(from: text)
+      body[length - 1] = 0x0A
+      // A client that has stopped reading loses the tail of an error text; nothing waits for it.
+      if exchange.downstream.send(UnsafeRawBufferPointer(body), last: true) < length {
+        exchange.downstream.abort(exchange, error)
+      }
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import MeshCore
+import MeshHTTP
+import MeshTelemetry
+
+/// Why a request could not be served, and everything that follows from it: status, response flag, metric label,
+/// the text for the caller and the log. The one place where a failed stage becomes an answer.
+struct ProxyError: Error {
+  /// Whose fault it is.
+  enum Origin: UInt8 { case downstream, upstream, `internal` }
+
+  /// Whether another endpoint may be tried. `notSent`: no byte of the request reached an application.
+  enum Retry: UInt8 { case no, notSent, reusedConnection }
+
+  var status: UInt16
+  var flag: ResponseFlag
+  var origin: Origin
+  var retry: Retry
+  /// One sentence for the caller; says what to check next.
+  var reason: StaticString
+
+  static let noRoute = ProxyError(
+    status: 404, flag: .noRoute, origin: .downstream, retry: .no,
+    reason: "no route: no rule of the service's HTTPRoutes matches this request")
+  static let unknownService = ProxyError(
+    status: 404, flag: .noRoute, origin: .downstream, retry: .no,
+    reason: "no route: the mesh knows no service of this name and port; `apus status` lists them")
+  static let unknownInboundPort = ProxyError(
+    status: 404, flag: .noRoute, origin: .downstream, retry: .no,
+    reason: "no route: this workload does not serve the port asked for")
+  static let noEndpoint = ProxyError(
+    status: 503, flag: .noHealthyUpstream, origin: .upstream, retry: .no,
+    reason: "no endpoint: the service has no ready workload")
+  static let invalidBackend = ProxyError(
+    status: 500, flag: .noCluster, origin: .internal, retry: .no,
+    reason: "invalid backend: the route names a service or port that does not exist; see `apus check`")
+  static let noBackendWeight = ProxyError(
+    status: 503, flag: .noHealthyUpstream, origin: .internal, retry: .no,
+    reason: "no backend: every backend of the matched rule has weight 0 or cannot be used")
+  static let connectRefused = ProxyError(
+    status: 503, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
+    reason: "connect failure: the endpoint refused the connection; is its process running and listening on that port?")
+  static let applicationRefused = ProxyError(
+    status: 502, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
+    reason: "connect failure: the application refused the connection; is it listening on the port given to `apus run`?")
+  static let connectTimeout = ProxyError(
+    status: 504, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
+    reason: "connect timeout: no answer from the endpoint; is a firewall blocking its port?")
+  static let tlsFailure = ProxyError(
+    status: 503, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
+    reason: "TLS failure: the endpoint did not prove the identity it should have; see tls_handshake_failures_total")
+  static let upstreamClosed = ProxyError(
+    status: 503, flag: .upstreamConnectionTermination, origin: .upstream, retry: .reusedConnection,
+    reason: "upstream closed the connection before it answered")
+  static let upstreamReset = ProxyError(
+    status: 502, flag: .upstreamReset, origin: .upstream, retry: .no,
+    reason: "upstream reset the stream before it answered")
+  static let upstreamRefusedStream = ProxyError(
+    status: 503, flag: .upstreamReset, origin: .upstream, retry: .notSent,
+    reason: "upstream refused the stream")
+  static let upstreamProtocol = ProxyError(
+    status: 502, flag: .upstreamProtocolError, origin: .upstream, retry: .no,
+    reason: "upstream sent a message that is not valid HTTP")
+  static let upstreamOverflow = ProxyError(
+    status: 503, flag: .upstreamOverflow, origin: .internal, retry: .no,
+    reason: "overflow: too many requests are waiting for this endpoint")
+  static let responseTimeout = ProxyError(
+    status: 504, flag: .upstreamTimeout, origin: .upstream, retry: .no,
+    reason: "timeout: the upstream sent nothing within the stream idle timeout")
+  static let discoveryTimeout = ProxyError(
+    status: 504, flag: .noCluster, origin: .internal, retry: .no,
+    reason: "timeout: no configuration for this service; is the controller running? `apus check` tells")
+  static let noIdentity = ProxyError(
+    status: 503, flag: .noCluster, origin: .internal, retry: .no,
+    reason: "no identity: this proxy holds no valid certificate yet and never falls back to plaintext")
+  static let badAuthority = ProxyError(
+    status: 400, flag: .downstreamProtocolError, origin: .downstream, retry: .no,
+    reason: "bad request: the request names no host")
+  static let connectNotAllowed = ProxyError(
+    status: 405, flag: .noRoute, origin: .downstream, retry: .no,
+    reason: "method not allowed: this listener stands for one service; send CONNECT to the outbound proxy port instead")
+  static let loop = ProxyError(
+    status: 508, flag: .noRoute, origin: .downstream, retry: .no,
+    reason: "loop detected: the address asked for is a listener of this proxy")
+  static let notAProxyRequest = ProxyError(
+    status: 404, flag: .noRoute, origin: .downstream, retry: .no,
+    reason:
+      "no route: this host is outside the mesh and names cannot be resolved here; use an IP address or a service name")
+  static let streamIdle = ProxyError(
+    status: 408, flag: .streamIdleTimeout, origin: .downstream, retry: .no,
+    reason: "timeout: the client sent nothing within the stream idle timeout")
+
+  /// A failure that the proxy on the other side reported in `x-apus-response-flag`: its application was never reached.
+  static let peerCouldNotConnect = ProxyError(
+    status: 502, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
+    reason: "connect failure: the peer proxy could not reach its application")
+
+  static func malformed(_ error: HTTP1Error) -> ProxyError {
+    ProxyError(
+      status: error.status, flag: .downstreamProtocolError, origin: .downstream, retry: .no, reason: error.reason)
+  }
+
+  static func rule(status: UInt16) -> ProxyError {
+    var error = status == 503 ? noBackendWeight : invalidBackend
+    error.status = status
+    return error
+  }
+}

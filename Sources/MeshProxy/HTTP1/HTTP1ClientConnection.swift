@@ -1,0 +1,261 @@
+import MeshCore
+import MeshHTTP
+import MeshRuntime
+import MeshTelemetry
+
+/// A pooled HTTP/1 connection to an application.
+///
+/// Serves one exchange at a time; idle connections wait in their `HTTP1Pool`. Confined to one worker loop.
+final class HTTP1ClientConnection: ConnectionHandler {
+  private(set) var connection: Connection!
+  let pool: HTTP1Pool
+  var exchange: Exchange?
+  /// When the connection became idle.
+  private(set) var idleSince = Instant(nanoseconds: 0)
+
+  private var decoder = HTTP1Decoder(role: .response)
+  private var isOpen = false
+  /// It has served a request before: its server may be closing it right now.
+  private var isReused = false
+  private var keepAlive = true
+  private var requestIsChunked = false
+  private var requestComplete = false
+  private var responseRemaining: UInt64 = 0
+  private var hasResponseBytes = false
+  private var isPaused = false
+  private var isProcessing = false
+  private var isTunnel = false
+  /// The end of a close-delimited response or tunnel has been reported.
+  private var hasEnded = false
+
+  init(pool: HTTP1Pool) { self.pool = pool }
+
+  func connect(for exchange: Exchange) {
+    self.exchange = exchange
+    exchange.upstream = .http1(self)
+    connection = pool.worker.loop.connect(
+      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: nil, handler: self)
+  }
+
+  // MARK: - ConnectionHandler
+
+  func connectionOpened(_ connection: Connection) {
+    isOpen = true
+    pool.worker.upstreamOpened(tls: false, toApplication: pool.isLocalApplication)
+    guard let exchange else { return connection.close() }
+    exchange.upstreamReady(.http1(self))
+  }
+
+  func connectionReceived(_ connection: Connection) {
+    guard exchange != nil else {
+      // Nothing was asked: the server is confused or hostile.
+      pool.remove(self)
+      connection.abort()
+      return
+    }
+    process()
+  }
+
+  func connectionReachedEnd(_ connection: Connection) {
+    guard exchange != nil else {
+      pool.remove(self)
+      connection.close()
+      return
+    }
+    keepAlive = false
+    process()
+  }
+
+  /// The server has closed its side and everything it sent has been passed on.
+  private func finishAtEnd(_ exchange: Exchange) {
+    guard !hasEnded, !exchange.responseEnded else { return }
+    hasEnded = true
+    if isTunnel {
+      exchange.responseFinished(trailers: nil)
+    } else if hasResponseBytes, case .end = decoder.endOfInput() {
+      exchange.responseFinished(trailers: nil)
+    } else {
+      fail(.upstreamClosed)
+    }
+  }
+
+  func connectionDrained(_ connection: Connection) { exchange?.upstreamWritable() }
+
+  func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+    if isOpen {
+      pool.worker.upstreamClosed(connection, tls: false, toApplication: pool.isLocalApplication)
+    } else {
+      pool.worker.counters.connectFailures &+= 1
+    }
+    guard let exchange else { return pool.remove(self) }
+    self.exchange = nil
+    exchange.upstreamFailed(
+      isOpen ? .upstreamClosed : pool.connectError(reason), onReusedConnection: isReused && !hasResponseBytes)
+  }
+
+  // MARK: - Request
+
+  func sendHead(_ exchange: Exchange) {
+    hasResponseBytes = false
+    hasEnded = false
+    let request = exchange.request
+    decoder.expectResponse(to: request.method)
+    requestIsChunked = exchange.requestFraming == .chunked
+    requestComplete = exchange.requestFraming == .none
+    HTTP1Encoder.request(
+      request, framing: exchange.requestFraming, keepAlive: true, upgrade: exchange.isUpgrade, form: .origin,
+      into: connection.output)
+    connection.flushSoon()
+  }
+
+  func send(_ bytes: UnsafeRawBufferPointer, last: Bool) -> Int {
+    if requestIsChunked {
+      HTTP1Encoder.chunk(bytes, into: connection.output)
+      if last { HTTP1Encoder.lastChunk(trailers: nil, into: connection.output) }
+    } else {
+      connection.output.append(bytes)
+    }
+    if last { requestComplete = true }
+    connection.flushSoon()
+    return bytes.count
+  }
+
+  func finish(trailers: MessageHead?) {
+    if requestIsChunked, !requestComplete {
+      HTTP1Encoder.lastChunk(trailers: trailers, into: connection.output)
+      connection.flushSoon()
+    } else if isTunnel {
+      connection.shutdownWrite()
+    }
+    requestComplete = true
+  }
+
+  // MARK: - Response
+
+  func pause() { isPaused = true }
+
+  func resume() {
+    guard isPaused else { return }
+    isPaused = false
+    connection.receiveAgain()
+  }
+
+  private func process() {
+    guard !isProcessing else { return }
+    isProcessing = true
+    defer { isProcessing = false }
+    while let exchange, connection.isOpen, !isPaused {
+      let input = connection.input.readable
+      if input.isEmpty {
+        if connection.hasReachedEnd { finishAtEnd(exchange) }
+        return
+      }
+      if isTunnel {
+        exchange.responseBody(input, last: false)
+        if connection.isOpen { connection.input.consume(input.count) }
+        continue
+      }
+      hasResponseBytes = true
+      guard decodeNext(exchange, input) else {
+        if connection.hasReachedEnd, connection.isOpen, self.exchange === exchange { finishAtEnd(exchange) }
+        return
+      }
+    }
+  }
+
+  private func decodeNext(_ exchange: Exchange, _ input: UnsafeRawBufferPointer) -> Bool {
+    let head = exchange.response
+    let (event, consumed) = decoder.next(input, head: head, trailers: exchange.responseTrailers)
+    switch event {
+    case .needMore:
+      connection.input.consume(consumed)
+      return false
+    case .informational:
+      connection.input.consume(consumed)
+      exchange.informationalResponse(head)
+    case .head(let parsed):
+      connection.input.consume(consumed)
+      begin(exchange, head, parsed)
+    case .body(let bytes):
+      deliver(exchange, bytes, consumed)
+    case .trailers:
+      connection.input.consume(consumed)
+      finishDecoding()
+      exchange.responseFinished(trailers: exchange.responseTrailers)
+      return false
+    case .end:
+      connection.input.consume(consumed)
+      exchange.responseFinished(trailers: nil)
+    case .failure(let error):
+      pool.worker.metrics.protocolError(exchange.direction, error.counter)
+      fail(.upstreamProtocol)
+      return false
+    }
+    return true
+  }
+
+  private func begin(_ exchange: Exchange, _ head: MessageHead, _ parsed: HTTP1Head) {
+    keepAlive = parsed.keepAlive
+    if head.status == 101 {
+      // A switch that nobody asked for would let the application write the next responses, too.
+      guard exchange.isUpgrade else { return fail(.upstreamProtocol) }
+      isTunnel = true
+      exchange.responseHead(head, framing: .tunnel, ended: false)
+      return
+    }
+    var ended = false
+    switch parsed.framing {
+    case .none: ended = true
+    case .length(let length):
+      responseRemaining = length
+      ended = length == 0
+    case .chunked, .untilClose, .tunnel: responseRemaining = .max
+    }
+    if ended { finishDecoding() }
+    exchange.responseHead(head, framing: parsed.framing, ended: ended)
+  }
+
+  private func deliver(_ exchange: Exchange, _ bytes: UnsafeRawBufferPointer, _ consumed: Int) {
+    responseRemaining &-= UInt64(bytes.count)
+    let last = responseRemaining == 0
+    if last { finishDecoding() }
+    // The exchange may let go of this connection; the bytes are spent either way.
+    exchange.responseBody(bytes, last: last)
+    if connection.isOpen { connection.input.consume(consumed) }
+  }
+
+  /// Fetches the end event that follows the last byte without input.
+  private func finishDecoding() {
+    let unused = pool.worker.trailersHead
+    _ = decoder.next(UnsafeRawBufferPointer(start: nil, count: 0), head: unused, trailers: unused)
+  }
+
+  private func fail(_ error: ProxyError) {
+    let exchange = exchange
+    self.exchange = nil
+    connection.abort()
+    exchange?.upstreamFailed(error, onReusedConnection: isReused && !hasResponseBytes)
+  }
+
+  // MARK: - Pool
+
+  func release(complete: Bool) {
+    exchange = nil
+    guard complete, keepAlive, requestComplete, isOpen, !isTunnel, connection.isOpen else {
+      if connection.isOpen { isTunnel && complete ? connection.closeAfterFlush() : connection.abort() }
+      return
+    }
+    isReused = true
+    isPaused = false
+    idleSince = pool.worker.loop.now
+    pool.giveBack(self)
+  }
+
+  /// Takes an idle connection into use. False when the server has already closed it.
+  func reuse(for exchange: Exchange) -> Bool {
+    guard connection.isOpen, connection.input.isEmpty else { return false }
+    self.exchange = exchange
+    exchange.upstreamReady(.http1(self))
+    return true
+  }
+}

@@ -1,0 +1,350 @@
+import MeshCore
+import MeshHTTP
+import MeshRuntime
+import MeshTelemetry
+
+/// A downstream HTTP/1 connection: decodes requests one at a time and writes their responses in order.
+///
+/// Pipelined requests wait in the input queue until the response before them is complete.
+/// Confined to one worker loop; owned by its `Connection` until that closes.
+/// Limits: head size and count by `HTTP1Limits`, `ProxyLimits.headerTimeout` for a head, `downstreamIdleTimeout` between requests.
+final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
+  let connection: Connection
+  unowned let worker: ProxyWorker
+  let entry: EntryPoint
+
+  private var decoder: HTTP1Decoder
+  private var exchange: Exchange?
+  /// A request has been decoded up to its head, and its response is not complete.
+  private var isServing = false
+  /// The current request's body is decoded to its end.
+  private var isRequestRead = true
+  private var isProcessing = false
+  private var isPaused = false
+  private var isTunnel = false
+  private var isClosing = false
+
+  private var requestMethod = Method.get
+  private var requestVersion = MessageHead.Version.http11
+  private var requestRemaining: UInt64 = 0
+  private var keepAlive = true
+  private var isUpgrade = false
+  private var responseIsChunked = false
+
+  private lazy var timer = LoopTimer(owner: self, tag: 0)
+  private var headStart: Instant?
+  private var idleSince: Instant
+
+  init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint) {
+    self.connection = connection
+    self.worker = worker
+    self.entry = entry
+    decoder = HTTP1Decoder(role: .request)
+    idleSince = worker.loop.now
+    headStart = worker.loop.now
+  }
+
+  /// Takes over the connection and whatever it has already read.
+  func start() {
+    connection.handler = self
+    worker.registerForDrain(connection, self)
+    worker.loop.schedule(timer, after: worker.limits.headerTimeout)
+    if !connection.input.isEmpty { process() }
+  }
+
+  // MARK: - ConnectionHandler
+
+  func connectionOpened(_ connection: Connection) {}
+
+  func connectionReceived(_ connection: Connection) {
+    process()
+    if connection.hasReachedEnd, !isTunnel { settleEnd() }
+  }
+
+  func connectionReachedEnd(_ connection: Connection) {
+    if isTunnel { process() } else { settleEnd() }
+  }
+
+  /// The client sends no more. Takes effect once the requests that came before it are served.
+  private func settleEnd() {
+    guard connection.isOpen, !isClosing else { return }
+    if isServing {
+      // A client may close its sending side and still read the answers, if it has sent whole requests.
+      if connection.input.isEmpty { keepAlive = false }
+      let mayBeWhole = isRequestRead || requestRemaining == 0 || isPaused && !connection.input.isEmpty
+      guard !mayBeWhole, let exchange else { return }
+      self.exchange = nil
+      isServing = false
+      exchange.downstreamGone()
+      connection.abort()
+    } else {
+      connection.closeAfterFlush()
+    }
+  }
+
+  func connectionDrained(_ connection: Connection) { exchange?.downstreamWritable() }
+
+  func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+    worker.loop.cancel(timer)
+    worker.downstreamClosed(connection, entry)
+    guard let exchange else { return }
+    self.exchange = nil
+    if isServing {
+      exchange.downstreamGone()
+    } else {
+      worker.recycle(exchange)
+    }
+  }
+
+  // MARK: - Requests
+
+  func pause() { isPaused = true }
+
+  func resume() {
+    guard isPaused else { return }
+    isPaused = false
+    // Deliver on the next turn: the caller may be in the middle of its own events.
+    connection.receiveAgain()
+  }
+
+  private func process() {
+    guard !isProcessing else { return }
+    isProcessing = true
+    defer { isProcessing = false }
+    while connection.isOpen, !isClosing, !isPaused {
+      if isTunnel {
+        forwardTunnelBytes()
+        return
+      }
+      if isServing && isRequestRead { return }
+      let input = connection.input.readable
+      if input.isEmpty && !isServing { break }
+      guard decodeNext(input) else { break }
+    }
+    if connection.input.isEmpty, !isServing { connection.input.releaseIfEmpty() }
+  }
+
+  /// One decoder step. False when there is nothing more to do now.
+  private func decodeNext(_ input: UnsafeRawBufferPointer) -> Bool {
+    let exchange = exchange ?? worker.takeExchange()
+    self.exchange = exchange
+    let (event, consumed) = decoder.next(input, head: exchange.request, trailers: exchange.requestTrailers)
+    switch event {
+    case .needMore:
+      connection.input.consume(consumed)
+      awaitMore(exchange)
+      return false
+    case .head(let head):
+      connection.input.consume(consumed)
+      begin(exchange, head)
+    case .informational:
+      connection.input.consume(consumed)
+    case .body(let bytes):
+      requestRemaining &-= UInt64(bytes.count)
+      // A chunked body never counts down to zero; its end comes by itself.
+      exchange.requestBody(bytes, last: requestRemaining == 0)
+      if connection.isOpen { connection.input.consume(consumed) }
+    case .trailers:
+      connection.input.consume(consumed)
+      exchange.hasRequestTrailers = true
+    case .end:
+      connection.input.consume(consumed)
+      isRequestRead = true
+      if !isUpgrade && requestMethod != .connect { self.exchange?.requestFinished(trailers: nil) }
+    case .failure(let error):
+      connection.input.removeAll()
+      reject(exchange, error)
+      return false
+    }
+    return true
+  }
+
+  private func begin(_ exchange: Exchange, _ head: HTTP1Head) {
+    headStart = nil
+    isServing = true
+    isRequestRead = false
+    requestMethod = exchange.request.method
+    requestVersion = exchange.request.version
+    keepAlive = head.keepAlive && !worker.isDraining
+    if case .length(let length) = head.framing { requestRemaining = length } else { requestRemaining = .max }
+    let hasBody = head.framing != .none && head.framing != .length(0)
+    // An upgrade with a body could not tell the body from the new protocol's bytes: it goes on as a plain request.
+    isUpgrade = head.isUpgrade && !hasBody
+    if !hasBody, !isUpgrade, requestMethod != .connect {
+      // Fetches the end event that follows without input, so that the whole request goes on in one piece.
+      _ = decoder.next(
+        UnsafeRawBufferPointer(start: nil, count: 0), head: exchange.request, trailers: exchange.requestTrailers)
+      isRequestRead = true
+    }
+    exchange.downstream = .http1(self)
+    if requestMethod == .connect, !entry.allowsConnect {
+      return exchange.rejectRequest(direction: entry.direction, .connectNotAllowed)
+    }
+    entry.prepare(exchange)
+    exchange.begin(
+      direction: entry.direction, framing: hasBody ? head.framing : .none, isUpgrade: isUpgrade,
+      ended: isRequestRead)
+  }
+
+  private func awaitMore(_ exchange: Exchange) {
+    guard !isServing else { return }
+    if decoder.isIdle {
+      self.exchange = nil
+      worker.recycle(exchange)
+    } else if headStart == nil {
+      headStart = worker.loop.now
+      worker.loop.schedule(timer, after: worker.limits.headerTimeout)
+    }
+  }
+
+  /// A message that is not HTTP: answer once and close, since the start of the next message is unknown.
+  private func reject(_ exchange: Exchange, _ error: HTTP1Error) {
+    worker.metrics.protocolError(entry.direction, error.counter)
+    keepAlive = false
+    if isServing {
+      isRequestRead = false
+      exchange.fail(.malformed(error))
+      return
+    }
+    isServing = true
+    isRequestRead = false
+    exchange.downstream = .http1(self)
+    exchange.rejectRequest(direction: entry.direction, .malformed(error))
+  }
+
+  private func forwardTunnelBytes() {
+    guard let exchange else { return }
+    let bytes = connection.input.readable
+    if !bytes.isEmpty {
+      exchange.requestBody(bytes, last: false)
+      if connection.isOpen { connection.input.consume(bytes.count) }
+    }
+    if connection.hasReachedEnd, connection.input.isEmpty { exchange.requestFinished(trailers: nil) }
+  }
+
+  // MARK: - Responses
+
+  func sendInformational(_ head: MessageHead) {
+    guard requestVersion != .http10 else { return }
+    HTTP1Encoder.response(
+      head, framing: .none, version: requestVersion, keepAlive: true, upgrade: false, requestMethod: requestMethod,
+      into: connection.output)
+    connection.flushSoon()
+  }
+
+  func sendHead(_ head: MessageHead, framing: BodyFraming, last: Bool, _ exchange: Exchange) {
+    var framing = framing
+    let isTunnel = exchange.isTunnel
+    // An answer that is complete before the request is: the rest will not be read, and the client should know.
+    let leavesRequest = !isRequestRead && !isTunnel && !isUpgrade && requestMethod != .connect
+    if worker.isDraining || leavesRequest && exchange.responseEndSent { keepAlive = false }
+    // What follows a refused CONNECT was meant for the tunnel and is no request.
+    if requestMethod == .connect, !isTunnel { keepAlive = false }
+    if isTunnel {
+      framing = .tunnel
+    } else if framing == .untilClose || framing == .chunked {
+      if requestVersion == .http10 {
+        framing = .untilClose
+        keepAlive = false
+      } else {
+        framing = .chunked
+      }
+    }
+    responseIsChunked = framing == .chunked
+    HTTP1Encoder.response(
+      head, framing: framing, version: requestVersion, keepAlive: keepAlive, upgrade: isTunnel && isUpgrade,
+      requestMethod: requestMethod, into: connection.output)
+    connection.flushSoon()
+    if isTunnel {
+      self.isTunnel = true
+      worker.loop.cancel(timer)
+      // Bytes that came early wait in the input.
+      connection.receiveAgain()
+    } else if isUpgrade || requestMethod == .connect {
+      isUpgrade = false
+      isRequestRead = true
+    }
+  }
+
+  func send(_ bytes: UnsafeRawBufferPointer, last: Bool) -> Int {
+    if responseIsChunked {
+      HTTP1Encoder.chunk(bytes, into: connection.output)
+      if last { HTTP1Encoder.lastChunk(trailers: nil, into: connection.output) }
+    } else {
+      connection.output.append(bytes)
+    }
+    connection.flushSoon()
+    return bytes.count
+  }
+
+  func finish(trailers: MessageHead?) {
+    if responseIsChunked {
+      HTTP1Encoder.lastChunk(trailers: trailers, into: connection.output)
+      connection.flushSoon()
+    } else if isTunnel {
+      connection.shutdownWrite()
+    }
+  }
+
+  /// Ends a response in the middle: closing without the last chunk or the full length tells the client.
+  func abort() {
+    isClosing = true
+    connection.abort()
+  }
+
+  func exchangeFinished(_ exchange: Exchange) {
+    self.exchange = nil
+    isServing = false
+    worker.recycle(exchange)
+    idleSince = worker.loop.now
+    guard connection.isOpen, !isClosing else { return }
+    if isTunnel || !keepAlive || !isRequestRead || worker.isDraining {
+      isClosing = true
+      connection.closeAfterFlush()
+      return
+    }
+    isPaused = false
+    if !timer.isScheduled { worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout) }
+    if !isProcessing, !connection.input.isEmpty { connection.receiveAgain() }
+  }
+
+  // MARK: - Timers
+
+  func timerFired(_ timer: LoopTimer) {
+    let now = worker.loop.now
+    if isServing {
+      // The exchange has its own idle timeout.
+      worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout)
+      return
+    }
+    if let headStart {
+      let left = worker.limits.headerTimeout - (now - headStart)
+      if left > .zero { return worker.loop.schedule(timer, after: left) }
+      let hasPartialHead = !connection.input.isEmpty
+      worker.metrics.limitHit(hasPartialHead ? "header_timeout" : "first_request_timeout")
+      if hasPartialHead { connection.output.append(Self.requestTimeout) }
+      close()
+      return
+    }
+    if worker.isDraining { return close() }
+    let left = worker.limits.downstreamIdleTimeout - (now - idleSince)
+    if left > .zero { return worker.loop.schedule(timer, after: left) }
+    worker.metrics.limitHit("downstream_idle_timeout")
+    close()
+  }
+
+  private static let requestTimeout: StaticString =
+    "HTTP/1.1 408 Request Timeout\r\nserver: apus\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+  /// Closes between requests; used by timers and drain.
+  func close() {
+    isClosing = true
+    connection.closeAfterFlush()
+  }
+
+  /// Drain: a busy connection closes after its response, an idle one after a grace period.
+  func drain() {
+    keepAlive = false
+    if !isServing, headStart == nil { worker.loop.schedule(timer, after: worker.limits.drainGrace) }
+  }
+}

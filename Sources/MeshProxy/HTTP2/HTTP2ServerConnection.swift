@@ -1,0 +1,274 @@
+import MeshCore
+import MeshHTTP
+import MeshRuntime
+import MeshTelemetry
+
+/// A downstream HTTP/2 connection: the mesh port's side of the hop, or a cleartext client with prior knowledge.
+///
+/// Owns the engine; each open stream has one `Exchange` hung on it. Confined to one worker loop.
+/// Limits: `HTTP2Settings` and `HTTP2Limits` of the engine, `ProxyLimits.downstreamIdleTimeout` without streams.
+final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
+  let connection: Connection
+  unowned let worker: ProxyWorker
+  let entry: EntryPoint
+  private let engine: HTTP2Connection
+  private var isProcessing = false
+  private var isDraining = false
+  private var isDrainFinal = false
+  private lazy var timer = LoopTimer(owner: self, tag: 0)
+  private let peerLabel: Int32
+
+  init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint) {
+    self.connection = connection
+    self.worker = worker
+    self.entry = entry
+    peerLabel = connection.tls?.peerIdentity.map { worker.metrics.labels.id($0.description) } ?? LabelInterner.empty
+    engine = HTTP2Connection(
+      role: .server, settings: worker.serverHTTP2Settings, limits: HTTP2Limits(),
+      connectionWindow: worker.connectionWindow, output: connection.output)
+    engine.outputHighWatermark = connection.outputHighWatermark
+  }
+
+  /// The other side is a proxy of the mesh that proved its identity.
+  var isMeshPeer: Bool { connection.tls != nil }
+
+  func start() {
+    connection.handler = self
+    worker.registerForDrain(connection, self)
+    worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout)
+    connection.flushSoon()
+    if !connection.input.isEmpty { process() }
+    if worker.isDraining { drain() }
+  }
+
+  // MARK: - ConnectionHandler
+
+  func connectionOpened(_ connection: Connection) {}
+  func connectionReceived(_ connection: Connection) { process() }
+
+  /// The client sends no more, but may still read answers.
+  func connectionReachedEnd(_ connection: Connection) {
+    isDraining = true
+    isDrainFinal = true
+    closeIfDrained()
+  }
+
+  func connectionDrained(_ connection: Connection) {
+    engine.outputDrained()
+    process()
+    resumeCongested()
+  }
+
+  func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+    worker.loop.cancel(timer)
+    worker.downstreamClosed(connection, entry)
+    var open: [Exchange] = []
+    engine.forEachStream { _, context in
+      if let context { open.append(unsafeDowncast(context, to: Exchange.self)) }
+    }
+    for exchange in open { exchange.downstreamGone() }
+  }
+
+  // MARK: - Events
+
+  private func process() {
+    guard !isProcessing else { return }
+    isProcessing = true
+    defer { isProcessing = false }
+    while connection.isOpen {
+      let (event, consumed) = engine.next(connection.input.readable)
+      let goesOn = handle(event)
+      guard connection.isOpen else { return }
+      connection.input.consume(consumed)
+      if !goesOn { break }
+    }
+    if !connection.output.isEmpty { connection.flushSoon() }
+  }
+
+  /// False when the engine has nothing more.
+  private func handle(_ event: HTTP2Event) -> Bool {
+    switch event {
+    case .needMore:
+      return false
+    case .head(let stream, let endStream):
+      begin(stream, endStream)
+    case .informational:
+      break
+    case .data(let stream, let bytes, let credit, let endStream):
+      receive(bytes, credit, on: stream, endStream)
+    case .trailers(let stream):
+      exchange(stream)?.requestFinished(trailers: engine.receivedHead)
+    case .reset(let stream, let code, let isLocal):
+      if isLocal { worker.metrics.protocolError(entry.direction, "http2_stream_error") }
+      _ = code
+      if let exchange = exchange(stream) {
+        engine.setContext(nil, for: stream)
+        exchange.downstreamGone()
+      }
+    case .writable(let stream):
+      exchange(stream)?.downstreamWritable()
+    case .pong:
+      finishDrain()
+    case .goAway, .settings:
+      break
+    case .failure(_, let reason):
+      worker.metrics.protocolError(entry.direction, "http2_connection_error")
+      _ = reason
+      connection.closeAfterFlush()
+      return false
+    }
+    return true
+  }
+
+  private func exchange(_ stream: HTTP2StreamID) -> Exchange? {
+    guard let context = engine.context(of: stream) else { return nil }
+    return unsafeDowncast(context, to: Exchange.self)
+  }
+
+  private func begin(_ stream: HTTP2StreamID, _ endStream: Bool) {
+    let exchange = worker.takeExchange()
+    exchange.request.copy(from: engine.receivedHead)
+    exchange.downstream = .http2(self, stream)
+    engine.setContext(exchange, for: stream)
+    var isUpgrade = false
+    let head = exchange.request
+    if head.method == .connect, !head.connectProtocol.isEmpty {
+      // Extended CONNECT (RFC 8441) carries an upgrade; inside the proxy it is the HTTP/1 request it stands for.
+      isUpgrade = true
+      exchange.isExtendedConnect = true
+      head.method = .get
+      head.append(.upgrade, head.bytes(head.connectProtocol))
+      head.connectProtocol = .empty
+    }
+    exchange.peerLabel = peerLabel
+    if head.method == .connect, !entry.allowsConnect {
+      return exchange.rejectRequest(direction: entry.direction, .connectNotAllowed)
+    }
+    entry.prepare(exchange)
+    let isTunnel = isUpgrade || head.method == .connect
+    exchange.begin(
+      direction: entry.direction, framing: endStream || isTunnel ? .none : head.declaredFraming, isUpgrade: isUpgrade,
+      ended: endStream)
+  }
+
+  private func receive(_ bytes: UnsafeRawBufferPointer, _ credit: Int, on stream: HTTP2StreamID, _ endStream: Bool) {
+    guard let exchange = exchange(stream) else {
+      engine.consumed(credit, on: stream)
+      return
+    }
+    if bytes.isEmpty {
+      if endStream { exchange.requestFinished(trailers: nil) }
+    } else {
+      exchange.requestBody(bytes, last: endStream && !exchange.isTunnel && !exchange.isUpgrade)
+      if endStream, exchange.isTunnel || exchange.isUpgrade { exchange.requestFinished(trailers: nil) }
+    }
+  }
+
+  // MARK: - Responses
+
+  func credit(_ count: Int, on stream: HTTP2StreamID) {
+    engine.consumed(count, on: stream)
+    connection.flushSoon()
+  }
+
+  func sendInformational(_ head: MessageHead, on stream: HTTP2StreamID) {
+    engine.sendHead(head, on: stream, endStream: false)
+    connection.flushSoon()
+  }
+
+  func sendHead(_ head: MessageHead, on stream: HTTP2StreamID, last: Bool, _ exchange: Exchange) {
+    if exchange.isTunnel, head.status == 101 {
+      head.status = 200
+      head.remove(.upgrade)
+    }
+    head.removeHopByHopFields(keepingTrailersTE: false)
+    if exchange.isExtendedConnect, !exchange.isTunnel, head.status < 300 { markRefusedUpgrade(head) }
+    engine.sendHead(head, on: stream, endStream: last)
+    connection.flushSoon()
+  }
+
+  /// The application answered an upgrade as a plain request. Its 2xx must not read as "accepted".
+  private func markRefusedUpgrade(_ head: MessageHead) {
+    if isMeshPeer {
+      head.append(.xApusUpgrade, "refused")
+    } else {
+      head.status = 501
+    }
+  }
+
+  func send(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2StreamID, last: Bool) -> Int {
+    let accepted = engine.sendData(bytes, on: stream, endStream: last)
+    connection.flushSoon()
+    return accepted
+  }
+
+  func finish(trailers: MessageHead?, on stream: HTTP2StreamID) {
+    if let trailers {
+      engine.sendTrailers(trailers, on: stream)
+    } else {
+      _ = engine.sendData(UnsafeRawBufferPointer(start: nil, count: 0), on: stream, endStream: true)
+    }
+    connection.flushSoon()
+  }
+
+  func abort(_ stream: HTTP2StreamID) {
+    engine.sendReset(stream, .internalError)
+    connection.flushSoon()
+  }
+
+  func exchangeFinished(_ exchange: Exchange, on stream: HTTP2StreamID) {
+    engine.setContext(nil, for: stream)
+    if connection.isOpen {
+      // The answer is complete; the rest of the request is not wanted (RFC 9113, section 8.1). No-op on an ended stream.
+      engine.sendReset(stream, .noError)
+      connection.flushSoon()
+    }
+    worker.recycle(exchange)
+    closeIfDrained()
+  }
+
+  /// Streams whose sender was stopped because this connection's output was full.
+  private func resumeCongested() {
+    guard !connection.isOverHighWatermark else { return }
+    var blocked: [Exchange] = []
+    engine.forEachStream { _, context in
+      if let context { blocked.append(unsafeDowncast(context, to: Exchange.self)) }
+    }
+    for exchange in blocked { exchange.downstreamWritable() }
+  }
+
+  // MARK: - Idle and drain
+
+  func timerFired(_ timer: LoopTimer) {
+    if isDraining { return finishDrain() }
+    let idle = worker.loop.now - connection.lastActivity
+    if engine.activeStreamCount > 0 || idle < worker.limits.downstreamIdleTimeout {
+      return worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout)
+    }
+    engine.sendGoAway(.noError)
+    connection.closeAfterFlush()
+  }
+
+  /// Two steps (RFC 9113, section 6.8): first the wish for no more streams, then, when everything that was on the wire has
+  /// arrived, the last stream that is served. So no request is lost between the two.
+  func drain() {
+    guard !isDraining else { return }
+    isDraining = true
+    engine.sendGoAway(.noError, lastAccepted: .maximum)
+    engine.sendPing(worker.loop.now.nanoseconds)
+    connection.flushSoon()
+    worker.loop.schedule(timer, after: worker.limits.drainGrace)
+  }
+
+  private func finishDrain() {
+    guard isDraining, !isDrainFinal, connection.isOpen else { return }
+    isDrainFinal = true
+    engine.sendGoAway(.noError)
+    connection.flushSoon()
+    closeIfDrained()
+  }
+
+  private func closeIfDrained() {
+    if isDrainFinal, engine.activeStreamCount == 0 { connection.closeAfterFlush() }
+  }
+}

@@ -1,0 +1,82 @@
+import MeshCore
+import MeshRuntime
+import MeshTelemetry
+
+/// The connections of one worker to one peer workload: one multiplexed HTTP/2 connection, more only when streams run out.
+///
+/// Confined to one worker loop. Limit: `ProxyLimits.maximumPeerConnections`.
+final class PeerPool {
+  unowned let worker: ProxyWorker
+  let address: SocketAddress
+  /// The identity the peer must prove; nil for an application that speaks HTTP/2 in cleartext.
+  let identity: SPIFFEID?
+  let isLocalApplication: Bool
+  private var connections: [HTTP2ClientConnection] = []
+  /// The TLS context in force when the newest connection was opened: a new one drains the old connections.
+  private var contextGeneration = 0
+
+  init(worker: ProxyWorker, address: SocketAddress, identity: SPIFFEID?, isLocalApplication: Bool) {
+    self.worker = worker
+    self.address = address
+    self.identity = identity
+    self.isLocalApplication = isLocalApplication
+  }
+
+  var isMesh: Bool { identity != nil }
+
+  func serve(_ exchange: Exchange) {
+    if isMesh, worker.identity == nil { return exchange.upstreamFailed(.noIdentity) }
+    if contextGeneration != worker.identityGeneration { renew() }
+    for connection in connections where connection.hasRoom { return serve(exchange, by: connection) }
+    if connections.count >= worker.limits.maximumPeerConnections,
+      let shortest = connections.min(by: { $0.waitingCount < $1.waitingCount })
+    {
+      worker.metrics.limitHit("peer_connections")
+      return serve(exchange, by: shortest)
+    }
+    let connection = HTTP2ClientConnection(pool: self)
+    connections.append(connection)
+    connection.connect()
+    connection.serve(exchange)
+  }
+
+  private func serve(_ exchange: Exchange, by connection: HTTP2ClientConnection) {
+    guard connection.waitingCount < worker.limits.maximumPendingPerPeer else {
+      worker.metrics.limitHit("pending_per_peer")
+      return exchange.upstreamFailed(.upstreamOverflow)
+    }
+    connection.serve(exchange)
+  }
+
+  /// After a certificate renewal new requests use new connections; old ones end with their last stream.
+  private func renew() {
+    contextGeneration = worker.identityGeneration
+    closeIdle()
+    connections.removeAll()
+  }
+
+  func tlsClient() -> TLSClient? {
+    guard let identity, let own = worker.identity else { return nil }
+    return TLSClient(context: own.clientContext, expectedIdentity: identity)
+  }
+
+  func remove(_ connection: HTTP2ClientConnection) { connections.removeAll { $0 === connection } }
+
+  func closeIdle() {
+    for connection in connections where connection.isOpen && connection.activeStreamCount == 0 {
+      connection.closeGracefully()
+    }
+  }
+
+  func connectError(_ reason: CloseReason) -> ProxyError {
+    switch reason {
+    case .connectTimeout:
+      return .connectTimeout
+    case .tls(let failure, _):
+      worker.metrics.tlsFailure(.outbound, failure)
+      return .tlsFailure
+    default:
+      return isLocalApplication ? .applicationRefused : .connectRefused
+    }
+  }
+}

@@ -1,0 +1,152 @@
+package import MeshCore
+package import MeshTelemetry
+
+/// The command line of `apus-proxy`, parsed and checked.
+package struct ProxyOptions: Sendable {
+  package var workload = ""
+  /// Completes short service names; the identity's namespace unless given.
+  package var namespace = ""
+  package var identity: SPIFFEID?
+  /// The workload's own address: every listener of the proxy binds to it.
+  package var address = SocketAddress.loopback(port: 0)
+  package var controller: SocketAddress?
+  package var trustAnchorsFile = ""
+  package var joinToken = ""
+  package var applicationHost = SocketAddress.loopback(port: 0)
+  package var mappedListeners: [(local: SocketAddress, service: ServicePort)] = []
+  package var forwards: [(local: SocketAddress, upstream: SocketAddress)] = []
+  package var workers = 0
+  package var accessLog = AccessLogPolicy.off
+  package var families = MetricsFamilies.linkerd
+  package var ports = ProxyPorts()
+  package var limits = ProxyLimits()
+
+  package init() {}
+}
+
+/// The ports of one proxy, all on the workload's own address (docs/architecture.md).
+package struct ProxyPorts: Sendable {
+  package var outbound: UInt16 = 15001
+  package var inboundPlaintext: UInt16 = 15006
+  package var mesh: UInt16 = 15008
+  package var metrics: UInt16 = 15020
+  package var admin: UInt16 = 15000
+
+  package init() {}
+}
+
+/// A command line that cannot be used; the text says what to write instead.
+package struct UsageError: Error, CustomStringConvertible {
+  package var description: String
+}
+
+extension ProxyOptions {
+  package static let help = """
+    USAGE: apus-proxy --workload NAME --identity SPIFFE-ID --address IP --controller IP:PORT --trust-anchors FILE [options]
+           apus-proxy --forward LISTEN=UPSTREAM [--forward ...] [options]
+
+    The proxy beside one workload. `apus run` starts it with all it needs; by hand it serves plain forwarding.
+
+    OPTIONS:
+      --workload NAME           name of the workload, as the controller gave it
+      --namespace NAME          namespace of short service names (default: the identity's)
+      --identity SPIFFE-ID      spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT
+      --address IP              the workload's own address; all listeners bind to it (default: 127.0.0.1)
+      --controller IP:PORT      discovery and certificates; the token is read from APUS_JOIN_TOKEN
+      --trust-anchors FILE      PEM file with the mesh's root certificates
+      --app-address IP          where the application listens (default: 127.0.0.1)
+      --listen LOCAL=SERVICE:PORT   a plain listener for one service, as 127.0.0.1:8081=orders.shop:80
+      --forward LISTEN=UPSTREAM     a plain listener for one address, without a controller
+      --workers N               event loops (default: cores, at most 4)
+      --access-log MODE         off, sampled, sampled=RATE or all (default: off)
+      --metrics-families LIST   linkerd, istio or both (default: linkerd)
+      --help                    this text
+
+    EXAMPLES:
+      apus-proxy --forward 127.0.0.1:9000=127.0.0.1:8000 --workers 1
+    """
+
+  /// Reads `arguments` (without the program's name) and the environment's token. Nil when help was asked for.
+  package static func parse(_ arguments: [String], joinToken: String) throws(UsageError) -> ProxyOptions? {
+    var options = ProxyOptions()
+    options.joinToken = joinToken
+    var index = 0
+    while index < arguments.count {
+      var flag = arguments[index]
+      index += 1
+      if flag == "--help" || flag == "-h" { return nil }
+      guard flag.hasPrefix("--") else { throw UsageError(description: "\"\(flag)\" is not an option; see --help") }
+      let value: String
+      if let equals = flag.firstIndex(of: "=") {
+        value = String(flag[flag.index(after: equals)...])
+        flag = String(flag[..<equals])
+      } else {
+        guard index < arguments.count else { throw UsageError(description: "\(flag) needs a value; see --help") }
+        value = arguments[index]
+        index += 1
+      }
+      try options.set(flag, value)
+    }
+    try options.check()
+    if options.namespace.isEmpty { options.namespace = options.identity?.namespace ?? "default" }
+    return options
+  }
+
+  private mutating func set(_ flag: String, _ value: String) throws(UsageError) {
+    switch flag {
+    case "--workload": workload = value
+    case "--namespace": namespace = value
+    case "--identity": identity = try Self.need(SPIFFEID(value), flag, value, "spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT")
+    case "--address": address = try Self.need(SocketAddress(value, defaultPort: 0), flag, value, "an IP address")
+    case "--controller": controller = try Self.need(SocketAddress(value), flag, value, "IP:PORT")
+    case "--trust-anchors": trustAnchorsFile = value
+    case "--app-address":
+      applicationHost = try Self.need(SocketAddress(value, defaultPort: 0), flag, value, "an IP address")
+    case "--listen": mappedListeners.append(try mapping(flag, value))
+    case "--forward": forwards.append(try forward(flag, value))
+    case "--workers": workers = try Self.need(Int(value).flatMap { 1...64 ~= $0 ? $0 : nil }, flag, value, "1 to 64")
+    case "--access-log":
+      accessLog = try Self.need(AccessLogPolicy(value), flag, value, "off, sampled, sampled=RATE or all")
+    case "--metrics-families":
+      families = try Self.need(MetricsFamilies(value), flag, value, "linkerd, istio or linkerd,istio")
+    default: throw UsageError(description: "unknown option \(flag); see --help")
+    }
+  }
+
+  private func check() throws(UsageError) {
+    if !forwards.isEmpty && controller == nil { return }
+    guard controller != nil else {
+      throw UsageError(description: "--controller IP:PORT (or --forward) is missing; see --help")
+    }
+    guard !workload.isEmpty else { throw UsageError(description: "--workload NAME is missing; see --help") }
+    guard identity != nil else { throw UsageError(description: "--identity SPIFFE-ID is missing; see --help") }
+    guard !trustAnchorsFile.isEmpty else {
+      throw UsageError(description: "--trust-anchors FILE is missing; see --help")
+    }
+    guard !joinToken.isEmpty else {
+      throw UsageError(description: "the environment variable APUS_JOIN_TOKEN is missing")
+    }
+  }
+
+  private static func need<T>(_ parsed: T?, _ flag: String, _ value: String, _ form: String) throws(UsageError) -> T {
+    guard let parsed else { throw UsageError(description: "\(flag): \"\(value)\" is not \(form)") }
+    return parsed
+  }
+
+  private func mapping(_ flag: String, _ value: String) throws(UsageError) -> (SocketAddress, ServicePort) {
+    let parts = value.split(separator: "=", maxSplits: 1)
+    guard parts.count == 2, let local = SocketAddress(parts[0]), let service = ServicePort(parts[1]) else {
+      throw UsageError(
+        description: "\(flag): \"\(value)\" is not LOCAL=SERVICE.NAMESPACE:PORT, as 127.0.0.1:8081=orders.shop:80")
+    }
+    return (local, service)
+  }
+
+  private func forward(_ flag: String, _ value: String) throws(UsageError) -> (SocketAddress, SocketAddress) {
+    let parts = value.split(separator: "=", maxSplits: 1)
+    guard parts.count == 2, let local = SocketAddress(parts[0]), let upstream = SocketAddress(parts[1]) else {
+      throw UsageError(description: "\(flag): \"\(value)\" is not LISTEN=UPSTREAM, as 127.0.0.1:9000=127.0.0.1:8000")
+    }
+    return (local, upstream)
+  }
+}

@@ -1,0 +1,47 @@
+import MeshCore
+import MeshPolicy
+import MeshRuntime
+import MeshTelemetry
+
+/// One backend as a worker uses it: its balancer, and an `EndpointEntry` for each slot of it.
+///
+/// Shared by every service whose rules name the backend. Confined to one worker loop.
+final class BackendEntry {
+  let key: ServicePort
+  let balancer: EndpointBalancer
+  /// False until the control plane has sent the endpoint set.
+  private(set) var isKnown = false
+  private var entries: [EndpointEntry?] = []
+
+  /// Id of the metric label.
+  let nameLabel: Int32
+
+  init(key: ServicePort, labels: LabelInterner, seed: UInt64, now: Instant) {
+    self.key = key
+    nameLabel = labels.id(key.service.name)
+    balancer = EndpointBalancer(seed: seed, now: now)
+  }
+
+  func update(_ set: [Endpoint], worker: ProxyWorker) {
+    isKnown = true
+    balancer.update(set, now: worker.loop.now)
+    var next: [EndpointEntry?] = []
+    for (ref, endpoint) in balancer.current {
+      while next.count <= ref.slot { next.append(nil) }
+      if ref.slot < entries.count, let old = entries[ref.slot], old.matches(endpoint) {
+        next[ref.slot] = old
+      } else {
+        next[ref.slot] = worker.makeEndpoint(endpoint)
+      }
+    }
+    entries = next
+  }
+
+  func entry(_ ref: EndpointRef) -> EndpointEntry? { ref.slot < entries.count ? entries[ref.slot] : nil }
+}
+
+extension EndpointEntry {
+  func matches(_ endpoint: Endpoint) -> Bool {
+    address == endpoint.address && identity == endpoint.identity && workload == endpoint.workload
+  }
+}

@@ -1,0 +1,146 @@
+import MeshCore
+import MeshHTTP
+import MeshPolicy
+import MeshRuntime
+import MeshTelemetry
+
+/// Decides where an exchange goes: authority -> service -> rule -> backend -> endpoint.
+///
+/// Each stage either goes on or calls `Exchange.fail` with a `ProxyError`. Confined to one worker loop.
+struct Router {
+  unowned let worker: ProxyWorker
+
+  // MARK: - Outbound
+
+  func routeOutbound(_ exchange: Exchange) {
+    removeMeshFields(exchange.request)
+    // Meant for this proxy, which asks for none (RFC 9110, section 11.7.1): credentials go no further.
+    exchange.request.remove(.proxyAuthorization)
+    if let service = exchange.service { return route(exchange, to: service) }
+    if let endpoint = exchange.endpoint { return send(exchange, to: endpoint) }
+    let authority = exchange.request.bytes(exchange.request.authority)
+    guard !authority.isEmpty else { return exchange.fail(.badAuthority) }
+    let defaultPort: UInt16 = exchange.request.bytes(exchange.request.scheme).equals("https") ? 443 : 80
+    switch worker.target(of: authority, defaultPort: defaultPort) {
+    case .service(let service): route(exchange, to: service)
+    case .address(let address): passThrough(exchange, to: address)
+    case .itself: exchange.fail(.loop)
+    case .unknown: exchange.fail(.notAProxyRequest)
+    }
+  }
+
+  /// No field of ours is believed when it comes from an application.
+  private func removeMeshFields(_ head: MessageHead) {
+    head.remove(.xApusTargetPort)
+    head.remove(.xApusService)
+    head.remove(.xApusResponseFlag)
+  }
+
+  func route(_ exchange: Exchange, to service: ServiceEntry) {
+    exchange.service = service
+    service.lastUsed = worker.loop.now
+    switch service.state {
+    case .ready: chooseRule(exchange, service)
+    case .missing: exchange.fail(.unknownService)
+    case .pending:
+      guard service.waiting.count < worker.limits.maximumWaitingForService else {
+        worker.metrics.limitHit("waiting_for_service")
+        return exchange.fail(.upstreamOverflow)
+      }
+      if service.waiting.isEmpty { service.waitingSince = worker.loop.now }
+      service.waiting.append(exchange)
+    }
+  }
+
+  private func chooseRule(_ exchange: Exchange, _ service: ServiceEntry) {
+    let index = exchange.isTunnel ? service.tunnelRule : service.table.match(exchange.request)
+    guard let index else { return exchange.fail(.noRoute) }
+    let rule = service.rules[index]
+    exchange.rule = rule
+    if let status = rule.failureStatus { return exchange.fail(.rule(status: status)) }
+    guard let share = rule.pick.pick(&worker.loop.random) else { return exchange.fail(.noBackendWeight) }
+    let backend = rule.backends[share]
+    exchange.backend = backend.entry
+    if let status = backend.failureStatus { return exchange.fail(.rule(status: status)) }
+    rule.applyRequestFilters(exchange.request)
+    chooseEndpoint(exchange, excluding: nil)
+  }
+
+  private func chooseEndpoint(_ exchange: Exchange, excluding: EndpointRef?) {
+    guard let backend = exchange.backend else { return exchange.fail(.noEndpoint) }
+    let ref =
+      backend.balancer.pick(now: worker.loop.now, &worker.loop.random, excluding: excluding)
+      ?? (excluding == nil ? nil : backend.balancer.pick(now: worker.loop.now, &worker.loop.random))
+    guard let ref, let endpoint = backend.entry(ref) else { return exchange.fail(.noEndpoint) }
+    backend.balancer.started(ref)
+    exchange.ticket = ref
+    exchange.lastTicket = ref
+    exchange.endpoint = endpoint
+    send(exchange, to: endpoint)
+  }
+
+  private func send(_ exchange: Exchange, to endpoint: EndpointEntry) {
+    exchange.attempts += 1
+    exchange.attemptTime = worker.loop.now
+    exchange.phase = .connecting
+    endpoint.serve(exchange)
+  }
+
+  /// Another attempt after a failure that reached no application. Another endpoint first, if there is one.
+  func retry(_ exchange: Exchange) {
+    if exchange.backend != nil {
+      chooseEndpoint(exchange, excluding: exchange.lastTicket)
+    } else if let endpoint = exchange.endpoint {
+      send(exchange, to: endpoint)
+    } else {
+      exchange.fail(.noEndpoint)
+    }
+  }
+
+  /// An IP address given by the client: a workload of the mesh is reached as one elsewhere; the rest as it is.
+  private func passThrough(_ exchange: Exchange, to address: SocketAddress) {
+    let endpoint = worker.passThroughEndpoint(address)
+    exchange.endpoint = endpoint
+    send(exchange, to: endpoint)
+  }
+
+  // MARK: - Inbound
+
+  func routeInbound(_ exchange: Exchange) {
+    guard let port = inboundPort(exchange) else { return exchange.fail(.unknownInboundPort) }
+    removeMeshFields(exchange.request)
+    exchange.inboundPort = port
+    exchange.endpoint = port.endpoint
+    send(exchange, to: port.endpoint)
+  }
+
+  /// The port is named by the peer proxy (a field, or the authority of a tunnel), else by the port in `Host`, else it is the first.
+  private func inboundPort(_ exchange: Exchange) -> InboundPortEntry? {
+    let head = exchange.request
+    if case .http2(let connection, _) = exchange.downstream, connection.isMeshPeer {
+      if exchange.isTunnel {
+        return Self.port(ofAuthority: head.bytes(head.authority)).flatMap(worker.inboundPort)
+      }
+      return head.value(.xApusTargetPort).flatMap(Self.decimalPort).flatMap(worker.inboundPort)
+    }
+    if let named = Self.port(ofAuthority: head.bytes(head.authority)), let port = worker.inboundPort(named) {
+      return port
+    }
+    return exchange.isTunnel ? nil : worker.firstInboundPort
+  }
+
+  static func port(ofAuthority authority: UnsafeRawBufferPointer) -> UInt16? {
+    guard let colon = authority.lastIndex(of: 0x3A) else { return nil }
+    return decimalPort(authority.slice(colon + 1, authority.count - colon - 1))
+  }
+
+  static func decimalPort(_ digits: UnsafeRawBufferPointer) -> UInt16? {
+    guard (1...5).contains(digits.count) else { return nil }
+    var value: UInt32 = 0
+    for digit in digits {
+      guard digit &- 0x30 < 10 else { return nil }
+      value = value * 10 + UInt32(digit &- 0x30)
+    }
+    return value > 0 ? UInt16(exactly: value) : nil
+  }
+}

@@ -1,0 +1,101 @@
+import MeshCore
+import MeshHTTP
+import MeshPolicy
+import MeshTelemetry
+
+/// One port of one service as a worker uses it: its compiled rules, or the wait for them.
+///
+/// Confined to one worker loop. Limit: `ProxyLimits.maximumWaitingForService` exchanges in `waiting`.
+final class ServiceEntry {
+  enum State {
+    /// Subscribed, no answer yet.
+    case pending
+    case ready
+    /// The control plane knows no such service; a later update may bring it.
+    case missing
+  }
+
+  let key: ServicePort
+  private(set) var state = State.pending
+  private(set) var appProtocol = AppProtocol.http
+  private(set) var table = RouteTable([])
+  private(set) var rules: [CompiledRule] = []
+  /// Exchanges that arrived before the configuration.
+  var waiting: [Exchange] = []
+  var waitingSince = Instant(nanoseconds: 0)
+  var lastUsed = Instant(nanoseconds: 0)
+
+  /// Ids of the metric labels.
+  let nameLabel: Int32
+  let namespaceLabel: Int32
+
+  init(key: ServicePort, labels: LabelInterner) {
+    self.key = key
+    nameLabel = labels.id(key.service.name)
+    namespaceLabel = labels.id(key.service.namespace)
+  }
+
+  /// Takes a new configuration, or learns that there is none.
+  func update(_ config: ServiceConfig?, worker: ProxyWorker) {
+    if let config {
+      state = .ready
+      appProtocol = config.appProtocol
+      table = RouteTable(config.rules)
+      rules = config.rules.map { CompiledRule($0, worker: worker) }
+    } else {
+      state = .missing
+      rules = []
+      table = RouteTable([])
+    }
+    let ready = waiting
+    waiting = []
+    for exchange in ready where exchange.phase == .resolving && exchange.service === self {
+      worker.router.route(exchange, to: self)
+    }
+  }
+
+  /// The rule for bytes without a head: the first that matches everything, else the last.
+  var tunnelRule: Int? {
+    rules.firstIndex { $0.matchesEverything } ?? rules.indices.last
+  }
+}
+
+/// A rule ready for use: byte-level filters, cumulative weights and live backends.
+///
+/// An exchange keeps the rule that was in force when it was routed, whatever configuration comes meanwhile.
+final class CompiledRule {
+  let name: String
+  let nameLabel: Int32
+  let matchesEverything: Bool
+  let failureStatus: UInt16?
+  let pick: WeightedPick
+  let backends: [Share]
+  private let requestFilter: CompiledHeaderFilter
+  private let responseFilter: CompiledHeaderFilter
+
+  struct Share {
+    let entry: BackendEntry
+    let failureStatus: UInt16?
+  }
+
+  init(_ rule: RouteRule, worker: ProxyWorker) {
+    name = rule.name
+    nameLabel = worker.metrics.labels.id(rule.name)
+    matchesEverything = rule.matches.isEmpty
+    failureStatus = rule.failureStatus
+    pick = WeightedPick(rule.backends)
+    backends = rule.backends.map {
+      Share(entry: worker.backend($0.backend), failureStatus: $0.failureStatus)
+    }
+    requestFilter = CompiledHeaderFilter(rule.filters, direction: .request)
+    responseFilter = CompiledHeaderFilter(rule.filters, direction: .response)
+  }
+
+  func applyRequestFilters(_ head: MessageHead) {
+    if !requestFilter.isEmpty { requestFilter.apply(to: head) }
+  }
+
+  func applyResponseFilters(_ head: MessageHead) {
+    if !responseFilter.isEmpty { responseFilter.apply(to: head) }
+  }
+}

@@ -1,0 +1,58 @@
+import MeshCore
+import MeshPolicy
+import MeshRuntime
+import MeshTelemetry
+
+/// What the control thread sends to every worker. Each worker compiles its own copy, so that workers share no reference count.
+struct ConfigUpdate: Sendable {
+  /// Applied before the services, whose rules name them. Nil: no such backend.
+  var endpoints: [(ServicePort, EndpointSet?)] = []
+  /// Nil: the control plane knows no such service.
+  var services: [(ServicePort, ServiceConfig?)] = []
+  var workload: WorkloadUpdate?
+}
+
+/// What the proxy's own workload serves.
+struct WorkloadUpdate: Hashable, Sendable {
+  var name: String
+  var ports: [InboundPortConfig]
+}
+
+struct InboundPortConfig: Hashable, Sendable {
+  /// The port that endpoints name.
+  var port: UInt16
+  var appProtocol: AppProtocol
+  /// The service the port belongs to, for metrics.
+  var service: ServicePort
+  /// Where the application listens.
+  var application: SocketAddress
+}
+
+/// TLS material of the workload as one worker uses it.
+struct WorkerIdentity {
+  let identity: SPIFFEID
+  let clientContext: TLSContext
+  let serverContext: TLSContext
+}
+
+/// A port of the own workload: where its requests go.
+final class InboundPortEntry {
+  let config: InboundPortConfig
+  let endpoint: EndpointEntry
+  let serviceLabel: Int32
+  let namespaceLabel: Int32
+
+  init(_ config: InboundPortConfig, worker: ProxyWorker, workload: String) {
+    self.config = config
+    let transport: EndpointEntry.Transport =
+      switch config.appProtocol {
+      case .http, .tcp: .http1(worker.applicationPool(config.application, isLocalApplication: true))
+      case .http2, .grpc: .http2(worker.peerPool(config.application, nil, isLocalApplication: true))
+      }
+    endpoint = EndpointEntry(
+      address: config.application, workload: workload, identity: nil, transport: transport,
+      labels: worker.metrics.labels)
+    serviceLabel = worker.metrics.labels.id(config.service.service.name)
+    namespaceLabel = worker.metrics.labels.id(config.service.service.namespace)
+  }
+}

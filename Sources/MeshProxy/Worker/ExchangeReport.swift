@@ -1,0 +1,101 @@
+import MeshCore
+import MeshHTTP
+import MeshRuntime
+import MeshTelemetry
+
+/// The metric series that an endpoint used last.
+struct SeriesCache {
+  var service: ObjectIdentifier?
+  var backend: ObjectIdentifier?
+  var rule: Int32 = -1
+  var peer: Int32 = -1
+  var series = 0
+}
+
+/// Accounting at the end of an exchange: counters, latency histogram, access log.
+enum ExchangeReport {
+  static func record(_ exchange: Exchange, _ worker: ProxyWorker) {
+    let series = series(of: exchange, worker)
+    worker.metrics.recordRequest(series)
+    let latency = exchange.responseStarted ? exchange.responseTime - exchange.startTime : nil
+    worker.metrics.recordResponse(
+      series, status: exchange.responseStarted ? exchange.status : 0, flag: exchange.flag, latency: latency)
+    if worker.accessLog.admits(&worker.loop.random) { log(exchange, worker) }
+  }
+
+  private static func series(of exchange: Exchange, _ worker: ProxyWorker) -> Int {
+    let rule = exchange.rule?.nameLabel ?? LabelInterner.empty
+    let peer = peerLabel(exchange, worker)
+    guard let endpoint = exchange.endpoint else {
+      return worker.metrics.series(for: key(exchange, rule: rule, peer: peer))
+    }
+    let service = exchange.service.map { ObjectIdentifier($0) } ?? exchange.inboundPort.map { ObjectIdentifier($0) }
+    let backend = exchange.backend.map { ObjectIdentifier($0) }
+    let cache = endpoint.seriesCache
+    if cache.rule == rule, cache.peer == peer, cache.service == service, cache.backend == backend {
+      return cache.series
+    }
+    let series = worker.metrics.series(for: key(exchange, rule: rule, peer: peer))
+    endpoint.seriesCache = SeriesCache(service: service, backend: backend, rule: rule, peer: peer, series: series)
+    return series
+  }
+
+  private static func key(_ exchange: Exchange, rule: Int32, peer: Int32) -> RequestSeriesKey {
+    RequestSeriesKey(
+      direction: exchange.direction, security: security(exchange),
+      service: exchange.service?.nameLabel ?? exchange.inboundPort?.serviceLabel ?? LabelInterner.empty,
+      namespace: exchange.service?.namespaceLabel ?? exchange.inboundPort?.namespaceLabel ?? LabelInterner.empty,
+      route: rule, backend: exchange.backend?.nameLabel ?? LabelInterner.empty,
+      workload: exchange.endpoint?.workloadLabel ?? LabelInterner.empty, peer: peer)
+  }
+
+  private static func security(_ exchange: Exchange) -> TrafficSecurity {
+    switch exchange.direction {
+    case .outbound: exchange.endpoint?.isMeshed == true ? .mutual : .none
+    case .inbound: exchange.peerLabel != LabelInterner.empty ? .mutual : .none
+    }
+  }
+
+  private static func peerLabel(_ exchange: Exchange, _ worker: ProxyWorker) -> Int32 {
+    exchange.direction == .outbound ? exchange.endpoint?.identityLabel ?? LabelInterner.empty : exchange.peerLabel
+  }
+
+  // MARK: - Access log
+
+  private static func log(_ exchange: Exchange, _ worker: ProxyWorker) {
+    let head = exchange.request
+    var entry = AccessLogEntry()
+    let now = worker.loop.now
+    entry.duration = now - exchange.startTime
+    entry.unixMilliseconds = WallClock.now - entry.duration.nanoseconds / 1_000_000
+    entry.direction = exchange.direction
+    let name = head.method.name
+    entry.method =
+      head.method == .other
+      ? head.bytes(head.methodBytes) : UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+    entry.path = head.bytes(head.path)
+    entry.authority = head.bytes(head.authority)
+    if let id = head.value(.xRequestId) { entry.requestID = id }
+    entry.protocolIn = head.version
+    if let endpoint = exchange.endpoint, exchange.attempts > 0 {
+      if case .http1 = endpoint.transport { entry.protocolOut = .http11 } else { entry.protocolOut = .http2 }
+      entry.endpoint = endpoint.address
+      entry.workload = endpoint.workload
+      entry.serverID = endpoint.identity?.description ?? ""
+    }
+    entry.status = exchange.responseStarted ? exchange.status : 0
+    entry.flag = exchange.flag
+    entry.bytesIn = exchange.requestBytes
+    entry.bytesOut = exchange.responseBytes
+    if exchange.responseStarted { entry.upstreamLatency = exchange.responseTime - exchange.startTime }
+    if let service = exchange.service {
+      entry.service = service.key.description
+      entry.route = exchange.rule?.name ?? ""
+    } else if let port = exchange.inboundPort {
+      entry.service = port.config.service.description
+    }
+    entry.backend = exchange.backend?.key.description ?? ""
+    entry.clientID = worker.metrics.labels.string(exchange.direction == .inbound ? exchange.peerLabel : 0)
+    worker.accessLog.append(entry)
+  }
+}

@@ -1,0 +1,375 @@
+import MeshCore
+import MeshHTTP
+import MeshPolicy
+import MeshRuntime
+import MeshTelemetry
+
+/// The data plane of one worker: everything that requests touch, on one event loop.
+///
+/// Owns services, backends, pools, exchanges and counters. Nothing here is shared with another worker; the control thread
+/// reaches it through the loop's inbox with `Sendable` values only.
+final class ProxyWorker: TimerHandler {
+  let loop: Worker
+  let limits: ProxyLimits
+  let namespace: String
+  let metrics = MetricsShard()
+  let accessLog: AccessLogWriter
+  /// Asks the control thread to subscribe to a service.
+  let subscribe: @Sendable (ServicePort) -> Void
+
+  // Heads that live for one call.
+  let responseHead = MessageHead()
+  let replyHead = MessageHead(capacity: 256)
+  let trailersHead = MessageHead(capacity: 256)
+
+  var router: Router { Router(worker: self) }
+  var counters = ProxyCounters()
+  private(set) var isDraining = false
+
+  // Settings of the hop between proxies.
+  let serverHTTP2Settings: HTTP2Settings
+  let clientHTTP2Settings: HTTP2Settings
+  let connectionWindow = 16 << 20
+
+  // Identity
+  private(set) var identity: WorkerIdentity?
+  private(set) var identityGeneration = 0
+
+  // Configuration
+  private(set) var services: [ServicePort: ServiceEntry] = [:]
+  private(set) var backends: [ServicePort: BackendEntry] = [:]
+  private var authorities: AuthorityTable
+  private var inboundPorts: [InboundPortEntry] = []
+
+  // Pools, shared by address, kept across configuration updates,
+  // and owned by the endpoints and connections that use them.
+  private var peerPools: [PeerKey: WeakReference<PeerPool>] = [:]
+  private var applicationPools: [SocketAddress: WeakReference<HTTP1Pool>] = [:]
+  private var passThroughEndpoints: [SocketAddress: EndpointEntry] = [:]
+
+  // Exchanges
+  private var freeExchanges: [Exchange] = []
+  private var exchanges: [Exchange] = []
+  private var downstreamCount = 0
+  private var drainables: [ObjectIdentifier: any Drainable] = [:]
+  private var listeners: [Listener] = []
+  private lazy var sweepTimer = LoopTimer(owner: self, tag: 0)
+  private var onDrained: (@Sendable () -> Void)?
+
+  init(
+    loop: Worker, limits: ProxyLimits, namespace: String, accessLog: AccessLogWriter,
+    subscribe: @escaping @Sendable (ServicePort) -> Void
+  ) {
+    self.loop = loop
+    self.limits = limits
+    self.namespace = namespace
+    self.accessLog = accessLog
+    self.subscribe = subscribe
+    authorities = AuthorityTable(maximumCount: limits.maximumAuthorities)
+    var settings = HTTP2Settings()
+    settings.enableConnectProtocol = true
+    settings.initialWindowSize = 1 << 20
+    settings.maximumConcurrentStreams = 1_000
+    serverHTTP2Settings = settings
+    clientHTTP2Settings = settings
+    loop.schedule(sweepTimer, after: .seconds(1))
+  }
+
+  // MARK: - Exchanges
+
+  func takeExchange() -> Exchange { freeExchanges.popLast() ?? Exchange(worker: self) }
+
+  func recycle(_ exchange: Exchange) {
+    exchange.reset()
+    if freeExchanges.count < 1_024 { freeExchanges.append(exchange) }
+  }
+
+  func exchangeStarted(_ exchange: Exchange) {
+    exchange.listIndex = exchanges.count
+    exchanges.append(exchange)
+  }
+
+  func exchangeFinished(_ exchange: Exchange) {
+    let index = exchange.listIndex
+    if index >= 0 {
+      let last = exchanges.removeLast()
+      if last !== exchange {
+        exchanges[index] = last
+        last.listIndex = index
+      }
+      exchange.listIndex = -1
+    }
+    if let service = exchange.service, !service.waiting.isEmpty { service.waiting.removeAll { $0 === exchange } }
+    ExchangeReport.record(exchange, self)
+    if isDraining { checkDrained() }
+  }
+
+  // MARK: - Services and backends
+
+  /// What `authority` means to a client of this workload.
+  func target(of authority: UnsafeRawBufferPointer, defaultPort: UInt16) -> AuthorityTable.Target {
+    if let known = authorities.find(authority, variant: defaultPort) { return known }
+    let text = authority.string
+    let target: AuthorityTable.Target
+    if let address = SocketAddress(text, defaultPort: defaultPort) {
+      target = listeners.contains { $0.address == address } ? .itself : .address(address)
+    } else if let key = servicePort(text, defaultPort: defaultPort) {
+      target = .service(service(key))
+    } else {
+      target = .unknown
+    }
+    authorities.insert(authority, variant: defaultPort, target)
+    return target
+  }
+
+  private func servicePort(_ authority: String, defaultPort: UInt16) -> ServicePort? {
+    var host = Substring(authority)
+    var port = defaultPort
+    if let colon = authority.lastIndex(of: ":") {
+      guard let number = UInt16(authority[authority.index(after: colon)...]), number > 0 else { return nil }
+      port = number
+      host = authority[..<colon]
+    }
+    guard let name = ServiceName(host: host, namespace: namespace) else { return nil }
+    return ServicePort(service: name, port: port)
+  }
+
+  /// The entry of a service, made and subscribed to when it is new.
+  func service(_ key: ServicePort) -> ServiceEntry {
+    if let known = services[key] { return known }
+    if services.count >= limits.maximumServices { evictService() }
+    let entry = ServiceEntry(key: key, labels: metrics.labels)
+    entry.lastUsed = loop.now
+    services[key] = entry
+    subscribe(key)
+    return entry
+  }
+
+  private func evictService() {
+    metrics.limitHit("services")
+    guard let oldest = services.values.filter({ $0.waiting.isEmpty }).min(by: { $0.lastUsed < $1.lastUsed }) else {
+      return
+    }
+    services[oldest.key] = nil
+    authorities.removeAll()
+  }
+
+  func backend(_ key: ServicePort) -> BackendEntry {
+    if let known = backends[key] { return known }
+    let entry = BackendEntry(key: key, labels: metrics.labels, seed: loop.random.next(), now: loop.now)
+    backends[key] = entry
+    return entry
+  }
+
+  func apply(_ update: ConfigUpdate) {
+    for (key, set) in update.endpoints {
+      backend(key).update(set?.endpoints ?? [], worker: self)
+    }
+    for (key, config) in update.services {
+      // Resources of other proxies' interest are not sent; a service evicted meanwhile is ignored.
+      services[key]?.update(config, worker: self)
+    }
+    if let workload = update.workload { setWorkload(workload) }
+  }
+
+  private func setWorkload(_ workload: WorkloadUpdate) {
+    inboundPorts = workload.ports.map { port in
+      inboundPorts.first { $0.config == port } ?? InboundPortEntry(port, worker: self, workload: workload.name)
+    }
+  }
+
+  func inboundPort(_ number: UInt16) -> InboundPortEntry? { inboundPorts.first { $0.config.port == number } }
+  var firstInboundPort: InboundPortEntry? { inboundPorts.first }
+
+  // MARK: - Endpoints
+
+  func makeEndpoint(_ endpoint: Endpoint) -> EndpointEntry {
+    let transport: EndpointEntry.Transport
+    if let identity = endpoint.identity {
+      var address = endpoint.address
+      address.port = endpoint.meshPort
+      transport = .mesh(peerPool(address, identity, isLocalApplication: false))
+    } else {
+      transport = .http1(applicationPool(endpoint.address, isLocalApplication: false))
+    }
+    return EndpointEntry(
+      address: endpoint.address, workload: endpoint.workload, identity: endpoint.identity, transport: transport,
+      labels: metrics.labels)
+  }
+
+  /// An address the client named itself. A meshed endpoint known by that address is called as one.
+  func passThroughEndpoint(_ address: SocketAddress) -> EndpointEntry {
+    if let known = passThroughEndpoints[address] { return known }
+    if passThroughEndpoints.count >= limits.maximumAuthorities { passThroughEndpoints.removeAll() }
+    let entry = EndpointEntry(
+      address: address, workload: "", identity: nil,
+      transport: .http1(applicationPool(address, isLocalApplication: false)), labels: metrics.labels)
+    passThroughEndpoints[address] = entry
+    return entry
+  }
+
+  func peerPool(_ address: SocketAddress, _ identity: SPIFFEID?, isLocalApplication: Bool) -> PeerPool {
+    let key = PeerKey(address: address, identity: identity)
+    if let known = peerPools[key]?.object { return known }
+    let pool = PeerPool(worker: self, address: address, identity: identity, isLocalApplication: isLocalApplication)
+    peerPools[key] = WeakReference(pool)
+    return pool
+  }
+
+  func applicationPool(_ address: SocketAddress, isLocalApplication: Bool) -> HTTP1Pool {
+    if let known = applicationPools[address]?.object { return known }
+    let pool = HTTP1Pool(worker: self, address: address, isLocalApplication: isLocalApplication)
+    applicationPools[address] = WeakReference(pool)
+    return pool
+  }
+
+  // MARK: - Identity
+
+  func setIdentity(_ identity: WorkerIdentity) {
+    self.identity = identity
+    identityGeneration += 1
+  }
+
+  // MARK: - Connections
+
+  func listen(_ kind: EntryPoint.Kind, on address: SocketAddress) throws(RuntimeError) {
+    let acceptor = Acceptor(entry: EntryPoint(kind, worker: self), worker: self)
+    listeners.append(try loop.listen(address, handler: acceptor))
+    if case .mapped(let key) = kind { _ = service(key) }
+  }
+
+  func admitDownstream() -> Bool {
+    guard downstreamCount < limits.maximumDownstreamConnections else {
+      metrics.limitHit("downstream_connections")
+      return false
+    }
+    downstreamCount += 1
+    return true
+  }
+
+  /// A connection that was admitted did not become one, such as a failed handshake.
+  func downstreamRefused() {
+    downstreamCount -= 1
+    if isDraining { checkDrained() }
+  }
+
+  func downstreamOpened(_ entry: EntryPoint) {
+    metrics.connectionOpened(ConnectionSeries(entry.direction, .source, entry.security))
+  }
+
+  func downstreamClosed(_ connection: Connection, _ entry: EntryPoint) {
+    downstreamCount -= 1
+    let series = ConnectionSeries(entry.direction, .source, entry.security)
+    metrics.connectionClosed(series)
+    metrics.connectionMoved(series, read: connection.bytesRead, written: connection.bytesWritten)
+    drainables[ObjectIdentifier(connection)] = nil
+    if isDraining { checkDrained() }
+  }
+
+  /// `toApplication`: the workload's own application, so the traffic is inbound.
+  func upstreamOpened(tls: Bool, toApplication: Bool) {
+    metrics.connectionOpened(
+      ConnectionSeries(toApplication ? .inbound : .outbound, .destination, tls ? .mutual : .none))
+  }
+
+  func upstreamClosed(_ connection: Connection, tls: Bool, toApplication: Bool) {
+    let series = ConnectionSeries(toApplication ? .inbound : .outbound, .destination, tls ? .mutual : .none)
+    metrics.connectionClosed(series)
+    metrics.connectionMoved(series, read: connection.bytesRead, written: connection.bytesWritten)
+  }
+
+  // MARK: - Time
+
+  func timerFired(_ timer: LoopTimer) {
+    let now = loop.now
+    sweepPools(now)
+    sweepExchanges(now)
+    sweepServices(now)
+    accessLog.flush()
+    loop.schedule(sweepTimer, after: .seconds(1))
+  }
+
+  private func sweepPools(_ now: Instant) {
+    var hasDead = false
+    for pool in applicationPools.values {
+      if let pool = pool.object { pool.sweep(now: now) } else { hasDead = true }
+    }
+    if hasDead { applicationPools = applicationPools.filter { $0.value.object != nil } }
+    if peerPools.values.contains(where: { $0.object == nil }) {
+      peerPools = peerPools.filter { $0.value.object != nil }
+    }
+  }
+
+  private func sweepExchanges(_ now: Instant) {
+    var expired: [Exchange] = []
+    for exchange in exchanges {
+      let limit = exchange.isTunnel ? limits.tunnelIdleTimeout : limits.streamIdleTimeout
+      if now - exchange.lastActivity >= limit { expired.append(exchange) }
+    }
+    for exchange in expired {
+      metrics.limitHit("stream_idle_timeout")
+      exchange.fail(exchange.requestEnded ? .responseTimeout : .streamIdle)
+    }
+  }
+
+  private func sweepServices(_ now: Instant) {
+    for service in services.values where !service.waiting.isEmpty {
+      guard now - service.waitingSince >= limits.discoveryTimeout else { continue }
+      let waiting = service.waiting
+      service.waiting = []
+      for exchange in waiting where exchange.phase == .resolving { exchange.fail(.discoveryTimeout) }
+    }
+  }
+
+  // MARK: - Drain
+
+  /// Remembers a connection to be told when the proxy drains.
+  func registerForDrain(_ connection: Connection, _ drainable: any Drainable) {
+    drainables[ObjectIdentifier(connection)] = drainable
+  }
+
+  /// Stops accepting, lets every request in flight finish, closes what is idle. `done` is called on the loop.
+  func drain(done: @escaping @Sendable () -> Void) {
+    isDraining = true
+    onDrained = done
+    for listener in listeners { listener.close() }
+    for drainable in Array(drainables.values) { drainable.drain() }
+    for pool in applicationPools.values { pool.object?.closeIdle() }
+    checkDrained()
+  }
+
+  private func checkDrained() {
+    // A finished exchange may still have bytes in its connection's output: the connections must have closed, too.
+    guard exchanges.isEmpty, downstreamCount == 0, let onDrained else { return }
+    self.onDrained = nil
+    for pool in peerPools.values { pool.object?.closeIdle() }
+    onDrained()
+  }
+
+  var exchangeCount: Int { exchanges.count }
+  var downstreamConnectionCount: Int { downstreamCount }
+}
+
+/// A connection that can end in order.
+protocol Drainable: AnyObject {
+  /// Finish what is in flight, then close.
+  func drain()
+}
+
+/// A reference that does not keep its object.
+struct WeakReference<Object: AnyObject> {
+  weak var object: Object?
+
+  init(_ object: Object) { self.object = object }
+}
+
+struct PeerKey: Hashable {
+  var address: SocketAddress
+  var identity: SPIFFEID?
+}
+
+/// Counts that are shown on the admin page only.
+struct ProxyCounters: Sendable {
+  var retries: UInt64 = 0
+  var connectFailures: UInt64 = 0
+}

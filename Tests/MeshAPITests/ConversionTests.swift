@@ -1,0 +1,160 @@
+import MeshAPI
+import MeshCore
+import MeshPolicy
+import SwiftProtobuf
+import Testing
+
+@Suite struct ConversionTests {
+  static let key = ServicePort(service: ServiceName(name: "orders", namespace: "shop"), port: 80)
+  static let v2 = ServicePort(service: ServiceName(name: "orders-v2", namespace: "shop"), port: 80)
+
+  static let service = ServiceConfig(
+    key: key, appProtocol: .http,
+    rules: [
+      RouteRule(
+        name: "httproute/shop/orders#0",
+        matches: [
+          RouteMatch(
+            path: .prefix("/a"), method: "GET",
+            headers: [
+              HeaderMatch(name: "x-user", value: .exact("")),
+              HeaderMatch(name: "x-beta", value: .regularExpression("a+")),
+            ]),
+          RouteMatch(path: .exact("/x")),
+          RouteMatch(path: .regularExpression("/[0-9]+")),
+        ],
+        filters: [
+          HeaderFilter(
+            direction: .response, set: [HeaderPair(name: "X-A", value: "1")],
+            add: [HeaderPair(name: "b", value: "")], remove: ["c"])
+        ],
+        backends: [
+          WeightedBackend(backend: key, weight: 90), WeightedBackend(backend: v2, weight: 10, failureStatus: 500),
+        ]),
+      RouteRule(name: "broken", backends: [], failureStatus: 500),
+    ])
+
+  static let endpoints = EndpointSet(
+    key: key,
+    endpoints: [
+      Endpoint(
+        address: SocketAddress(ipv4: 0x7F42_0003, port: 8080), workload: "orders-abcde",
+        identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders"),
+        labels: ["version": "v1"]),
+      Endpoint(address: SocketAddress(ipv4: 0x0A00_0001, port: 80), workload: "", identity: nil, meshPort: 0),
+    ])
+
+  static let workload = WorkloadConfig(
+    name: "orders-abcde", namespace: "shop",
+    identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders"),
+    ports: [
+      InboundPort(port: 8080, appProtocol: .grpc, service: key), InboundPort(port: 9, appProtocol: .tcp, service: nil),
+    ])
+
+  static let all: [MeshResource] = [
+    .service(service), .endpoints(endpoints), .workload(workload),
+    .trust(TrustAnchors(trustDomain: "cluster.local", pem: "-----BEGIN CERTIFICATE-----\nAA==\n")),
+  ]
+
+  @Test("every resource comes back equal from the wire", arguments: all)
+  func roundTrip(resource: MeshResource) throws {
+    let bytes: [UInt8] = try Apus_V1_Resource(resource).serializedBytes()
+    #expect(try MeshResource(Apus_V1_Resource(serializedBytes: bytes)) == resource)
+  }
+
+  /// What `change` makes of a valid resource's message, as the error's text.
+  private func rejection(
+    of resource: MeshResource, limits: ConversionLimits = .standard, _ change: (inout Apus_V1_Resource) -> Void
+  ) -> String? {
+    var message = Apus_V1_Resource(resource)
+    change(&message)
+    do throws(ConversionError) {
+      _ = try MeshResource(message, limits: limits)
+      return nil
+    } catch {
+      return error.description
+    }
+  }
+
+  @Test("an error names the field from the resource down")
+  func fieldPath() {
+    #expect(
+      rejection(of: .service(Self.service)) { $0.service.rules[0].backends[1].service = "orders" }
+        == "service.rules[0].backends[1].service: \"orders\" is not NAME.NAMESPACE:PORT")
+    #expect(
+      rejection(of: .endpoints(Self.endpoints)) { $0.endpoints.endpoints[1].address = "10.0.0.1" }
+        == "endpoints.endpoints[1].address: \"10.0.0.1\" is not IP:PORT")
+  }
+
+  @Test("an unknown protocol, path, header name or status rejects the service")
+  func badService() {
+    let changes: [(String, (inout Apus_V1_Service) -> Void)] = [
+      ("app_protocol", { $0.appProtocol = "quic" }),
+      ("rules[0].name", { $0.rules[0].name = "" }),
+      ("rules[0].failure_status", { $0.rules[0].failureStatus = 99 }),
+      ("rules[0].backends[0].failure_status", { $0.rules[0].backends[0].failureStatus = 70_000 }),
+      ("rules[1].backends", { $0.rules[1].failureStatus = 0 }),
+      ("rules[0].matches[0].path_prefix", { $0.rules[0].matches[0].pathPrefix = "a" }),
+      ("rules[0].matches[1].exact_path", { $0.rules[0].matches[1].exactPath = "x" }),
+      ("rules[0].matches[0].headers[0].name", { $0.rules[0].matches[0].headers[0].name = "X-User" }),
+      ("rules[0].matches[0].headers[0].value", { $0.rules[0].matches[0].headers[0].value = nil }),
+      ("rules[0].filters[0].set[0].name", { $0.rules[0].filters[0].set[0].name = "a b" }),
+      ("rules[0].filters[0].set[0].value", { $0.rules[0].filters[0].set[0].value = "a\r\nb: c" }),
+      ("rules[0].filters[0].remove[0].name", { $0.rules[0].filters[0].remove[0] = "" }),
+    ]
+    for (field, change) in changes {
+      let text = rejection(of: .service(Self.service)) { change(&$0.service) }
+      #expect(text?.hasPrefix("service.\(field): ") == true, "\(field): \(text ?? "accepted")")
+    }
+  }
+
+  @Test("a false identity, port or name rejects endpoints and workloads")
+  func badEndpointsAndWorkloads() {
+    let set = MeshResource.endpoints(Self.endpoints)
+    #expect(rejection(of: set) { $0.endpoints.endpoints[0].identity = "spiffe://a/b" } != nil)
+    #expect(rejection(of: set) { $0.endpoints.endpoints[0].meshPort = 0 } != nil)
+    #expect(rejection(of: set) { $0.endpoints.endpoints[0].address = "0.0.0.0:80" } != nil)
+    let workload = MeshResource.workload(Self.workload)
+    #expect(rejection(of: workload) { $0.workload.identity = "" } != nil)
+    #expect(rejection(of: workload) { $0.workload.ports[0].port = 65_536 } != nil)
+    #expect(rejection(of: workload) { $0.workload.name = "other" } != nil)
+    #expect(rejection(of: workload) { $0.workload.namespace = "UPPER" } != nil)
+  }
+
+  @Test("a body of another kind than the name is rejected")
+  func kindMismatch() {
+    #expect(rejection(of: .service(Self.service)) { $0.endpoints = .init() } != nil)
+    #expect(rejection(of: .service(Self.service)) { $0.body = nil } != nil)
+    #expect(rejection(of: .service(Self.service)) { $0.name.kind = .unspecified } != nil)
+    #expect(rejection(of: .service(Self.service)) { $0.name.kind = .UNRECOGNIZED(77) } != nil)
+  }
+
+  @Test("each limit holds at its number and rejects one more")
+  func limits() {
+    var limits = ConversionLimits()
+    limits.maximumRules = 2
+    limits.maximumEndpoints = 2
+    limits.maximumRuleParts = 3
+    limits.maximumInboundPorts = 2
+    #expect(rejection(of: .service(Self.service), limits: limits) { _ in } == nil)
+    #expect(rejection(of: .endpoints(Self.endpoints), limits: limits) { _ in } == nil)
+    #expect(rejection(of: .workload(Self.workload), limits: limits) { _ in } == nil)
+
+    let service = MeshResource.service(Self.service)
+    #expect(rejection(of: service, limits: limits) { $0.service.rules.append($0.service.rules[0]) } != nil)
+    #expect(
+      rejection(of: service, limits: limits) {
+        $0.service.rules[0].matches.append($0.service.rules[0].matches[0])
+      } != nil)
+    #expect(
+      rejection(of: .endpoints(Self.endpoints), limits: limits) {
+        $0.endpoints.endpoints.append($0.endpoints.endpoints[0])
+      } != nil)
+    #expect(
+      rejection(of: .workload(Self.workload), limits: limits) {
+        $0.workload.ports.append($0.workload.ports[0])
+      } != nil)
+    #expect(
+      rejection(of: service) { $0.service.rules[0].name = String(repeating: "a", count: 4_097) } != nil)
+  }
+}

@@ -1,0 +1,52 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The data plane alone, for a debug build in minutes: with run-time exclusivity checks, overflow traps and assertions that the
+// release build of ../../Package.swift leaves out. `make debug-test` runs its unit tests.
+
+let package = Package(
+  name: "apus",
+  platforms: [.macOS(.v15)],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: [])
+  ],
+  targets: [
+    .target(name: "CLinux"),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .target(name: "MeshCore"),
+    .target(name: "MeshHTTP", dependencies: ["MeshCore"]),
+    .target(name: "MeshPolicy", dependencies: ["MeshCore", "MeshHTTP"]),
+    .target(name: "MeshTelemetry", dependencies: ["MeshCore", "MeshHTTP"]),
+    .target(name: "MeshRuntime", dependencies: ["CLinux", "COpenSSL", "MeshCore"]),
+    .target(
+      name: "MeshAPI",
+      dependencies: ["MeshCore", "MeshPolicy", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["Protos"]),
+    .target(
+      name: "MeshProxy",
+      dependencies: [
+        "CLinux", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshTelemetry", "MeshRuntime", "MeshAPI",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ]),
+    .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
+    .testTarget(name: "MeshCoreTests", dependencies: ["MeshCore"]),
+    .testTarget(name: "MeshHTTPTests", dependencies: ["MeshCore", "MeshHTTP"]),
+    .testTarget(name: "MeshPolicyTests", dependencies: ["MeshCore", "MeshHTTP", "MeshPolicy"]),
+    .testTarget(name: "MeshTelemetryTests", dependencies: ["MeshCore", "MeshHTTP", "MeshTelemetry"]),
+    .testTarget(name: "MeshRuntimeTests", dependencies: ["MeshCore", "MeshRuntime", "CLinux", "COpenSSL"]),
+    .testTarget(
+      name: "MeshProxyTests",
+      dependencies: [
+        "CMallocCounter", "MeshAPI", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshProxy", "MeshRuntime", "MeshTelemetry",
+      ]),
+  ],
+  swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+  target.swiftSettings = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+  ]
+}
