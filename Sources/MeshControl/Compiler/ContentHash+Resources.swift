@@ -1,0 +1,123 @@
+import MeshCore
+import MeshPolicy
+
+extension CompiledMesh {
+  func contentHashes() -> [CompiledKey: ContentHash] {
+    var hashes: [CompiledKey: ContentHash] = [:]
+    hashes.reserveCapacity(services.count + endpoints.count + workloads.count)
+    for (key, config) in services { hashes[.service(key)] = ContentHash { $0.add(config) } }
+    for (key, set) in endpoints { hashes[.endpoints(key)] = ContentHash { $0.add(set) } }
+    for (name, workload) in workloads { hashes[.workload(name)] = ContentHash { $0.add(workload) } }
+    return hashes
+  }
+}
+
+extension ContentHash {
+  init(_ encode: (inout ContentHasher) -> Void) {
+    var hasher = ContentHasher()
+    encode(&hasher)
+    self = hasher.finish()
+  }
+}
+
+extension ContentHasher {
+  mutating func add(_ key: ServicePort) {
+    add(key.service.namespace)
+    add(key.service.name)
+    add(key.port)
+  }
+
+  mutating func add<Element>(_ list: [Element], _ each: (inout ContentHasher, Element) -> Void) {
+    add(list.count)
+    for element in list { each(&self, element) }
+  }
+
+  mutating func add<Value>(_ optional: Value?, _ some: (inout ContentHasher, Value) -> Void) {
+    add(optional == nil ? 0 : 1)
+    if let optional { some(&self, optional) }
+  }
+
+  mutating func add(_ config: ServiceConfig) {
+    add("service")
+    add(config.key)
+    add(config.appProtocol.rawValue)
+    add(config.rules) { hasher, rule in
+      hasher.add(rule.name)
+      hasher.add(rule.matches) { $0.add($1) }
+      hasher.add(rule.filters) { $0.add($1) }
+      hasher.add(rule.backends) { hasher, backend in
+        hasher.add(backend.backend)
+        hasher.add(backend.weight)
+        hasher.add(backend.failureStatus) { $0.add($1) }
+      }
+      hasher.add(rule.failureStatus) { $0.add($1) }
+    }
+  }
+
+  private mutating func add(_ match: RouteMatch) {
+    switch match.path {
+    case nil: add(0)
+    case .exact(let path):
+      add(1)
+      add(path)
+    case .prefix(let path):
+      add(2)
+      add(path)
+    case .regularExpression(let pattern):
+      add(3)
+      add(pattern)
+    }
+    add(match.method) { $0.add($1) }
+    add(match.headers) { hasher, header in
+      hasher.add(header.name)
+      switch header.value {
+      case .exact(let value):
+        hasher.add(0)
+        hasher.add(value)
+      case .regularExpression(let pattern):
+        hasher.add(1)
+        hasher.add(pattern)
+      }
+    }
+  }
+
+  private mutating func add(_ filter: HeaderFilter) {
+    add(filter.direction.rawValue)
+    for pairs in [filter.set, filter.add] {
+      add(pairs) { hasher, pair in
+        hasher.add(pair.name)
+        hasher.add(pair.value)
+      }
+    }
+    add(filter.remove) { $0.add($1) }
+  }
+
+  mutating func add(_ set: EndpointSet) {
+    add("endpoints")
+    add(set.key)
+    add(set.endpoints) { hasher, endpoint in
+      hasher.add(endpoint.address.high)
+      hasher.add(endpoint.address.low)
+      hasher.add(endpoint.address.port)
+      hasher.add(endpoint.workload)
+      hasher.add(endpoint.identity) { $0.add($1.description) }
+      hasher.add(endpoint.meshPort)
+      hasher.add(endpoint.labels.sorted { $0.key < $1.key }) { hasher, label in
+        hasher.add(label.key)
+        hasher.add(label.value)
+      }
+    }
+  }
+
+  mutating func add(_ workload: WorkloadConfig) {
+    add("workload")
+    add(workload.name)
+    add(workload.namespace)
+    add(workload.identity.description)
+    add(workload.ports) { hasher, port in
+      hasher.add(port.port)
+      hasher.add(port.appProtocol.rawValue)
+      hasher.add(port.service) { $0.add($1) }
+    }
+  }
+}

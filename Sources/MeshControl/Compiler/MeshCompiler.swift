@@ -1,0 +1,66 @@
+import MeshCore
+import MeshPolicy
+import MeshResources
+
+/// Snapshot in, resources out: pure and deterministic.
+///
+/// Every port of every service gets a `ServiceConfig` and an `EndpointSet`. A service is a `Service` object, or is
+/// implied by the workloads registered for it (`ServiceTable`). A port's rules come from the HTTPRoutes attached to it,
+/// else from a TrafficSplit of the service, else lead to the service itself.
+package enum MeshCompiler {
+  package static func compile(_ snapshot: Snapshot) -> CompiledMesh {
+    var warnings: [ManifestProblem] = []
+    let table = ServiceTable(snapshot, &warnings)
+    var routes = RouteCompiler(snapshot, table)
+    var endpoints = EndpointCompiler(table: table)
+    var mesh = CompiledMesh.empty
+    for service in table.services.values.sorted(by: { $0.name < $1.name }) {
+      for port in service.ports {
+        let key = ServicePort(service: service.name, port: port.port)
+        mesh.services[key] = routes.config(of: service, port)
+        mesh.endpoints[key] = endpoints.endpoints(of: service, port)
+      }
+    }
+    for workload in snapshot.workloads {
+      mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:])
+    }
+    mesh.hashes = mesh.contentHashes()
+    warnings += routes.warnings + endpoints.warnings + accountWarnings(snapshot)
+    mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
+    return mesh
+  }
+
+  private static func compile(
+    _ workload: RegisteredWorkload, _ inbound: [UInt16: InboundPort]
+  ) -> WorkloadConfig {
+    var ports = inbound
+    for port in workload.ports where ports[port] == nil {
+      let service = workload.service.map {
+        ServicePort(service: ServiceName(name: $0, namespace: workload.namespace), port: port)
+      }
+      ports[port] = InboundPort(port: port, appProtocol: .http, service: service)
+    }
+    return WorkloadConfig(
+      name: workload.name, namespace: workload.namespace, identity: workload.identity,
+      ports: ports.values.sorted { $0.port < $1.port })
+  }
+
+  /// Where a namespace declares service accounts, a workload of an undeclared one is likely misspelt.
+  private static func accountWarnings(_ snapshot: Snapshot) -> [ManifestProblem] {
+    var accounts: [String: [Located<Resource>]] = [:]
+    for located in snapshot.manifests.values {
+      if case .serviceAccount = located.value { accounts[located.value.key.namespace, default: []].append(located) }
+    }
+    return snapshot.workloads.compactMap { workload in
+      guard let declared = accounts[workload.namespace],
+        !declared.contains(where: { $0.value.key.name == workload.serviceAccount }),
+        let first = declared.min(by: { $0.position < $1.position })
+      else { return nil }
+      let nearest = Suggestion.nearest(to: workload.serviceAccount, among: declared.map(\.value.key.name).sorted())
+      return ManifestProblem(
+        position: first.position, object: "ServiceAccount \(workload.namespace)/\(workload.serviceAccount)",
+        message: "the workload \(workload.name) runs as this account, which no manifest declares",
+        fix: nearest.map { "did you mean \($0)?" } ?? "add a ServiceAccount", severity: .warning)
+    }
+  }
+}

@@ -1,0 +1,201 @@
+import MeshCore
+import MeshPolicy
+import MeshResources
+
+/// A service as the compiler sees it, from a manifest or implied by workloads.
+struct EffectiveService {
+  var name: ServiceName
+  /// Nil for an implicit service.
+  var manifest: Located<Service>?
+  /// Ordered by number.
+  var ports: [Service.Port]
+  /// What the service sends to, in the order of `WorkloadTable`.
+  var members: [EffectiveWorkload] = []
+  var slices: [EndpointSlice] = []
+
+  func port(_ number: UInt16) -> Service.Port? { ports.first { $0.port == number } }
+}
+
+/// A workload as the compiler sees it: registered by `apus run`, or a `Workload` object.
+struct EffectiveWorkload {
+  var name: String
+  var namespace: String
+  var address: SocketAddress
+  var ports: [WorkloadPort]
+  var labels: [String: String]
+  var ready: Bool
+  var identity: SPIFFEID?
+  /// What `--service` named.
+  var service: String?
+  var isRegistered: Bool
+
+  init(_ workload: RegisteredWorkload) {
+    name = workload.name
+    namespace = workload.namespace
+    address = workload.address
+    ports = workload.ports.map { WorkloadPort(port: $0) }
+    labels = workload.labels
+    if let service = workload.service {
+      labels["app"] = labels["app"] ?? service
+      labels["apus.dev/service"] = service
+    }
+    ready = workload.ready
+    identity = workload.identity
+    service = workload.service
+    isRegistered = true
+  }
+
+  init(_ workload: Workload, trustDomain: String) {
+    name = workload.metadata.name
+    namespace = workload.metadata.namespace
+    address = workload.address
+    ports = workload.ports
+    labels = workload.labels
+    ready = true
+    identity = workload.serviceAccount.map {
+      SPIFFEID(trustDomain: trustDomain, namespace: workload.metadata.namespace, serviceAccount: $0)
+    }
+    service = nil
+    isRegistered = false
+  }
+
+  func isSelected(by selector: [String: String]) -> Bool {
+    !selector.isEmpty && selector.allSatisfy { labels[$0.key] == $0.value }
+  }
+
+  /// The workload's port behind a service port; nil when it has none.
+  ///
+  /// Programs on one machine cannot all listen on 8080, so the only port of a registered workload stands in for the
+  /// target of a service's only port, whatever its number or name: the same manifests then serve a cluster and a
+  /// laptop.
+  func port(for port: Service.Port, ofMany count: Int) -> UInt16? {
+    switch port.targetPort {
+    case .number(let number) where ports.contains { $0.port == number } || ports.isEmpty: return number
+    case .name(let name):
+      if let named = ports.first(where: { $0.name == name }) { return named.port }
+    default: break
+    }
+    return isRegistered && count == 1 && ports.count == 1 ? ports[0].port : nil
+  }
+}
+
+/// All services by name, each with its members.
+struct ServiceTable {
+  private(set) var services: [ServiceName: EffectiveService] = [:]
+  private(set) var workloads: [EffectiveWorkload]
+  /// By address, for EndpointSlices that list an address of the mesh.
+  private(set) var workloadsByHost: [SocketAddress: Int] = [:]
+
+  init(_ snapshot: Snapshot, _ warnings: inout [ManifestProblem]) {
+    workloads = snapshot.workloads.map(EffectiveWorkload.init)
+    var slices: [(key: ResourceKey, slice: EndpointSlice)] = []
+    for (key, located) in snapshot.manifests {
+      switch located.value {
+      case .service(let service):
+        let name = ServiceName(name: key.name, namespace: key.namespace)
+        let ports = service.ports.sorted { $0.port < $1.port }
+        services[name] = EffectiveService(
+          name: name, manifest: Located(service, at: located.position), ports: ports)
+      case .workload(let workload):
+        workloads.append(EffectiveWorkload(workload, trustDomain: snapshot.trustDomain))
+      case .endpointSlice(let slice):
+        slices.append((key, slice))
+      default: continue
+      }
+    }
+    // Registered workloads first, so that they win over objects with the same address.
+    workloads.sort {
+      ($0.isRegistered ? 0 : 1, $0.namespace, $0.name, $0.address.description)
+        < ($1.isRegistered ? 0 : 1, $1.namespace, $1.name, $1.address.description)
+    }
+    for (index, workload) in workloads.enumerated() {
+      let host = workload.address.withPort(0)
+      if workloadsByHost[host] == nil { workloadsByHost[host] = index }
+    }
+    addImplicitServices()
+    addMembers(&warnings)
+    addSlices(slices.sorted { $0.key < $1.key }, snapshot, &warnings)
+  }
+
+  /// A workload registered for a service that no manifest describes brings the service along: its ports are those of
+  /// its workloads, and port 80, where none of them listens on it, is the first port of each.
+  private mutating func addImplicitServices() {
+    for workload in workloads {
+      guard let service = workload.service else { continue }
+      let name = ServiceName(name: service, namespace: workload.namespace)
+      var entry = services[name] ?? EffectiveService(name: name, manifest: nil, ports: [])
+      guard entry.manifest == nil else { continue }
+      for port in workload.ports where entry.port(port.port) == nil {
+        entry.ports.append(Service.Port(name: "p\(port.port)", port: port.port))
+      }
+      services[name] = entry
+    }
+    for (name, entry) in services where entry.manifest == nil {
+      var entry = entry
+      if entry.port(80) == nil { entry.ports.append(Service.Port(name: "http", port: 80, targetPort: .name("http"))) }
+      entry.ports.sort { $0.port < $1.port }
+      services[name] = entry
+    }
+  }
+
+  private mutating func addMembers(_ warnings: inout [ManifestProblem]) {
+    let byNamespace = Dictionary(grouping: services.values, by: \.name.namespace)
+    for workload in workloads {
+      for service in byNamespace[workload.namespace] ?? [] {
+        let name = service.name
+        if let manifest = service.manifest {
+          if workload.isSelected(by: manifest.value.selector) {
+            services[name]?.members.append(workload)
+          } else if workload.service == name.name {
+            warnings.append(
+              manifest.warning(
+                "spec.selector",
+                "the workload \(workload.name) runs for this service, but the selector does not select it",
+                fix: "write selector: {app: \(name.name)}, or give the workload the labels"))
+          }
+        } else if workload.service == name.name {
+          services[name]?.members.append(workload)
+        }
+      }
+    }
+  }
+
+  private mutating func addSlices(
+    _ slices: [(key: ResourceKey, slice: EndpointSlice)], _ snapshot: Snapshot, _ warnings: inout [ManifestProblem]
+  ) {
+    for (key, slice) in slices {
+      guard let service = slice.service else { continue }
+      let name = ServiceName(name: service, namespace: key.namespace)
+      if services[name] != nil {
+        services[name]?.slices.append(slice)
+      } else if let located = snapshot.manifests[key] {
+        warnings.append(located.warning("metadata.labels", "there is no Service \(key.namespace)/\(service)"))
+      }
+    }
+  }
+}
+
+extension Located {
+  /// A warning about a manifest's object.
+  func warning(_ field: String, _ message: String, fix: String = "", key: ResourceKey) -> ManifestProblem {
+    ManifestProblem(
+      position: position, object: key.description, field: field, message: message, fix: fix, severity: .warning,
+      key: key)
+  }
+}
+
+extension Located<Resource> {
+  func warning(_ field: String, _ message: String, fix: String = "") -> ManifestProblem {
+    warning(field, message, fix: fix, key: value.key)
+  }
+}
+
+extension Located<Service> {
+  func warning(_ field: String, _ message: String, fix: String = "") -> ManifestProblem {
+    warning(field, message, fix: fix, key: Resource.service(value).key)
+  }
+}
+
+extension SocketAddress {
+  func withPort(_ port: UInt16) -> SocketAddress { SocketAddress(high: high, low: low, port: port) }
+}

@@ -1,0 +1,49 @@
+package import MeshCore
+package import MeshResources
+
+/// A workload that `apus run` registered and whose lease is alive.
+package struct RegisteredWorkload: Hashable, Sendable {
+  package var name: String
+  package var namespace: String
+  /// What `--service` named; the workload carries the labels `app` and `apus.dev/service` with this value.
+  package var service: String?
+  package var serviceAccount: String
+  /// The workload's own address; the port is without meaning.
+  package var address: SocketAddress
+  /// In the order they were declared.
+  package var ports: [UInt16]
+  package var labels: [String: String]
+  package var ready: Bool
+  package var identity: SPIFFEID
+
+  package init(
+    name: String, namespace: String, service: String?, serviceAccount: String, address: SocketAddress,
+    ports: [UInt16], labels: [String: String] = [:], ready: Bool = true, identity: SPIFFEID
+  ) {
+    self.name = name
+    self.namespace = namespace
+    self.service = service
+    self.serviceAccount = serviceAccount
+    self.address = address
+    self.ports = ports
+    self.labels = labels
+    self.ready = ready
+    self.identity = identity
+  }
+}
+
+/// All that the compiler sees. Immutable; the order of its parts has no meaning.
+package struct Snapshot: Sendable {
+  package var manifests: [ResourceKey: Located<Resource>]
+  package var workloads: [RegisteredWorkload]
+  package var trustDomain: String
+
+  package init(
+    manifests: [ResourceKey: Located<Resource>] = [:], workloads: [RegisteredWorkload] = [],
+    trustDomain: String = SPIFFEID.defaultTrustDomain
+  ) {
+    self.manifests = manifests
+    self.workloads = workloads
+    self.trustDomain = trustDomain
+  }
+}

@@ -1,0 +1,111 @@
+package import GRPCCore
+package import MeshAPI
+import MeshControlAPI
+import MeshCore
+import SwiftProtobuf
+
+/// The Admin service of the Unix socket. Who can open the socket is the mesh's owner.
+package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
+  /// What every registration is told.
+  package struct Facts: Sendable {
+    package var version: String
+    package var controller: String
+    package var trustDomain: String
+    package var trustAnchorsPEM: String
+    package var rootNotAfter: Int64
+    package var manifestDirectory: String
+    package var started: Int64
+  }
+
+  private let facts: Facts
+  private let registry: WorkloadRegistry
+  private let hub: DiscoveryHub
+  private let state: MeshState
+
+  package init(facts: Facts, registry: WorkloadRegistry, hub: DiscoveryHub, state: MeshState) {
+    self.facts = facts
+    self.registry = registry
+    self.hub = hub
+    self.state = state
+  }
+
+  // MARK: - Register
+
+  /// Holds the lease while the stream is open: its end, by the death of the process too, releases it at once.
+  package func register(
+    request: RPCAsyncSequence<Apus_V1_RegisterRequest, any Error>, response: RPCWriter<Apus_V1_RegisterResponse>,
+    context: ServerContext
+  ) async throws {
+    var requests = request.makeAsyncIterator()
+    guard case .register(let registration)? = try await requests.next()?.kind else {
+      throw RPCError(code: .invalidArgument, message: "the first message must be register")
+    }
+    let grant: WorkloadRegistry.Grant
+    do throws(RegistryError) {
+      grant = try await registry.register(try WorkloadRequest(registration))
+    } catch {
+      throw RPCError(code: error.code, message: error.description)
+    }
+    let id = grant.lease.id
+    do {
+      try await response.write(answer(to: grant))
+      while let message = try await requests.next() {
+        guard case .heartbeat(let beat)? = message.kind else { continue }
+        guard await registry.renew(id, ready: beat.ready, draining: beat.draining) else {
+          throw RPCError(code: .aborted, message: "the lease has ended (late heartbeat, or taken over): register again")
+        }
+      }
+    } catch {
+      await registry.release(id)
+      throw error
+    }
+    await registry.release(id)
+  }
+
+  private func answer(to grant: WorkloadRegistry.Grant) -> Apus_V1_RegisterResponse {
+    .with {
+      $0.workload = grant.lease.name
+      $0.address = grant.lease.address.host
+      $0.joinToken = grant.token.text
+      $0.controller = facts.controller
+      $0.trustAnchorsPem = facts.trustAnchorsPEM
+      $0.trustDomain = facts.trustDomain
+      $0.identity = grant.lease.identity.description
+      $0.leaseSeconds = WorkloadLeases.duration.nanoseconds / 1_000_000_000
+    }
+  }
+
+  // MARK: - Status
+
+  package func status(request: Apus_V1_StatusRequest, context: ServerContext) async throws -> Apus_V1_StatusResponse {
+    let compiled = await state.compiled
+    let problems = await state.manifests.problems + compiled.warnings
+    let statuses = await hub.statuses
+    let leases = await registry.workloads
+    let configTime = await state.configTime
+    return .with {
+      $0.version = facts.version
+      $0.trustDomain = facts.trustDomain
+      $0.manifestDirectory = facts.manifestDirectory
+      $0.configTimeMs = configTime
+      $0.rootNotAfter = facts.rootNotAfter
+      $0.startedMs = facts.started
+      $0.workloads = leases.map { Apus_V1_WorkloadStatus($0, statuses[$0.name] ?? ProxyStatus()) }
+      $0.services = compiled.serviceStatuses
+      $0.errors = problems.map(Apus_V1_ManifestError.init)
+    }
+  }
+}
+
+extension RegistryError {
+  fileprivate var code: RPCError.Code {
+    switch self {
+    case .invalid: .invalidArgument
+    case .nameTaken: .alreadyExists
+    case .wrongToken: .permissionDenied
+    case .unknownClaim: .failedPrecondition
+    // The caller tries again: room may come back.
+    case .addressesExhausted, .tooManyWorkloads, .storage: .resourceExhausted
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import CLinux
+import GRPCCore
+import GRPCNIOTransportHTTP2Posix
+import Glibc
+package import Logging
+import MeshAPI
+package import MeshCore
+import MeshIdentity
+import NIOCore
+import X509
+
+#if canImport(FoundationEssentials)
+package import FoundationEssentials
+#else
+package import Foundation
+#endif
+
+/// The control plane of one machine, composed: state directory, authority, registry, compiler, and the two gRPC servers
+/// (Discovery and Identity over TLS for proxies, Admin on a Unix socket for the tool).
+package struct ControlPlane: Sendable {
+  package struct Options: Sendable {
+    package var manifestDirectory: String
+    package var stateDirectory: String
+    package var listenAddress = MeshCore.SocketAddress(ipv4: 0x7F42_0001, port: 15010)
+    package var trustDomain = SPIFFEID.defaultTrustDomain
+    package var certificateLifetime = CertificateAuthority.defaultLifetime
+    package var version = ApusVersion.current
+    package var clock = ControlClock.system
+    package var isAddressFree: @Sendable (MeshCore.SocketAddress) -> Bool = AddressProbe.isFree
+
+    package init(manifestDirectory: String, stateDirectory: String) {
+      self.manifestDirectory = manifestDirectory
+      self.stateDirectory = stateDirectory
+    }
+  }
+
+  package let options: Options
+  package let log: Logger
+
+  package init(options: Options, log: Logger) {
+    self.options = options
+    self.log = log
+  }
+
+  /// Runs until SIGTERM, SIGINT (what `stop` says) or cancellation, then shuts down in good order. `ready` is called once
+  /// everything listens.
+  package func run(until stop: ShutdownSignals = ShutdownSignals(), ready: @Sendable () -> Void = {}) async throws {
+    signal(SIGPIPE, SIG_IGN)
+    let parts = try assemble()
+    defer { parts.cleanUp() }
+    // The first compilation, with the registrations of the last controller, comes before the first connection, so that
+    // no proxy sees an empty mesh at a restart.
+    await parts.state.replace(ManifestDirectory.load(directory: options.manifestDirectory))
+    await parts.state.compile()
+    log.info(
+      "controller started",
+      metadata: ["listen": "\(options.listenAddress)", "manifests": "\(options.manifestDirectory)"])
+    ready()
+    try await serve(parts, until: stop)
+    log.info("controller stopped")
+  }
+
+  // MARK: - Composition
+
+  private func assemble() throws -> Parts {
+    try checkManifestDirectory()
+    let directory = options.stateDirectory
+    try AtomicFile.makeDirectory(directory)
+    let lock = try StateLock(directory + "/controller.lock")
+    let now = options.clock.wall()
+    let authority = try CertificateAuthority.loadOrCreate(
+      directory: directory + "/ca", trustDomain: options.trustDomain, now: now)
+    // Unchanged state is not written: a full disk does not keep a controller from restarting.
+    let anchorsPath = directory + "/trust-anchors.pem"
+    if try AtomicFile.read(anchorsPath) != Array(authority.trustBundlePEM.utf8) {
+      try AtomicFile.write(authority.trustBundlePEM, to: anchorsPath, mode: 0o644)
+    }
+    let registry = try WorkloadRegistry(
+      path: directory + "/addresses.json", trustDomain: options.trustDomain, clock: options.clock, log: log,
+      isAddressFree: options.isAddressFree)
+    let hub = DiscoveryHub(clock: options.clock)
+    let anchors = TrustAnchors(trustDomain: options.trustDomain, pem: authority.trustBundlePEM)
+    let state = MeshState(registry: registry, hub: hub, anchors: anchors, clock: options.clock, log: log)
+    let tls = try ServerTLS(authority: authority, now: now)
+    let proxySocket = try ListeningSocket.tcp(options.listenAddress)
+    let adminPath = directory + "/control.sock"
+    let adminSocket: Int32
+    do {
+      adminSocket = try ListeningSocket.unix(adminPath)
+    } catch {
+      close(proxySocket)
+      throw error
+    }
+    let identity = IdentityService(
+      authority: authority, registry: registry, hub: hub, lifetime: options.certificateLifetime, clock: options.clock,
+      log: log)
+    let admin = AdminService(
+      facts: facts(authority, started: now), registry: registry, hub: hub, state: state)
+    return Parts(
+      lock: lock, registry: registry, hub: hub, state: state, tls: tls,
+      proxies: Self.server(
+        socket: proxySocket, tls: tls, services: [DiscoveryService(hub: hub, registry: registry, log: log), identity]),
+      admin: Self.server(socket: adminSocket, tls: nil, services: [admin]),
+      adminPath: adminPath)
+  }
+
+  private func facts(_ authority: CertificateAuthority, started: Date) -> AdminService.Facts {
+    AdminService.Facts(
+      version: options.version, controller: options.listenAddress.description, trustDomain: options.trustDomain,
+      trustAnchorsPEM: authority.trustBundlePEM,
+      rootNotAfter: Int64(authority.root.notValidAfter.timeIntervalSince1970),
+      manifestDirectory: options.manifestDirectory, started: Int64(started.timeIntervalSince1970 * 1000))
+  }
+
+  private func checkManifestDirectory() throws {
+    guard clinux_file_status(options.manifestDirectory, 1).kind == Int32(CLINUX_DIRECTORY.rawValue) else {
+      throw ControlPlaneError(
+        "\(options.manifestDirectory) is not a directory: make it (it may be empty) or pass another --manifests")
+    }
+  }
+
+  /// TLS is put in front by hand: the transport's own would accept TLS 1.2 and keep its first certificate.
+  private static func server(
+    socket: Int32, tls: ServerTLS?, services: [any RegistrableRPCService]
+  ) -> GRPCServer<HTTP2ServerTransport.Posix> {
+    let config = HTTP2ServerTransport.Posix.Config.defaults { config in
+      config.connection.keepalive.time = .seconds(30)
+      config.connection.keepalive.timeout = .seconds(10)
+      config.connection.keepalive.clientBehavior.allowWithoutCalls = true
+      config.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(5)
+      config.http2.maxConcurrentStreams = 100
+      guard let tls else { return }
+      config.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(tls.handler(), position: .first)
+        }
+      }
+    }
+    return GRPCServer(
+      transport: .http2NIOPosix(listeningSocketDescriptor: Int(socket), transportSecurity: .plaintext, config: config),
+      services: services)
+  }
+}

@@ -1,0 +1,102 @@
+package import Logging
+package import MeshAPI
+import MeshCore
+import MeshPolicy
+import MeshResources
+
+/// The control plane's picture of the mesh: manifests and living workloads in, compiled configuration out to the hub.
+package actor MeshState {
+  /// Changes that come within this time of each other are compiled once.
+  package static let debounce: Duration = .milliseconds(20)
+
+  package private(set) var manifests = ManifestSet()
+  package private(set) var compiled = CompiledMesh.empty
+  /// Unix milliseconds at which the present configuration came into force.
+  package private(set) var configTime: Int64
+
+  private let registry: WorkloadRegistry
+  private let hub: DiscoveryHub
+  private let trustDomain: String
+  private let clock: ControlClock
+  private let log: Logger
+  private var snapshot: DistributionSnapshot
+
+  package init(
+    registry: WorkloadRegistry, hub: DiscoveryHub, anchors: TrustAnchors, clock: ControlClock = .system, log: Logger
+  ) {
+    self.registry = registry
+    self.hub = hub
+    self.clock = clock
+    self.log = log
+    trustDomain = anchors.trustDomain
+    configTime = clock.milliseconds
+    snapshot = DistributionSnapshot(configTime: configTime)
+    var hasher = ContentHasher()
+    hasher.add(anchors.trustDomain)
+    hasher.add(anchors.pem)
+    snapshot.set(.trust(anchors), hash: UInt64(truncatingIfNeeded: hasher.finish().value))
+  }
+
+  /// Follows the manifest directory and the registry until cancelled.
+  package func run(_ directory: ManifestDirectory) async {
+    let (wakes, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        for await manifests in directory.changes() {
+          await self.replace(manifests)
+          wake.yield()
+        }
+      }
+      group.addTask {
+        for await _ in self.registry.changes { wake.yield() }
+      }
+      group.addTask {
+        for await _ in wakes {
+          try? await Task.sleep(for: Self.debounce)
+          if Task.isCancelled { return }
+          await self.compile()
+        }
+      }
+    }
+  }
+
+  package func replace(_ manifests: ManifestSet) {
+    let known = Set(self.manifests.problems)
+    self.manifests = manifests
+    for problem in manifests.problems where !known.contains(problem) {
+      log.log(level: problem.severity == .error ? .error : .warning, "\(problem)")
+    }
+  }
+
+  /// Compiles what is known now and hands it to the hub. Streams are woken even when nothing changed: a lease may have
+  /// ended.
+  package func compile() async {
+    let leases = await registry.workloads
+    let input = Snapshot(
+      manifests: manifests.objects, workloads: leases.map(RegisteredWorkload.init), trustDomain: trustDomain)
+    let mesh = MeshCompiler.compile(input)
+    let difference = CompiledMesh.difference(from: compiled, to: mesh)
+    if !difference.isEmpty {
+      configTime = clock.milliseconds
+      log.info(
+        "configuration compiled",
+        metadata: ["changed": "\(difference.changed.count)", "removed": "\(difference.removed.count)"])
+    }
+    snapshot.configTime = configTime
+    snapshot.apply(mesh, after: compiled)
+    compiled = mesh
+    await hub.publish(snapshot)
+    await hub.retain(workloads: Set(leases.map(\.name)))
+    // After the proxies have it: they need not wait for the disk.
+    await registry.save()
+  }
+}
+
+extension RegisteredWorkload {
+  init(_ lease: WorkloadLease) {
+    self.init(
+      name: lease.name, namespace: lease.request.namespace, service: lease.request.service,
+      serviceAccount: lease.request.serviceAccount, address: lease.address, ports: lease.request.ports,
+      labels: lease.request.labels, ready: lease.ready && !lease.draining, identity: lease.identity)
+  }
+}

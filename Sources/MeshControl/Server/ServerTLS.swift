@@ -1,0 +1,50 @@
+import MeshCore
+package import MeshIdentity
+import NIOCore
+import NIOSSL
+import Synchronization
+
+#if canImport(FoundationEssentials)
+package import FoundationEssentials
+#else
+package import Foundation
+#endif
+
+/// The controller's own certificate, and the TLS 1.3 handler that every accepted connection starts with. A renewal is
+/// taken up by the next connection; open ones go on.
+package final class ServerTLS: Sendable {
+  static let lifetime: TimeInterval = 24 * 3600
+
+  private let authority: CertificateAuthority
+  private let identity: SPIFFEID
+  private let context: Mutex<NIOSSLContext>
+
+  package init(authority: CertificateAuthority, now: Date) throws {
+    self.authority = authority
+    identity = SPIFFEID(
+      trustDomain: authority.trustDomain, namespace: "apus-system", serviceAccount: "apus-controller")
+    context = Mutex(try Self.makeContext(authority, identity, now: now))
+  }
+
+  package func renew(now: Date) throws {
+    let fresh = try Self.makeContext(authority, identity, now: now)
+    context.withLock { $0 = fresh }
+  }
+
+  func handler() -> NIOSSLServerHandler { NIOSSLServerHandler(context: context.withLock { $0 }) }
+
+  private static func makeContext(
+    _ authority: CertificateAuthority, _ identity: SPIFFEID, now: Date
+  ) throws -> NIOSSLContext {
+    let (certificate, keyPEM) = try authority.issueServer(
+      identity: identity, dnsNames: ["apus-controller.apus-system"], lifetime: lifetime, now: now)
+    var configuration = TLSConfiguration.makeServerConfiguration(
+      certificateChain: [
+        .certificate(try NIOSSLCertificate(bytes: Array(certificate.chainPEM.utf8), format: .pem))
+      ],
+      privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(keyPEM.utf8), format: .pem)))
+    configuration.minimumTLSVersion = .tlsv13
+    configuration.applicationProtocols = ["h2"]
+    return try NIOSSLContext(configuration: configuration)
+  }
+}

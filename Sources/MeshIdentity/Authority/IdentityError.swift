@@ -1,0 +1,45 @@
+/// Why the authority refuses to start or to sign. The texts are for operators and, for refusals, for the log of the
+/// proxy that asked.
+package enum IdentityError: Error, Hashable, Sendable, CustomStringConvertible {
+  // The authority's own state.
+  case keyReadableByOthers(path: String, mode: UInt32)
+  case keyOfAnotherUser(path: String)
+  case keyMissing(path: String, certificate: String)
+  case unreadable(path: String, reason: String)
+  case keyMismatch(key: String, certificate: String)
+  case rootExpired(path: String)
+
+  // Requests.
+  case malformedRequest(String)
+  case proofOfPossessionFailed
+  case weakKey(String)
+  case identityMismatch(requested: String, authenticated: String)
+  case authorityRequested
+
+  package var description: String {
+    switch self {
+    case .keyReadableByOthers(let path, let mode):
+      "\(path) has mode \(String(mode, radix: 8)), others may read the root key: run chmod 600 \(path), and make a "
+        + "new root if somebody may have copied it"
+    case .keyOfAnotherUser(let path):
+      "\(path) belongs to another user: run the controller as that user or choose another --state-dir"
+    case .keyMissing(let path, let certificate):
+      "\(certificate) exists but \(path) does not: restore the key, or remove the certificate to make a new root "
+        + "(every workload must then be restarted)"
+    case .unreadable(let path, let reason):
+      "\(path) cannot be understood (\(reason)): restore it from a copy, or remove both files of its directory to "
+        + "make a new root (every workload must then be restarted)"
+    case .keyMismatch(let key, let certificate):
+      "\(key) is not the key of \(certificate): restore the pair from one copy"
+    case .rootExpired(let path):
+      "the root certificate \(path) has expired: remove both files of its directory to make a new root, then restart "
+        + "every workload"
+    case .malformedRequest(let reason): "certificate request refused: \(reason)"
+    case .proofOfPossessionFailed: "certificate request refused: its signature is not made with the key it names"
+    case .weakKey(let kind): "certificate request refused: \(kind) keys are not accepted; use ECDSA P-256"
+    case .identityMismatch(let requested, let authenticated):
+      "certificate request refused: it asks for \(requested) but the token is of \(authenticated)"
+    case .authorityRequested: "certificate request refused: it asks to become an authority"
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/// What identifies an object: its version is not part of it.
+package struct ResourceKey: Hashable, Comparable, Sendable, CustomStringConvertible {
+  package var group: String
+  package var kind: String
+  package var namespace: String
+  package var name: String
+
+  package init(group: String, kind: String, namespace: String, name: String) {
+    self.group = group
+    self.kind = kind
+    self.namespace = namespace
+    self.name = name
+  }
+
+  /// `HTTPRoute shop/orders`.
+  package var description: String { "\(kind) \(namespace)/\(name)" }
+
+  package static func < (a: ResourceKey, b: ResourceKey) -> Bool {
+    (a.group, a.kind, a.namespace, a.name) < (b.group, b.kind, b.namespace, b.name)
+  }
+}
+
+/// The parts of `metadata` that mean something to the mesh.
+package struct ObjectMetadata: Hashable, Sendable {
+  package var name: String
+  package var namespace: String
+  package var labels: [String: String]
+  package var annotations: [String: String]
+  /// Seconds since 1970; nil in a file that never was in a cluster. Older routes win ties.
+  package var creationTime: Int64?
+
+  package init(
+    name: String, namespace: String = "default", labels: [String: String] = [:],
+    annotations: [String: String] = [:], creationTime: Int64? = nil
+  ) {
+    self.name = name
+    self.namespace = namespace
+    self.labels = labels
+    self.annotations = annotations
+    self.creationTime = creationTime
+  }
+}
+
+/// One decoded, defaulted and validated object.
+package enum Resource: Hashable, Sendable {
+  case service(Service)
+  case endpointSlice(EndpointSlice)
+  case serviceAccount(ServiceAccount)
+  case workload(Workload)
+  case httpRoute(HTTPRoute)
+  case trafficSplit(TrafficSplit)
+
+  package var metadata: ObjectMetadata {
+    switch self {
+    case .service(let service): service.metadata
+    case .endpointSlice(let slice): slice.metadata
+    case .serviceAccount(let account): account.metadata
+    case .workload(let workload): workload.metadata
+    case .httpRoute(let route): route.metadata
+    case .trafficSplit(let split): split.metadata
+    }
+  }
+
+  package var key: ResourceKey {
+    let (group, kind) =
+      switch self {
+      case .service: ("", "Service")
+      case .endpointSlice: ("discovery.k8s.io", "EndpointSlice")
+      case .serviceAccount: ("", "ServiceAccount")
+      case .workload: ("mesh.apus.dev", "Workload")
+      case .httpRoute: ("gateway.networking.k8s.io", "HTTPRoute")
+      case .trafficSplit: ("split.smi-spec.io", "TrafficSplit")
+      }
+    return ResourceKey(group: group, kind: kind, namespace: metadata.namespace, name: metadata.name)
+  }
+}

@@ -1,0 +1,108 @@
+import MeshPolicy
+
+extension Service {
+  /// Reads `v1 Service`; nil after at least one problem was reported.
+  init?(_ object: Fields) {
+    let metadata = ObjectMetadata(object, nameRule: .label)
+    let spec = object.required("spec")?.fields()
+    object.allow("status")
+    object.finish()
+    guard let metadata, let spec else { return nil }
+    if spec.optional("type")?.word(["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]) == "ExternalName" {
+      spec.error(
+        "type", "ExternalName services cannot be part of the mesh",
+        fix: "use type ClusterIP with an EndpointSlice that lists the addresses")
+    }
+    let selector = spec.optional("selector")?.labels() ?? [:]
+    let publish = spec.optional("publishNotReadyAddresses").map { $0.bool() ?? false } ?? false
+    if let affinity = spec.optional("sessionAffinity"), affinity.word(["None", "ClientIP"]) == "ClientIP" {
+      affinity.error("ClientIP is not supported yet", fix: "remove it, or write None")
+    }
+    let ports = Self.ports(spec.required("ports", fix: "list at least one port"))
+    spec.noEffect(
+      "clusterIP", "clusterIPs", "externalIPs", "externalTrafficPolicy", "internalTrafficPolicy", "ipFamilies",
+      "ipFamilyPolicy", "loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges",
+      "allocateLoadBalancerNodePorts", "healthCheckNodePort", "trafficDistribution", "sessionAffinityConfig",
+      "externalName")
+    spec.finish()
+    self.init(metadata: metadata, ports: ports, selector: selector, publishNotReadyAddresses: publish)
+  }
+
+  private static func ports(_ field: Field?) -> [Port] {
+    guard let field else { return [] }
+    let elements = field.elements(atMost: 100)
+    if elements.isEmpty { field.error("must not be empty", fix: "list at least one port") }
+    var ports: [Port] = []
+    for element in elements {
+      guard let fields = element.fields() else { continue }
+      guard let port = Self.port(fields) else { continue }
+      if elements.count > 1, port.name.isEmpty {
+        fields.error("name", "is required when a service has several ports", fix: "name the port")
+      }
+      if ports.contains(where: { $0.port == port.port }) { element.error("port \(port.port) is listed twice") }
+      if !port.name.isEmpty, ports.contains(where: { $0.name == port.name }) {
+        element.error("the name \(port.name) is used twice")
+      }
+      ports.append(port)
+    }
+    return ports
+  }
+
+  /// Nil for a port that is refused or that the mesh leaves out.
+  private static func port(_ fields: Fields) -> Port? {
+    let name = fields.optional("name").flatMap { $0.portName() } ?? ""
+    let number = fields.required("port")?.port()
+    var target: TargetPort?
+    if let field = fields.optional("targetPort") {
+      if case .string(let text) = field.node.value, Int(text) == nil {
+        target = field.portName().map { .name($0) }
+      } else {
+        target = field.port().map { .number($0) }
+      }
+    }
+    let declared = fields.optional("appProtocol")
+    let appProtocol = AppProtocol(declared?.nonEmptyString(), portName: name)
+    if appProtocol == nil {
+      declared?.warning(
+        "is not a protocol Apus knows, so the port carries plain TCP", fix: "use http, http2, grpc or tcp")
+    }
+    var isTCP = true
+    if let field = fields.optional("protocol"), let word = field.word(["TCP", "UDP", "SCTP"]), word != "TCP" {
+      field.warning("\(word) ports are left out: the mesh carries TCP only")
+      isTCP = false
+    }
+    fields.noEffect("nodePort")
+    fields.finish()
+    guard let number, isTCP else { return nil }
+    return Port(name: name, port: number, targetPort: target, appProtocol: appProtocol ?? .tcp)
+  }
+}
+
+extension AppProtocol {
+  /// What a service port speaks: its `appProtocol` (IANA names and those of `kubernetes.io`, GEP-1911), else the prefix
+  /// of its name (`grpc`, `grpc-admin`), else HTTP. Nil for a protocol that is not known.
+  package init?(_ appProtocol: String?, portName: String) {
+    let word = appProtocol?.lowercased() ?? String(portName.prefix { $0 != "-" })
+    switch word {
+    case "http", "kubernetes.io/ws": self = .http
+    case "http2", "h2c", "kubernetes.io/h2c": self = .http2
+    case "grpc": self = .grpc
+    case "tcp", "tls", "https", "kubernetes.io/wss", "mysql", "postgresql", "postgres", "redis", "mongo", "mongodb",
+      "amqp", "kafka", "smtp", "ldap", "ftp", "ssh", "mqtt", "nats":
+      self = .tcp
+    default:
+      guard appProtocol == nil else { return nil }
+      self = .http
+    }
+  }
+}
+
+extension ServiceAccount {
+  init?(_ object: Fields) {
+    let metadata = ObjectMetadata(object, nameRule: .subdomain)
+    object.noEffect("secrets", "imagePullSecrets", "automountServiceAccountToken")
+    object.finish()
+    guard let metadata else { return nil }
+    self.init(metadata: metadata)
+  }
+}
