@@ -1,0 +1,68 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MeshAPI
+
+struct IdentityCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "identity",
+    abstract: "Print the certificates of workloads and how long they are valid.",
+    discussion: """
+      Asks the workload's proxy for what it uses now. Without a name, all workloads are shown.
+
+      EXAMPLES
+        apus identity
+        apus identity web-k3x9p
+        apus identity web-k3x9p --pem | openssl x509 -noout -text
+        apus identity -o json
+
+      \(ExitCodes.help)
+      """)
+
+  @Argument(help: "A workload, or a service for all of its workloads. Default: all.")
+  var workload: String?
+
+  @Flag(help: "Print the certificate chain as PEM only.")
+  var pem = false
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var state: StateOptions
+
+  struct Entry: Encodable {
+    var workload: String
+    var report: CertificateReport?
+    var error: String?
+  }
+
+  func run() async throws {
+    let status = try await AdminClient(directory: state.directory()).status()
+    let chosen = status.workloads.filter { workload == nil || $0.name == workload || $0.service == workload }
+      .sorted { $0.name < $1.name }
+    guard !chosen.isEmpty else {
+      throw CLIFailure(
+        workload.map { "no workload or service \($0) is registered" } ?? "no workloads are registered",
+        fix: "see what is there: apus status")
+    }
+    var entries: [Entry] = []
+    for workload in chosen { entries.append(await Self.ask(workload)) }
+    if pem {
+      for entry in entries { Terminal.print(entry.report?.pem ?? "") }
+    } else {
+      let now = Int64(Date().timeIntervalSince1970)
+      try output.print(entries) {
+        entries.map { entry in
+          entry.report?.render(workload: entry.workload, now: now, pem: false)
+            ?? "workload  \(entry.workload)\nerror     \(entry.error ?? "no answer")\n"
+        }.joined(separator: "\n")
+      }
+    }
+    if entries.contains(where: { $0.report == nil }) { Foundation.exit(ExitCodes.failure) }
+  }
+
+  private static func ask(_ workload: Apus_V1_WorkloadStatus) async -> Entry {
+    do {
+      return Entry(workload: workload.name, report: try await CertificateReport.fetch(from: workload.address))
+    } catch {
+      return Entry(workload: workload.name, error: "\(error)")
+    }
+  }
+}

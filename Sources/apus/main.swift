@@ -1,0 +1,3 @@
+import MeshCLI
+
+await ApusTool.main()

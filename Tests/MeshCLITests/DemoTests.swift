@@ -1,0 +1,79 @@
+import ArgumentParser
+import MeshResources
+import Testing
+
+@testable import MeshCLI
+
+@Suite struct DemoTests {
+  @Test("the demo's manifests are valid, and hold a service and an account for every member")
+  func manifests() {
+    var keys: [String] = []
+    for (file, text) in DemoShop.manifests(.first) {
+      let (objects, errors) = ManifestParser.parse(file: file, text: text)
+      #expect(errors.isEmpty)
+      keys += objects.map { "\($0.value.key)" }
+    }
+    for member in DemoShop.members {
+      #expect(keys.contains("Service shop/\(member.service)"))
+      #expect(keys.contains("ServiceAccount shop/\(member.service)"))
+    }
+    #expect(keys.contains("Service shop/orders"))
+    #expect(keys.contains("TrafficSplit shop/orders"))
+  }
+
+  @Test("the demo runs its members with the flags that apus run takes")
+  func members() throws {
+    for member in DemoShop.members + [DemoShop.customers(requestsPerSecond: 50)] {
+      let arguments = DemoShop.runArguments(member, shop: "/bin/apus-shop", state: "/s")
+      let options = try RunCommand.parse(Array(arguments.dropFirst(2))).options()
+      #expect(options.service == member.service)
+      #expect(options.program.prefix(2) == ["/bin/apus-shop", member.arguments[0]])
+    }
+  }
+
+  /// A measurement of a shop where every service got `requests`, and orders-v2 its share of the calls to orders.
+  private func report(requests: Double, secured: Double = 1, success: Double = 1, shareOfV2: Double) -> DemoReport {
+    func page(_ factor: Double) -> Scrape {
+      let inbound = ["direction": "inbound"]
+      return Scrape([
+        .init(
+          name: "request_total", labels: ["direction": "inbound", "tls": "true"],
+          value: factor * requests * secured),
+        .init(name: "request_total", labels: inbound, value: factor * requests * (1 - secured)),
+        .init(name: "response_total", labels: inbound, value: factor * requests * success),
+        .init(
+          name: "response_total", labels: ["direction": "inbound", "classification": "failure"],
+          value: factor * requests * (1 - success)),
+        .init(
+          name: "request_total", labels: ["direction": "outbound", "dst_service": "orders", "backend": "orders-v1"],
+          value: factor * requests * (1 - shareOfV2)),
+        .init(
+          name: "request_total", labels: ["direction": "outbound", "dst_service": "orders", "backend": "orders-v2"],
+          value: factor * requests * shareOfV2),
+      ])
+    }
+    let targets = DemoShop.members.map {
+      ScrapeTarget(workload: $0.service, service: $0.service, namespace: "shop", address: "127.66.0.2")
+    }
+    let names = targets.map(\.workload)
+    return DemoReport(
+      MeshStats(
+        targets: targets, earlier: Dictionary(uniqueKeysWithValues: names.map { ($0, page(0)) }),
+        later: Dictionary(uniqueKeysWithValues: names.map { ($0, page(1)) }), seconds: 5),
+      split: .first)
+  }
+
+  @Test("a healthy shop has no complaints")
+  func healthy() {
+    #expect(report(requests: 1000, shareOfV2: 0.1).complaints.isEmpty)
+    #expect(report(requests: 1000, success: 0.97, shareOfV2: 0.12).complaints.isEmpty)
+  }
+
+  @Test("failures, plaintext, silence and a wrong split are complaints")
+  func unhealthy() {
+    #expect(report(requests: 1000, success: 0.5, shareOfV2: 0.1).complaints.count == DemoShop.members.count)
+    #expect(report(requests: 1000, secured: 0.99, shareOfV2: 0.1).complaints.count == DemoShop.members.count)
+    #expect(report(requests: 0, shareOfV2: 0.1).complaints.contains("web got no requests"))
+    #expect(report(requests: 1000, shareOfV2: 0.3).complaints.count == 1)
+  }
+}
