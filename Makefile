@@ -1,0 +1,56 @@
+# The one front door: the same targets serve people and CI. `make` alone explains them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap demo build test unit debug-test e2e check format bench fuzz clean
+
+# One configuration for everything, so that the dependencies are compiled once: the binaries that people run, that the
+# unit tests exercise and that the end-to-end tests and benchmarks drive are the same release code. (Package.swift links the
+# programs with -static-stdlib; `swift build --static-swift-stdlib` would compile everything a second time for the tests.)
+SWIFT ?= swift
+SWIFT_FLAGS ?= -c release
+export APUS_BIN_DIR ?= $(CURDIR)/.build/release
+# Package.swift turns warnings in our own targets into errors when it sees this.
+export APUS_STRICT := 1
+
+help: ## this list
+	@echo "Apus, a service mesh in Swift. Usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{ printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## a small shop in the mesh with load, a 90/10 canary and a live table (DEMO_FLAGS="--once" for scripts)
+	@"$(APUS_BIN_DIR)/apus" demo $(DEMO_FLAGS)
+
+build: ## the programs, in .build/release
+	@dev/bootstrap build
+	@$(SWIFT) build $(SWIFT_FLAGS)
+
+test: unit debug-test e2e ## unit tests, the data plane's again with every run-time check, then end-to-end tests
+
+unit: build ## unit tests only (UNIT_FLAGS="--filter HTTP1" for some)
+	@$(SWIFT) test $(SWIFT_FLAGS) --disable-testable-imports --disable-xctest $(UNIT_FLAGS)
+
+debug-test: ## the data plane's unit tests in a debug build: assertions, exclusivity checks
+	@dev/bootstrap build
+	@$(SWIFT) test --package-path dev/dataplane --scratch-path .build-debug --disable-xctest $(UNIT_FLAGS)
+
+e2e: build ## end-to-end tests with real programs (E2E_FLAGS="-k websocket" for some)
+	@dev/bootstrap test
+	@.venv/bin/python -m pytest Tests/e2e $(E2E_FLAGS)
+
+check: build ## format, warnings, import direction, tidy
+	@dev/check
+
+format: ## rewrite our Swift files as swift-format wants them
+	@dev/format
+
+bench: build ## CPU per request beside nginx, HAProxy and Envoy (BENCH_FLAGS="--quick" for a look)
+	@dev/bootstrap bench
+	@.venv/bin/python bench/run $(BENCH_FLAGS)
+
+fuzz: ## every parser's fuzz target, FUZZ_SECONDS (60) each (FUZZ_TARGETS="HTTP1Request" for some)
+	@dev/bootstrap build
+	@dev/fuzz $(FUZZ_TARGETS)
+
+clean: ## remove everything that was built (keeps .venv)
+	@rm -rf .build .build-* bench/results/work
