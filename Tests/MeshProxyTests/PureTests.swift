@@ -170,7 +170,9 @@ struct PureTests {
     let start: Int64 = 1_000_000
     let keeper = IdentityKeeper(
       identity: identity,
-      current: .init(key: try WorkloadKey(), chainPEM: [], anchorsPEM: [], notBefore: start, notAfter: start + life))
+      current: .init(
+        key: try WorkloadKey(), chainPEM: [], anchorsPEM: [], notBefore: start - 20, notAfter: start + life,
+        receivedAt: start))
     var delays: [Double] = []
     for _ in 0..<500 {
       let delay = Double(keeper.renewalDelay(nowSeconds: start, &random).nanoseconds) / 1e9

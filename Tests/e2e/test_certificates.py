@@ -87,3 +87,17 @@ def test_identity_prints_the_chain_and_the_time_left(mesh):
     key = mesh.state / "ca" / "root.key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
     assert mesh.state.stat().st_mode & 0o077 == 0
+
+
+def test_certificates_are_renewed_at_half_their_life_without_a_failed_request(mesh):
+    mesh.up(manifests.service("orders"), certificate_lifetime=6)
+    server = mesh.serve("orders")
+    client, port = mesh.client("orders.shop:80")
+    mesh.wait_until_serving(port)
+    with http.Load(port, connections=8) as load:
+        first = {side: side.metrics().sum("identity_cert_expiration_timestamp_seconds") for side in (client, server)}
+        for side in (client, server):
+            until(lambda: side.metrics().sum("identity_cert_refresh_total") >= 3, "two renewals", 20)
+            assert side.metrics().sum("identity_cert_expiration_timestamp_seconds") > first[side]
+        load.after(200)
+    assert load.bad == []

@@ -292,7 +292,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       return log.error("the controller sent a certificate that cannot be read")
     }
     do throws(TLSContextError) {
-      try identity?.accept(response)
+      try identity?.accept(response, nowSeconds: WallClock.now / 1000)
       backoff.reset()
       publishIdentity()
     } catch {

@@ -13,6 +13,8 @@ struct IdentityKeeper {
     var anchorsPEM: [UInt8]
     var notBefore: Int64
     var notAfter: Int64
+    /// When it came; its beginning is earlier, to allow for clocks that differ.
+    var receivedAt: Int64
   }
 
   let identity: SPIFFEID
@@ -35,11 +37,11 @@ struct IdentityKeeper {
   }
 
   /// Takes the controller's answer, after checking that it can be used. The old material stays in force on an error.
-  mutating func accept(_ response: Apus_V1_CertifyResponse) throws(TLSContextError) {
+  mutating func accept(_ response: Apus_V1_CertifyResponse, nowSeconds: Int64) throws(TLSContextError) {
     guard let key = requestedKey else { return }
     let material = Material(
       key: key, chainPEM: Array(response.certificateChainPem.utf8), anchorsPEM: Array(response.trustAnchorsPem.utf8),
-      notBefore: response.notBefore, notAfter: response.notAfter)
+      notBefore: response.notBefore, notAfter: response.notAfter, receivedAt: nowSeconds)
     _ = try Self.context(material, .client, ticketKey)
     requestedKey = nil
     current = material
@@ -58,10 +60,10 @@ struct IdentityKeeper {
   /// Time until renewal: half of the remaining life, 10 % earlier or later, at least one second.
   func renewalDelay(nowSeconds: Int64, _ random: inout SeededRandom) -> TimeSpan {
     guard let current else { return .zero }
-    let lifetime = Double(current.notAfter - max(current.notBefore, nowSeconds - 20))
+    let life = Double(current.notAfter - current.receivedAt)
+    let age = Double(nowSeconds - current.receivedAt)
     let jitter = 0.9 + 0.2 * random.unit()
-    let age = Double(nowSeconds - current.notBefore)
-    return .milliseconds(Int64(max(1.0, lifetime * 0.5 * jitter - max(0, age - 20)) * 1000))
+    return .milliseconds(Int64(max(1.0, life * 0.5 * jitter - age) * 1000))
   }
 
   func isValid(nowSeconds: Int64) -> Bool { current.map { nowSeconds < $0.notAfter + 20 } ?? false }

@@ -181,11 +181,15 @@ class Mesh:
         self.processes.append(process)
         return process
 
-    def up(self, *documents):
-        """Starts the controller on these manifests and waits until it answers."""
+    def up(self, *documents, certificate_lifetime=None):
+        """Starts the controller on these manifests and waits until it answers. A lifetime is in seconds."""
         if documents:
             self.write("mesh.yaml", *documents)
-        self.controller = self.start("controller", [BINARIES / "apus", "up", "-f", self.manifests])
+        command = [BINARIES / "apus", "up", "-f", self.manifests]
+        if certificate_lifetime:
+            command = [BINARIES / "apus-controller", "--manifests", self.manifests, "--state-dir", self.state,
+                       "--certificate-lifetime", certificate_lifetime]
+        self.controller = self.start("controller", command)
 
         def answers():
             if not self.controller.is_running:
