@@ -11,8 +11,6 @@ SHELL := /bin/bash
 SWIFT ?= swift
 SWIFT_FLAGS ?= -c release
 export APUS_BIN_DIR ?= $(CURDIR)/.build/release
-# Package.swift turns warnings in our own targets into errors when it sees this.
-export APUS_STRICT := 1
 
 help: ## this list
 	@echo "Apus, a service mesh in Swift. Usage: make TARGET"
@@ -38,6 +36,9 @@ e2e: build ## end-to-end tests with real programs (E2E_FLAGS="-k websocket" for 
 	@dev/bootstrap test
 	@.venv/bin/python -m pytest Tests/e2e $(E2E_FLAGS)
 
+# Package.swift turns warnings in our own targets into errors when it sees this. Not for everyone's build: a newer compiler
+# may warn of what today's does not.
+check: export APUS_STRICT := 1
 check: build ## format, warnings, import direction, tidy
 	@dev/check
 
