@@ -198,7 +198,8 @@ struct AdminPages {
     control.collect { worker in
       LoopStatus(
         counters: worker.loop.counters, exchanges: worker.exchangeCount,
-        connections: worker.downstreamConnectionCount, retries: worker.counters.retries)
+        connections: worker.downstreamConnectionCount, retries: worker.counters.retries,
+        connectFailures: worker.counters.connectFailures)
     } then: { loops in
       var json = JSONWriter()
       json.object {
@@ -212,6 +213,7 @@ struct AdminPages {
             $0.field("requests_in_flight", Int64(loop.exchanges))
             $0.field("downstream_connections", Int64(loop.connections))
             $0.field("retries", Int64(loop.retries))
+            $0.field("connect_failures", Int64(loop.connectFailures))
           }
         }
       }
@@ -224,5 +226,6 @@ struct AdminPages {
     var exchanges: Int
     var connections: Int
     var retries: UInt64
+    var connectFailures: UInt64
   }
 }
