@@ -2,7 +2,8 @@
 import PackageDescription
 
 // The data plane alone, for a debug build in minutes: with run-time exclusivity checks, overflow traps and assertions that the
-// release build of ../../Package.swift leaves out. `make debug-test` runs its unit tests.
+// release build of ../../Package.swift leaves out. `make debug-test` runs its unit tests; its `apus-proxy` can stand in for the
+// release one (APUS_BIN_DIR) in the end-to-end tests.
 
 let package = Package(
   name: "apus",
@@ -28,6 +29,7 @@ let package = Package(
         "CLinux", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshTelemetry", "MeshRuntime", "MeshAPI",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ]),
+    .executableTarget(name: "apus-proxy", dependencies: ["MeshProxy"]),
     .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),
     .testTarget(name: "MeshCoreTests", dependencies: ["MeshCore"]),
     .testTarget(name: "MeshHTTPTests", dependencies: ["MeshCore", "MeshHTTP"]),
