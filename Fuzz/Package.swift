@@ -1,5 +1,4 @@
 // swift-tools-version: 6.2
-import Foundation
 import PackageDescription
 
 // Fuzz targets over the parsers, run by dev/fuzz. The package carries the project's name so that `package` access
@@ -7,25 +6,35 @@ import PackageDescription
 // `swift build --sanitize fuzzer` (which also leaves `main` to libFuzzer, as -sanitize=fuzzer in unsafe flags would
 // not).
 
-let root = URL(filePath: #filePath).deletingLastPathComponent().path()
-
-/// One folder per target; a folder that is not there yet is left out.
-let fuzzTargets = ["HTTP1Request", "HTTP1Response", "HPACK", "HTTP2Server", "HTTP2Client"]
-  .filter { FileManager.default.fileExists(atPath: root + "/" + $0) }
+/// One folder per target, and what it needs beyond MeshCore.
+let fuzzTargets: [(name: String, needs: [Target.Dependency])] = [
+  ("HTTP1Request", ["HTTP1Property", "MeshHTTP"]),
+  ("HTTP1Response", ["HTTP1Property", "MeshHTTP"]),
+  ("HPACK", ["MeshHTTP"]),
+  ("HTTP2Server", ["MeshHTTP"]),
+  ("HTTP2Client", ["MeshHTTP"]),
+  ("GRPC", ["MeshHTTP"]),
+  ("Regex", ["MeshPolicy"]),
+  ("Names", []),
+  ("Manifest", ["MeshResources"]),
+]
 
 let package = Package(
   name: "apus",
-  products: fuzzTargets.map { .executable(name: "Fuzz" + $0, targets: ["Fuzz" + $0]) },
+  products: fuzzTargets.map { .executable(name: "Fuzz" + $0.name, targets: ["Fuzz" + $0.name]) },
+  dependencies: [.package(url: "https://github.com/jpsim/Yams", from: "6.2.2")],
   targets: [
     .target(name: "MeshCore"),
     .target(name: "MeshHTTP", dependencies: ["MeshCore"]),
+    .target(name: "MeshPolicy", dependencies: ["MeshCore", "MeshHTTP"]),
+    .target(
+      name: "MeshResources", dependencies: ["MeshCore", "MeshPolicy", .product(name: "Yams", package: "Yams")]),
     // What both HTTP/1 targets demand of a decoder.
     .target(name: "HTTP1Property", dependencies: ["MeshCore", "MeshHTTP"], path: "HTTP1Property"),
   ]
-    + fuzzTargets.map { name in
+    + fuzzTargets.map { target in
       .executableTarget(
-        name: "Fuzz" + name,
-        dependencies: ["MeshCore", "MeshHTTP"] + (name.hasPrefix("HTTP1") ? ["HTTP1Property"] : []), path: name,
+        name: "Fuzz" + target.name, dependencies: ["MeshCore"] + target.needs, path: target.name,
         swiftSettings: [.unsafeFlags(["-parse-as-library"])])
     },
   swiftLanguageModes: [.v6]
