@@ -116,6 +116,12 @@ static inline int apus_ssl_ctx_tls13_only(SSL_CTX *ctx) {
   return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) && SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION);
 }
 
+// TLS 1.2 only with ephemeral keys and authenticated encryption: the suites RFC 9113, appendix A leaves for HTTP/2.
+static inline int apus_ssl_ctx_tls12_and_above(SSL_CTX *ctx) {
+  return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) && SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) &&
+         SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
+}
+
 static inline void apus_ssl_ctx_set_modes(SSL_CTX *ctx) {
   SSL_CTX_set_mode(
     ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

@@ -65,6 +65,22 @@ struct OptionsTests {
     #expect(options.namespace == "default")
   }
 
+  @Test("a forward listener's upstream speaks HTTP/1.1 unless told otherwise, and TLS comes from files")
+  func forwardOptions() throws {
+    let forward = ["--forward", "127.0.0.1:1=127.0.0.1:2"]
+    let plain = try #require(try ProxyOptions.parse(forward, joinToken: ""))
+    #expect(plain.forwardProtocol == .http1 && !plain.forwardTLS.isEnabled)
+    let secure = try #require(
+      try ProxyOptions.parse(
+        forward + [
+          "--forward-protocol", "http2", "--forward-tls-certificate", "/c.pem", "--forward-tls-key=/k.pem",
+          "--forward-tls-client-ca", "/ca.pem",
+        ], joinToken: ""))
+    #expect(secure.forwardProtocol == .http2 && secure.forwardTLS.isEnabled)
+    #expect(secure.forwardTLS.certificate == "/c.pem" && secure.forwardTLS.key == "/k.pem")
+    #expect(secure.forwardTLS.clientCA == "/ca.pem")
+  }
+
   @Test("help is no error", arguments: ["--help", "-h"])
   func help(flag: String) throws {
     #expect(try ProxyOptions.parse([flag], joinToken: "") == nil)
@@ -94,6 +110,30 @@ struct OptionsTests {
       (
         ["--forward", "127.0.0.1:1=x"],
         "--forward: \"127.0.0.1:1=x\" is not LISTEN=UPSTREAM, as 127.0.0.1:9000=127.0.0.1:8000"
+      ),
+      (
+        ["--forward", "127.0.0.1:1=127.0.0.1:2", "--forward-protocol", "h2"],
+        "--forward-protocol: \"h2\" is not http1 or http2"
+      ),
+      (
+        ["--forward", "127.0.0.1:1=127.0.0.1:2", "--forward-tls-certificate", "/c"],
+        "--forward-tls-key FILE is missing; a certificate and its key go together"
+      ),
+      (
+        ["--forward", "127.0.0.1:1=127.0.0.1:2", "--forward-tls-key", "/k"],
+        "--forward-tls-certificate FILE is missing; a certificate and its key go together"
+      ),
+      (
+        ["--forward", "127.0.0.1:1=127.0.0.1:2", "--forward-tls-client-ca", "/ca"],
+        "--forward-tls-client-ca needs --forward-tls-certificate and --forward-tls-key"
+      ),
+      (
+        ["--forward-tls-certificate", "/c", "--forward-tls-key", "/k"],
+        "--forward-tls-certificate needs a --forward LISTEN=UPSTREAM to apply to; see --help"
+      ),
+      (
+        ["--forward-protocol", "http2"],
+        "--forward-protocol needs a --forward LISTEN=UPSTREAM to apply to; see --help"
       ),
       ([], "--controller IP:PORT (or --forward) is missing; see --help"),
     ] as [([String], String)])

@@ -3,7 +3,7 @@ import MeshHTTP
 import MeshRuntime
 import MeshTelemetry
 
-/// A downstream HTTP/2 connection: the mesh port's side of the hop, or a cleartext client with prior knowledge.
+/// A downstream HTTP/2 connection: the mesh port's side of the hop, or a client outside the mesh.
 ///
 /// Owns the engine; each open stream has one `Exchange` hung on it. Confined to one worker loop.
 /// Limits: `HTTP2Settings` and `HTTP2Limits` of the engine, `ProxyLimits.downstreamIdleTimeout` without streams.
@@ -30,7 +30,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   }
 
   /// The other side is a proxy of the mesh that proved its identity.
-  var isMeshPeer: Bool { connection.tls != nil }
+  var isMeshPeer: Bool { if case .mesh = entry.kind { true } else { false } }
 
   func start() {
     connection.handler = self

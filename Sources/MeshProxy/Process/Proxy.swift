@@ -42,7 +42,8 @@ package enum Proxy {
       }
       anchors = Array(text.utf8)
     }
-    let (stops, startup) = try start(options, log, anchors)
+    let forwardTLS = try options.forwardTLS.load()
+    let (stops, startup) = try start(options, log, anchors, forwardTLS)
     guard startup.wait() else { return 1 }
     log.info("listening on \(options.address.host), \(stops.workers.count) worker(s)")
     waitForSignals(stops, log)
@@ -56,7 +57,7 @@ package enum Proxy {
   }
 
   private static func start(
-    _ options: ProxyOptions, _ log: ProxyLog, _ anchors: [UInt8]
+    _ options: ProxyOptions, _ log: ProxyLog, _ anchors: [UInt8], _ forwardTLS: TLSConfiguration?
   ) throws -> (Threads, Startup) {
     let count = options.workers > 0 ? options.workers : min(4, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     let startup = Startup(parties: count + 1)
@@ -69,7 +70,7 @@ package enum Proxy {
       let thread = try WorkerThread(index: index, seed: generator.next()) { loop in
         let handle = ProxyWorkerHandle(index: index, inbox: loop.inbox)
         cell.put(handle)
-        startup.arrive(setUpWorker(loop, handle, options, relay, log))
+        startup.arrive(setUpWorker(loop, handle, options, relay, log, forwardTLS))
       }
       handles.append(cell.take())
       threads.append(thread)
@@ -89,7 +90,8 @@ package enum Proxy {
   }
 
   private static func setUpWorker(
-    _ loop: Worker, _ handle: ProxyWorkerHandle, _ options: ProxyOptions, _ relay: ControlRelay, _ log: ProxyLog
+    _ loop: Worker, _ handle: ProxyWorkerHandle, _ options: ProxyOptions, _ relay: ControlRelay, _ log: ProxyLog,
+    _ forwardTLS: TLSConfiguration?
   ) -> Bool {
     let index = handle.index
     let worker = ProxyWorker(
@@ -98,8 +100,11 @@ package enum Proxy {
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
     handle.bind(worker)
     var address = options.address
-    do throws(RuntimeError) {
-      for forward in options.forwards { try worker.listen(.forward(forward.upstream), on: forward.local) }
+    do {
+      let tls = try forwardTLS.map { try TLSContext($0) }
+      for forward in options.forwards {
+        try worker.listen(.forward(forward.upstream, options.forwardProtocol), on: forward.local, tls: tls)
+      }
       for mapped in options.mappedListeners { try worker.listen(.mapped(mapped.service), on: mapped.local) }
       guard options.controller != nil else { return true }
       address.port = options.ports.outbound

@@ -15,6 +15,8 @@ package struct ProxyOptions: Sendable {
   package var applicationHost = SocketAddress.loopback(port: 0)
   package var mappedListeners: [(local: SocketAddress, service: ServicePort)] = []
   package var forwards: [(local: SocketAddress, upstream: SocketAddress)] = []
+  package var forwardProtocol = ForwardProtocol.http1
+  package var forwardTLS = ForwardTLSFiles()
   package var workers = 0
   package var accessLog = AccessLogPolicy.off
   package var families = MetricsFamilies.linkerd
@@ -22,6 +24,19 @@ package struct ProxyOptions: Sendable {
   package var limits = ProxyLimits()
 
   package init() {}
+}
+
+/// What the upstream of a forward listener speaks, in cleartext.
+package enum ForwardProtocol: String, Sendable { case http1, http2 }
+
+/// PEM files that make forward listeners speak TLS; empty names for plaintext.
+package struct ForwardTLSFiles: Sendable {
+  package var certificate = ""
+  package var key = ""
+  /// Clients must show a certificate below one of these.
+  package var clientCA = ""
+
+  package var isEnabled: Bool { !certificate.isEmpty }
 }
 
 /// The ports of one proxy, all on the workload's own address (docs/architecture.md).
@@ -56,7 +71,11 @@ extension ProxyOptions {
       --trust-anchors FILE      PEM file with the mesh's root certificates
       --app-address IP          where the application listens (default: 127.0.0.1)
       --listen LOCAL=SERVICE:PORT   a plain listener for one service, as 127.0.0.1:8081=orders.shop:80
-      --forward LISTEN=UPSTREAM     a plain listener for one address, without a controller
+      --forward LISTEN=UPSTREAM     a listener for one address, without a controller; it takes HTTP/1.1 and HTTP/2
+      --forward-protocol NAME       what the upstreams speak: http1, or http2 with prior knowledge (default: http1)
+      --forward-tls-certificate FILE, --forward-tls-key FILE
+                                PEM chain and key: forward listeners speak TLS 1.2 and 1.3 with ALPN h2, http/1.1
+      --forward-tls-client-ca FILE  clients must show a certificate of one of these authorities
       --workers N               event loops (default: cores, at most 4)
       --access-log MODE         off, sampled, sampled=RATE or all (default: off)
       --metrics-families LIST   linkerd, istio or both (default: linkerd)
@@ -64,6 +83,7 @@ extension ProxyOptions {
 
     EXAMPLES:
       apus-proxy --forward 127.0.0.1:9000=127.0.0.1:8000 --workers 1
+      apus-proxy --forward 127.0.0.1:9443=127.0.0.1:8000 --forward-tls-certificate web.pem --forward-tls-key web.key
     """
 
   /// Reads `arguments` (without the program's name) and the environment's token. Nil when help was asked for.
@@ -104,6 +124,11 @@ extension ProxyOptions {
       applicationHost = try Self.need(SocketAddress(value, defaultPort: 0), flag, value, "an IP address")
     case "--listen": mappedListeners.append(try mapping(flag, value))
     case "--forward": forwards.append(try forward(flag, value))
+    case "--forward-protocol":
+      forwardProtocol = try Self.need(ForwardProtocol(rawValue: value), flag, value, "http1 or http2")
+    case "--forward-tls-certificate": forwardTLS.certificate = value
+    case "--forward-tls-key": forwardTLS.key = value
+    case "--forward-tls-client-ca": forwardTLS.clientCA = value
     case "--workers": workers = try Self.need(Int(value).flatMap { 1...64 ~= $0 ? $0 : nil }, flag, value, "1 to 64")
     case "--access-log":
       accessLog = try Self.need(AccessLogPolicy(value), flag, value, "off, sampled, sampled=RATE or all")
@@ -113,7 +138,26 @@ extension ProxyOptions {
     }
   }
 
+  private func checkForwarding() throws(UsageError) {
+    let given = [
+      ("--forward-tls-certificate", !forwardTLS.certificate.isEmpty), ("--forward-tls-key", !forwardTLS.key.isEmpty),
+      ("--forward-tls-client-ca", !forwardTLS.clientCA.isEmpty), ("--forward-protocol", forwardProtocol != .http1),
+    ].filter(\.1)
+    guard let first = given.first?.0 else { return }
+    guard !forwards.isEmpty else {
+      throw UsageError(description: "\(first) needs a --forward LISTEN=UPSTREAM to apply to; see --help")
+    }
+    guard forwardTLS.certificate.isEmpty == forwardTLS.key.isEmpty else {
+      let missing = forwardTLS.key.isEmpty ? "--forward-tls-key" : "--forward-tls-certificate"
+      throw UsageError(description: "\(missing) FILE is missing; a certificate and its key go together")
+    }
+    guard forwardTLS.clientCA.isEmpty || forwardTLS.isEnabled else {
+      throw UsageError(description: "--forward-tls-client-ca needs --forward-tls-certificate and --forward-tls-key")
+    }
+  }
+
   private func check() throws(UsageError) {
+    try checkForwarding()
     if !forwards.isEmpty && controller == nil { return }
     guard controller != nil else {
       throw UsageError(description: "--controller IP:PORT (or --forward) is missing; see --help")

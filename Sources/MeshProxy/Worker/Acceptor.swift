@@ -34,6 +34,10 @@ final class Acceptor: ListenerHandler {
       worker.downstreamOpened(entry)
       RawServerConnection(connection, worker: worker, entry: entry).start()
     case .outboundProxy, .mapped, .inboundPlaintext, .forward:
+      if let tls = entry.tls {
+        connection.handler = ClientHandshake(worker: worker, entry: entry)
+        return connection.startTLS(server: tls)
+      }
       worker.downstreamOpened(entry)
       PlaintextStart(worker: worker, entry: entry).start(connection)
     }
@@ -68,6 +72,36 @@ final class MeshHandshake: ConnectionHandler {
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
     worker.downstreamRefused()
     if case .tls(let failure, _) = reason { worker.metrics.tlsFailure(.inbound, failure) }
+  }
+}
+
+/// A connection of a client outside the mesh until its handshake is done; ALPN tells which protocol it speaks.
+final class ClientHandshake: ConnectionHandler {
+  unowned let worker: ProxyWorker
+  let entry: EntryPoint
+
+  init(worker: ProxyWorker, entry: EntryPoint) {
+    self.worker = worker
+    self.entry = entry
+  }
+
+  func connectionOpened(_ connection: Connection) {
+    worker.downstreamOpened(entry)
+    if connection.tls?.alpn == "h2" {
+      HTTP2ServerConnection(connection, worker: worker, entry: entry).start()
+    } else {
+      // HTTP/2 over TLS is always negotiated (RFC 9113, section 3.2): who says nothing speaks HTTP/1.1.
+      HTTP1ServerConnection(connection, worker: worker, entry: entry).start()
+    }
+  }
+
+  func connectionReceived(_ connection: Connection) {}
+  func connectionReachedEnd(_ connection: Connection) { connection.close() }
+  func connectionDrained(_ connection: Connection) {}
+
+  func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+    worker.downstreamRefused()
+    if case .tls(let failure, _) = reason { worker.metrics.tlsFailure(entry.direction, failure) }
   }
 }
 

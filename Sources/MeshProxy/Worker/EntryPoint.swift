@@ -1,4 +1,6 @@
 import MeshCore
+import MeshHTTP
+import MeshRuntime
 import MeshTelemetry
 
 /// A listening address of the proxy and what a request that comes in by it means.
@@ -12,18 +14,21 @@ final class EntryPoint {
     case mesh
     /// Plaintext from callers outside the mesh.
     case inboundPlaintext
-    /// A plain listener in front of one fixed address, without a control plane.
-    case forward(SocketAddress)
+    /// A listener in front of one fixed address, without a control plane.
+    case forward(SocketAddress, ForwardProtocol)
   }
 
   let kind: Kind
   unowned let worker: ProxyWorker
   /// For `forward`: the endpoint, made once.
   private lazy var forwardEndpoint: EndpointEntry? =
-    if case .forward(let address) = kind { worker.passThroughEndpoint(address) } else { nil }
+    if case .forward(let address, let name) = kind { worker.forwardEndpoint(address, name) } else { nil }
+  /// Set when the listener speaks TLS to clients outside the mesh.
+  let tls: TLSContext?
 
-  init(_ kind: Kind, worker: ProxyWorker) {
+  init(_ kind: Kind, worker: ProxyWorker, tls: TLSContext? = nil) {
     self.kind = kind
+    self.tls = tls
     self.worker = worker
   }
 
@@ -51,5 +56,7 @@ final class EntryPoint {
     case .forward: exchange.endpoint = forwardEndpoint
     case .outboundProxy, .mesh, .inboundPlaintext: break
     }
+    // HTTP/1.1 does not say the scheme; the connection does (RFC 9110, section 4.2.2).
+    if tls != nil, exchange.request.scheme.isEmpty { exchange.request.scheme = exchange.request.intern("https") }
   }
 }

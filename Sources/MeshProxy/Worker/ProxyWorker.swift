@@ -208,6 +208,14 @@ final class ProxyWorker: TimerHandler {
     return entry
   }
 
+  /// The one endpoint of a forward listener.
+  func forwardEndpoint(_ address: SocketAddress, _ name: ForwardProtocol) -> EndpointEntry {
+    guard name == .http2 else { return passThroughEndpoint(address) }
+    let pool = peerPool(address, nil, isLocalApplication: false)
+    return EndpointEntry(
+      address: address, workload: "", identity: nil, transport: .http2(pool), labels: metrics.labels)
+  }
+
   func peerPool(_ address: SocketAddress, _ identity: SPIFFEID?, isLocalApplication: Bool) -> PeerPool {
     let key = PeerKey(address: address, identity: identity)
     if let known = peerPools[key]?.object { return known }
@@ -232,8 +240,9 @@ final class ProxyWorker: TimerHandler {
 
   // MARK: - Connections
 
-  func listen(_ kind: EntryPoint.Kind, on address: SocketAddress) throws(RuntimeError) {
-    let acceptor = Acceptor(entry: EntryPoint(kind, worker: self), worker: self)
+  /// With `tls`, the listener speaks TLS to clients outside the mesh.
+  func listen(_ kind: EntryPoint.Kind, on address: SocketAddress, tls: TLSContext? = nil) throws(RuntimeError) {
+    let acceptor = Acceptor(entry: EntryPoint(kind, worker: self, tls: tls), worker: self)
     listeners.append(try loop.listen(address, handler: acceptor))
     if case .mapped(let key) = kind { _ = service(key) }
   }

@@ -17,6 +17,8 @@ package struct TLSTicketKey: Sendable {
 /// What a TLS context is made from; Sendable, so that one value serves every worker.
 package struct TLSConfiguration: Sendable {
   package enum Role: Sendable { case client, server }
+  /// The oldest version spoken; 1.3 is always offered.
+  package enum Version: Sendable { case tls12, tls13 }
 
   package var role: Role
   /// A server needs key and chain; a client without them cannot answer a request for its certificate.
@@ -29,6 +31,11 @@ package struct TLSConfiguration: Sendable {
   package var ticketKey: TLSTicketKey?
   /// A server asks for a client certificate and refuses a client without one.
   package var requiresClientCertificate = true
+  /// The peer's certificate must name one workload of a mesh; else any certificate below an anchor will do.
+  package var requiresWorkloadIdentity = true
+  /// A peer that takes no part in ALPN is refused.
+  package var requiresProtocol = true
+  package var minimumVersion = Version.tls13
   /// How far two machines' clocks may differ when validity is judged.
   package var clockSkew = TimeSpan.seconds(20)
 
@@ -45,7 +52,7 @@ package struct TLSConfiguration: Sendable {
   }
 }
 
-/// TLS 1.3 settings shared by the sessions of one worker and role, and a client's sessions to resume.
+/// TLS settings shared by the sessions of one worker and role, and a client's sessions to resume.
 ///
 /// Confined to the loop that uses it. To renew a certificate, make a new context and use it for new connections;
 /// those alive keep the old. Limit: 1,024 remembered sessions. No early data. Revocation lists are not consulted:
@@ -97,7 +104,12 @@ package final class TLSContext {
   // MARK: - Set-up
 
   private func configureProtocol() throws(TLSContextError) {
-    guard apus_ssl_ctx_tls13_only(raw) == 1, apus_ssl_ctx_set_groups(raw, Self.groups) == 1 else {
+    let versions =
+      switch configuration.minimumVersion {
+      case .tls12: apus_ssl_ctx_tls12_and_above(raw)
+      case .tls13: apus_ssl_ctx_tls13_only(raw)
+      }
+    guard versions == 1, apus_ssl_ctx_set_groups(raw, Self.groups) == 1 else {
       throw .outOfMemory("SSL_CTX_set_min_proto_version")
     }
     apus_ssl_ctx_set_modes(raw)
@@ -105,6 +117,9 @@ package final class TLSContext {
   }
 
   private func configureTrust() throws(TLSContextError) {
+    guard configuration.role == .client || configuration.requiresClientCertificate else {
+      return SSL_CTX_set_verify(raw, SSL_VERIFY_NONE, nil)
+    }
     let anchors = try X509List(pem: configuration.trustAnchorsPEM)
     guard !anchors.items.isEmpty else { throw .noTrustAnchors }
     let store = SSL_CTX_get_cert_store(raw)
@@ -113,11 +128,8 @@ package final class TLSContext {
     }
     // Validity is judged by the verifier below, which allows for clock skew. An intermediate may be an anchor.
     X509_STORE_set_flags(store, UInt(X509_V_FLAG_NO_CHECK_TIME) | UInt(X509_V_FLAG_PARTIAL_CHAIN))
-    var mode = SSL_VERIFY_PEER
-    if configuration.role == .server {
-      mode = configuration.requiresClientCertificate ? mode | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE
-    }
-    SSL_CTX_set_verify(raw, mode, verifyPeer)
+    // A client ignores the second flag.
+    SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verifyPeer)
     SSL_CTX_set_verify_depth(raw, 4)
   }
 
@@ -142,6 +154,8 @@ package final class TLSContext {
     SSL_CTX_set_session_id_context(raw, digest, 32)
     switch configuration.role {
     case .server:
+      // Tickets only: sessions of TLS 1.2 clients without tickets would fill our memory.
+      apus_ssl_ctx_no_sessions(raw)
       SSL_CTX_set_num_tickets(raw, 1)
       if let key = configuration.ticketKey {
         _ = apus_ssl_ctx_set_ticket_keys(raw, key.bytes, Int32(key.bytes.count))

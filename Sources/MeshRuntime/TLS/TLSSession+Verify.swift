@@ -56,6 +56,7 @@ extension TLSSession {
   }
 
   private func checkIdentity(_ certificate: OpaquePointer) -> (TLSFailure, String)? {
+    guard context.configuration.requiresWorkloadIdentity else { return nil }
     switch PeerIdentity.read(certificate) {
     case .malformed(let detail): return (.malformedIdentity, detail)
     case .valid(let identity):

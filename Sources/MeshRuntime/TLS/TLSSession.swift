@@ -4,7 +4,7 @@ package import MeshCore
 
 /// What an established TLS session agreed on.
 package struct TLSInfo: Hashable, Sendable {
-  /// Nil only when this side does not ask for a certificate.
+  /// Nil only when this side asks for no certificate, or for one without an identity.
   package var peerIdentity: SPIFFEID?
   /// The agreed protocol; empty when none was negotiated.
   package var alpn: String
@@ -168,7 +168,7 @@ final class TLSSession {
       return .failed(failure.0, failure.1)
     }
     let alpn = negotiatedProtocol()
-    if !context.protocolList.isEmpty, alpn.isEmpty {
+    if context.configuration.requiresProtocol, !context.protocolList.isEmpty, alpn.isEmpty {
       return .failed(.noCommonProtocol, "the peer chose none of \(context.configuration.protocols)")
     }
     isEstablished = true

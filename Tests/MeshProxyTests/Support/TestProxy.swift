@@ -50,7 +50,7 @@ final class TestProxy: Sendable {
   static func forwarding(
     to backend: Backend, limits: ProxyLimits = ProxyLimits(), accessLog: AccessLogPolicy = .off
   ) throws -> TestProxy {
-    try TestProxy([.forward(backend.address)], limits: limits, accessLog: accessLog)
+    try TestProxy([.forward(backend.address, .http1)], limits: limits, accessLog: accessLog)
   }
 
   /// A listener for `orders.shop:80`, configured with `rules` and `endpoints` of `orders.shop:80`.

@@ -35,6 +35,9 @@ class Authority:
             .sign(key, hashes.SHA256()))
         return cls(key, certificate)
 
+    def pem(self):
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
     def issue(self, directory, name, identity, starts=-60.0, ends=3600.0):
         """A leaf with this SPIFFE id (None: without), valid from `starts` to `ends` seconds from now. Returns file paths."""
         key = ec.generate_private_key(ec.SECP256R1())
