@@ -14,8 +14,25 @@ package struct ProxyLimits: Sendable {
   /// An idle connection to an application is closed after this time, which is shorter than servers' own limit,
   /// so that a request seldom meets a connection that its server is closing.
   package var upstreamIdleTimeout = TimeSpan.seconds(3)
-  /// An idle connection to a peer proxy is closed after this time.
-  package var peerIdleTimeout = TimeSpan.seconds(300)
+  /// A pooled connection to a peer proxy is closed after this time without a stream. Shorter than the other side's
+  /// `downstreamIdleTimeout`: the side that opens streams should be the one that closes.
+  package var peerIdleTimeout = TimeSpan.seconds(240)
+  /// A peer proxy from which nothing came for so long while streams were open is sent a PING (RFC 9113, section 6.7);
+  /// so is one that a stream meets after such a silence. gRPC's clients take 10 s at the least; zero: never.
+  package var keepaliveInterval = TimeSpan.seconds(10)
+  /// Without a byte in this time after the PING the connection is dead. Six retransmissions of a lost packet fit in.
+  package var keepaliveTimeout = TimeSpan.seconds(10)
+  /// The interval towards applications. gRPC servers take PINGs less than five minutes apart for an attack; a host that
+  /// vanished cannot be the own one.
+  package var applicationKeepaliveInterval = TimeSpan.seconds(330)
+  /// A connection to the mesh port takes no more streams after this time, 10 % earlier or later, so that load spreads
+  /// over new workers and endpoints and no connection outlives its certificate by long. Zero: never.
+  package var maximumMeshConnectionAge = TimeSpan.seconds(3600)
+  /// The same for clients outside the mesh, which may take a closed connection amiss: off.
+  package var maximumConnectionAge = TimeSpan.zero
+  /// Streams of a connection past its age may go on for so long. Zero: to their own end, since a tunnel to a database
+  /// is no better on a new connection.
+  package var connectionAgeGrace = TimeSpan.zero
   /// TCP connect and TLS handshake together.
   package var connectTimeout = TimeSpan.seconds(2)
   /// Idle connections kept per application address and worker.
@@ -40,4 +57,27 @@ package struct ProxyLimits: Sendable {
   package var drainTimeout = TimeSpan.seconds(30)
 
   package init() {}
+}
+
+extension ProxyLimits {
+  /// Of a connection that an application or a peer proxy opened. The client asks first when both sides are silent.
+  func downstreamLifetime(isMesh: Bool) -> ConnectionLifetime.Limits {
+    ConnectionLifetime.Limits(
+      keepaliveInterval: isMesh ? .nanoseconds(keepaliveInterval.nanoseconds * 2) : applicationKeepaliveInterval,
+      keepaliveTimeout: keepaliveTimeout, idleTimeout: downstreamIdleTimeout,
+      maximumAge: isMesh ? maximumMeshConnectionAge : maximumConnectionAge, ageGrace: connectionAgeGrace)
+  }
+
+  /// Of a pooled HTTP/2 connection. Its age is the server's business.
+  func upstreamLifetime(isMesh: Bool) -> ConnectionLifetime.Limits {
+    ConnectionLifetime.Limits(
+      keepaliveInterval: isMesh ? keepaliveInterval : applicationKeepaliveInterval,
+      keepaliveTimeout: keepaliveTimeout, idleTimeout: peerIdleTimeout)
+  }
+
+  /// When the age of one HTTP/1 connection is reached, or `ConnectionLifetime.never`.
+  func clientConnectionEnd(_ now: Instant, _ random: inout SeededRandom) -> Instant {
+    guard maximumConnectionAge > .zero else { return ConnectionLifetime.never }
+    return now + .nanoseconds(Int64(Double(maximumConnectionAge.nanoseconds) * (0.9 + 0.2 * random.unit())))
+  }
 }

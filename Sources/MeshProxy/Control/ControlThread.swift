@@ -230,6 +230,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       workload = config
       let update = workloadUpdate(config)
       for handle in workers { handle.post { $0.apply(ConfigUpdate(workload: update)) } }
+      listenForPeers()
     case .trust(let anchors):
       if identity?.replaceAnchors(anchors.pem) == true { publishIdentity() }
     case .service, .endpoints: break
@@ -301,17 +302,10 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     }
   }
 
-  /// Sends the certificate to every worker; opens the mesh port with the first.
+  /// Sends the certificate to every worker.
   private func publishIdentity() {
     guard let keeper = identity, let material = keeper.current else { return }
     let (id, ticketKey, log) = (keeper.identity, keeper.ticketKey, log)
-    var mesh: SocketAddress?
-    if !meshListening {
-      meshListening = true
-      mesh = options.address
-      mesh?.port = options.ports.mesh
-    }
-    let listen = mesh
     for handle in workers {
       handle.post { worker in
         do throws(TLSContextError) {
@@ -322,15 +316,28 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
         } catch {
           log.error("worker \(handle.index): \(error)")
         }
-        guard let listen else { return }
+      }
+    }
+    listenForPeers()
+    loop.schedule(renewTimer, after: keeper.renewalDelay(nowSeconds: WallClock.now / 1000, &loop.random))
+  }
+
+  /// Opens the mesh port once there is a certificate to show and it is known which ports the workload serves: a peer
+  /// that came earlier, as one does when a proxy is restarted under load, would be told that there is no such port.
+  private func listenForPeers() {
+    guard !meshListening, identity?.current != nil, workload != nil else { return }
+    meshListening = true
+    var mesh = options.address
+    mesh.port = options.ports.mesh
+    for handle in workers {
+      handle.post { [mesh, log] worker in
         do throws(RuntimeError) {
-          try worker.listen(.mesh, on: listen)
+          try worker.listen(.mesh, on: mesh)
         } catch {
           log.error("cannot listen on the mesh port: \(error)")
         }
       }
     }
-    loop.schedule(renewTimer, after: keeper.renewalDelay(nowSeconds: WallClock.now / 1000, &loop.random))
   }
 
   // MARK: - Drain

@@ -51,6 +51,9 @@ struct ProxyError: Error {
   static let upstreamClosed = ProxyError(
     status: 503, flag: .upstreamConnectionTermination, origin: .upstream, retry: .reusedConnection,
     reason: "upstream closed the connection before it answered")
+  static let upstreamSilent = ProxyError(
+    status: 503, flag: .upstreamConnectionTermination, origin: .upstream, retry: .reusedConnection,
+    reason: "no sign of life from the endpoint's host within the keepalive timeout; is it down, or the network to it?")
   static let upstreamReset = ProxyError(
     status: 502, flag: .upstreamReset, origin: .upstream, retry: .no,
     reason: "upstream reset the stream before it answered")

@@ -34,6 +34,8 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private lazy var timer = LoopTimer(owner: self, tag: 0)
   private var headStart: Instant?
   private var idleSince: Instant
+  /// The next response from here on is the last (`ProxyLimits.maximumConnectionAge`).
+  private let endsAt: Instant
 
   init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint) {
     self.connection = connection
@@ -42,6 +44,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     decoder = HTTP1Decoder(role: .request)
     idleSince = worker.loop.now
     headStart = worker.loop.now
+    endsAt = worker.limits.clientConnectionEnd(worker.loop.now, &worker.loop.random)
   }
 
   /// Takes over the connection and whatever it has already read.
@@ -238,6 +241,10 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     // An answer that is complete before the request is: the rest will not be read, and the client should know.
     let leavesRequest = !isRequestRead && !isTunnel && !isUpgrade && requestMethod != .connect
     if worker.isDraining || leavesRequest && exchange.responseEndSent { keepAlive = false }
+    if keepAlive, worker.loop.now >= endsAt {
+      worker.metrics.limitHit("connection_age")
+      keepAlive = false
+    }
     // What follows a refused CONNECT was meant for the tunnel and is no request.
     if requestMethod == .connect, !isTunnel { keepAlive = false }
     if isTunnel {

@@ -6,7 +6,7 @@ import MeshTelemetry
 /// A multiplexed connection to a peer proxy (or to an application that speaks HTTP/2 without TLS).
 ///
 /// Exchanges wait in `waiting` until the connection is open and a stream is free. Confined to one worker loop.
-/// Limits: `ProxyLimits.maximumPendingPerPeer`, the peer's SETTINGS_MAX_CONCURRENT_STREAMS, `peerIdleTimeout`.
+/// Limits: `ProxyLimits.maximumPendingPerPeer`, the peer's SETTINGS_MAX_CONCURRENT_STREAMS, `upstreamLifetime`.
 final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   private(set) var connection: Connection!
   let pool: PeerPool
@@ -14,9 +14,16 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   private var waiting: [Exchange] = []
   private(set) var isOpen = false
   private var isProcessing = false
+  /// Out of the pool: what is under way ends here, nothing more begins.
+  private var isRetired = false
+  private var lifetime: ConnectionLifetime
   private lazy var timer = LoopTimer(owner: self, tag: 0)
 
-  init(pool: PeerPool) { self.pool = pool }
+  init(pool: PeerPool) {
+    self.pool = pool
+    let loop = pool.worker.loop
+    lifetime = ConnectionLifetime(pool.worker.limits.upstreamLifetime(isMesh: pool.isMesh), now: loop.now, share: 0.5)
+  }
 
   func connect() {
     connection = pool.worker.loop.connect(
@@ -44,6 +51,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
 
   private func startStream(_ exchange: Exchange) {
     guard let stream = engine.openStream() else { return exchange.upstreamFailed(.upstreamRefusedStream) }
+    if lifetime.streamStarted(pool.worker.loop.now, asking: true) { askForLife() }
     engine.setContext(exchange, for: stream)
     exchange.upstreamReady(.http2(self, stream))
   }
@@ -57,7 +65,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
       role: .client, settings: pool.worker.clientHTTP2Settings, limits: HTTP2Limits(),
       connectionWindow: pool.worker.connectionWindow, output: connection.output)
     engine.outputHighWatermark = connection.outputHighWatermark
-    pool.worker.loop.schedule(timer, after: pool.worker.limits.peerIdleTimeout)
+    pool.worker.loop.schedule(timer, at: lifetime.nextCheck)
     connection.flushSoon()
     startWaiting()
   }
@@ -87,7 +95,8 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     // In TLS 1.3 a client is open before the server has judged its certificate: a refusal comes as the end of an open connection.
     var wasRefused = !isOpen
     if case .tls = reason { wasRefused = true }
-    let error = wasRefused ? pool.connectError(reason) : .upstreamClosed
+    let error: ProxyError =
+      wasRefused ? pool.connectError(reason) : reason == .keepaliveTimeout ? .upstreamSilent : .upstreamClosed
     var open: [Exchange] = []
     if isOpen {
       engine.forEachStream { _, context in
@@ -115,7 +124,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     }
     if !waiting.isEmpty { engine.isPeerGoingAway ? refuseWaiting() : startWaiting() }
     if !connection.output.isEmpty { connection.flushSoon() }
-    if engine.isPeerGoingAway, engine.activeStreamCount == 0, connection.isOpen { connection.closeAfterFlush() }
+    closeIfUnused()
   }
 
   /// The peer takes no more streams here; what waits was never sent.
@@ -146,6 +155,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     case .writable(let stream):
       exchange(stream)?.upstreamWritable()
     case .goAway:
+      isRetired = true
       pool.remove(self)
     case .settings, .pong:
       break
@@ -250,24 +260,44 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
       engine.sendReset(stream, .cancel)
       connection.flushSoon()
     }
+    guard engine.activeStreamCount == 0 else { return }
+    lifetime.streamsEnded(pool.worker.loop.now)
+    if !isProcessing { closeIfUnused() }
   }
 
-  // MARK: - Idle
+  // MARK: - Life
 
   func timerFired(_ timer: LoopTimer) {
-    let idle = pool.worker.loop.now - connection.lastActivity
-    if engine.activeStreamCount > 0 || idle < pool.worker.limits.peerIdleTimeout {
-      return pool.worker.loop.schedule(timer, after: pool.worker.limits.peerIdleTimeout)
+    let (now, streams) = (pool.worker.loop.now, engine.activeStreamCount)
+    switch lifetime.check(now, lastReceived: connection.lastReceived, streams: streams) {
+    case .none: break
+    case .ping: return askForLife()
+    case .dead:
+      pool.worker.metrics.limitHit("keepalive_timeout")
+      pool.remove(self)
+      return connection.abort(.keepaliveTimeout)
+    case .idle, .retire, .cut: return retire()
     }
-    closeGracefully()
+    pool.worker.loop.schedule(timer, at: lifetime.nextCheck)
   }
 
-  func closeGracefully() {
+  private func askForLife() {
+    engine.sendPing(PingTag.keepalive)
+    connection.flushSoon()
+    pool.worker.loop.schedule(timer, at: lifetime.nextCheck)
+  }
+
+  /// Takes no more exchanges, and closes when the last one has ended.
+  func retire() {
+    guard !isRetired else { return }
+    isRetired = true
     pool.remove(self)
-    guard connection.isOpen else { return }
-    if isOpen, engine.activeStreamCount == 0 {
-      engine.sendGoAway(.noError)
-      connection.closeAfterFlush()
-    }
+    if isOpen { closeIfUnused() }
+  }
+
+  private func closeIfUnused() {
+    guard isRetired, engine.activeStreamCount == 0, waiting.isEmpty, connection.isOpen else { return }
+    engine.sendGoAway(.noError)
+    connection.closeAfterFlush()
   }
 }

@@ -6,7 +6,7 @@ import MeshTelemetry
 /// A downstream HTTP/2 connection: the mesh port's side of the hop, or a client outside the mesh.
 ///
 /// Owns the engine; each open stream has one `Exchange` hung on it. Confined to one worker loop.
-/// Limits: `HTTP2Settings` and `HTTP2Limits` of the engine, `ProxyLimits.downstreamIdleTimeout` without streams.
+/// Limits: `HTTP2Settings` and `HTTP2Limits` of the engine, `ProxyLimits.downstreamLifetime`.
 final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   let connection: Connection
   unowned let worker: ProxyWorker
@@ -15,13 +15,19 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private var isProcessing = false
   private var isDraining = false
   private var isDrainFinal = false
+  private var lifetime: ConnectionLifetime
   private lazy var timer = LoopTimer(owner: self, tag: 0)
+  /// Armed while a drain waits for the answer to its PING.
+  private var drainTimer: LoopTimer?
   private let peerLabel: Int32
 
   init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint) {
     self.connection = connection
     self.worker = worker
     self.entry = entry
+    lifetime = ConnectionLifetime(
+      worker.limits.downstreamLifetime(isMesh: entry.security == .mutual), now: worker.loop.now,
+      share: worker.loop.random.unit())
     peerLabel = connection.tls?.peerIdentity.map { worker.metrics.labels.id($0.description) } ?? LabelInterner.empty
     engine = HTTP2Connection(
       role: .server, settings: worker.serverHTTP2Settings, limits: HTTP2Limits(),
@@ -35,7 +41,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   func start() {
     connection.handler = self
     worker.registerForDrain(connection, self)
-    worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout)
+    worker.loop.schedule(timer, at: lifetime.nextCheck)
     connection.flushSoon()
     if !connection.input.isEmpty { process() }
     if worker.isDraining { drain() }
@@ -61,6 +67,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
 
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
     worker.loop.cancel(timer)
+    drainTimer = nil
     worker.downstreamClosed(connection, entry)
     var open: [Exchange] = []
     engine.forEachStream { _, context in
@@ -107,9 +114,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       }
     case .writable(let stream):
       exchange(stream)?.downstreamWritable()
-    case .pong:
+    case .pong(PingTag.drain):
       finishDrain()
-    case .goAway, .settings:
+    case .goAway, .settings, .pong:
       break
     case .failure(_, let reason):
       worker.metrics.protocolError(entry.direction, "http2_connection_error")
@@ -126,6 +133,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   }
 
   private func begin(_ stream: HTTP2StreamID, _ endStream: Bool) {
+    if lifetime.streamStarted(worker.loop.now, asking: false) { worker.loop.schedule(timer, at: lifetime.nextCheck) }
     let exchange = worker.takeExchange()
     exchange.request.copy(from: engine.receivedHead)
     exchange.downstream = .http2(self, stream)
@@ -224,6 +232,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       connection.flushSoon()
     }
     worker.recycle(exchange)
+    if engine.activeStreamCount == 0 { lifetime.streamsEnded(worker.loop.now) }
     closeIfDrained()
   }
 
@@ -237,16 +246,30 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     for exchange in blocked { exchange.downstreamWritable() }
   }
 
-  // MARK: - Idle and drain
+  // MARK: - Life and drain
 
   func timerFired(_ timer: LoopTimer) {
-    if isDraining { return finishDrain() }
-    let idle = worker.loop.now - connection.lastActivity
-    if engine.activeStreamCount > 0 || idle < worker.limits.downstreamIdleTimeout {
-      return worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout)
+    if timer === drainTimer { return finishDrain() }
+    let (now, streams) = (worker.loop.now, engine.activeStreamCount)
+    switch lifetime.check(now, lastReceived: connection.lastReceived, streams: streams) {
+    case .none: break
+    case .ping:
+      engine.sendPing(PingTag.keepalive)
+      connection.flushSoon()
+    case .dead:
+      worker.metrics.limitHit("keepalive_timeout")
+      return connection.abort(.keepaliveTimeout)
+    case .idle:
+      if !isDraining { worker.metrics.limitHit("downstream_idle_timeout") }
+      drain()
+    case .retire:
+      worker.metrics.limitHit("connection_age")
+      drain()
+    case .cut:
+      worker.metrics.limitHit("connection_age_grace")
+      return connection.abort()
     }
-    engine.sendGoAway(.noError)
-    connection.closeAfterFlush()
+    worker.loop.schedule(timer, at: lifetime.nextCheck)
   }
 
   /// Two steps (RFC 9113, section 6.8): first the wish for no more streams, then, when everything that was on the wire has
@@ -255,8 +278,10 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     guard !isDraining else { return }
     isDraining = true
     engine.sendGoAway(.noError, lastAccepted: .maximum)
-    engine.sendPing(worker.loop.now.nanoseconds)
+    engine.sendPing(PingTag.drain)
     connection.flushSoon()
+    let timer = LoopTimer(owner: self, tag: 1)
+    drainTimer = timer
     worker.loop.schedule(timer, after: worker.limits.drainGrace)
   }
 

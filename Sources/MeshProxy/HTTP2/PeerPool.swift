@@ -51,8 +51,7 @@ final class PeerPool {
   /// After a certificate renewal new requests use new connections; old ones end with their last stream.
   private func renew() {
     contextGeneration = worker.identityGeneration
-    closeIdle()
-    connections.removeAll()
+    retireAll()
   }
 
   func tlsClient() -> TLSClient? {
@@ -62,10 +61,9 @@ final class PeerPool {
 
   func remove(_ connection: HTTP2ClientConnection) { connections.removeAll { $0 === connection } }
 
-  func closeIdle() {
-    for connection in connections where connection.isOpen && connection.activeStreamCount == 0 {
-      connection.closeGracefully()
-    }
+  /// Ends every connection with its last stream.
+  func retireAll() {
+    for connection in connections { connection.retire() }
   }
 
   func connectError(_ reason: CloseReason) -> ProxyError {

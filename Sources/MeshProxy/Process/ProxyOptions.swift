@@ -81,6 +81,14 @@ extension ProxyOptions {
       --metrics-families LIST   linkerd, istio or both (default: linkerd)
       --help                    this text
 
+    TIMES, in seconds; 0 switches one off:
+      --keepalive-interval S    a silent peer proxy is sent a PING (default: 10)
+      --keepalive-timeout S     without an answer its connection is dead (default: 10)
+      --max-mesh-connection-age S   a connection to the mesh port takes no more requests (default: 3600)
+      --max-connection-age S    the same for other listeners (default: 0)
+      --max-connection-age-grace S  then open streams are cut (default: 0: they run to their end)
+      --drain-timeout S         SIGTERM ends the process at the latest (default: 30)
+
     EXAMPLES:
       apus-proxy --forward 127.0.0.1:9000=127.0.0.1:8000 --workers 1
       apus-proxy --forward 127.0.0.1:9443=127.0.0.1:8000 --forward-tls-certificate web.pem --forward-tls-key web.key
@@ -134,7 +142,11 @@ extension ProxyOptions {
       accessLog = try Self.need(AccessLogPolicy(value), flag, value, "off, sampled, sampled=RATE or all")
     case "--metrics-families":
       families = try Self.need(MetricsFamilies(value), flag, value, "linkerd, istio or linkerd,istio")
-    default: throw UsageError(description: "unknown option \(flag); see --help")
+    default:
+      guard let limit = Self.timeLimits[flag] else {
+        throw UsageError(description: "unknown option \(flag); see --help")
+      }
+      limits[keyPath: limit] = try Self.need(Self.seconds(value), flag, value, "seconds, 0 to 31536000")
     }
   }
 
@@ -170,6 +182,20 @@ extension ProxyOptions {
     guard !joinToken.isEmpty else {
       throw UsageError(description: "the environment variable APUS_JOIN_TOKEN is missing")
     }
+  }
+
+  private static let timeLimits: [String: any WritableKeyPath<ProxyLimits, TimeSpan> & Sendable] = [
+    "--keepalive-interval": \.keepaliveInterval,
+    "--keepalive-timeout": \.keepaliveTimeout,
+    "--max-mesh-connection-age": \.maximumMeshConnectionAge,
+    "--max-connection-age": \.maximumConnectionAge,
+    "--max-connection-age-grace": \.connectionAgeGrace,
+    "--drain-timeout": \.drainTimeout,
+  ]
+
+  private static func seconds(_ text: String) -> TimeSpan? {
+    guard let value = Double(text), (0...31_536_000).contains(value) else { return nil }
+    return .nanoseconds(Int64(value * 1e9))
   }
 
   private static func need<T>(_ parsed: T?, _ flag: String, _ value: String, _ form: String) throws(UsageError) -> T {

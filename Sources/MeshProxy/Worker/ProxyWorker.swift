@@ -351,7 +351,7 @@ final class ProxyWorker: TimerHandler {
     // A finished exchange may still have bytes in its connection's output: the connections must have closed, too.
     guard exchanges.isEmpty, downstreamCount == 0, let onDrained else { return }
     self.onDrained = nil
-    for pool in peerPools.values { pool.object?.closeIdle() }
+    for pool in peerPools.values { pool.object?.retireAll() }
     onDrained()
   }
 

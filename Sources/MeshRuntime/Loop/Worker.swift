@@ -137,6 +137,9 @@ package final class Worker {
 
   package func cancel(_ timer: LoopTimer) { wheel.cancel(timer) }
 
+  /// Timers armed now.
+  package var armedTimers: Int { wheel.count }
+
   /// Calls `handler` once at the end of this turn, before the flush.
   package func endOfTurn(_ handler: any TurnHandler) { turnHandlers.append(handler) }
 

@@ -15,6 +15,8 @@ package enum CloseReason: Hashable, Sendable, CustomStringConvertible {
   case local
   /// Closed by this side because nothing happened for too long.
   case idle
+  /// Cut by this side because the peer did not answer a sign-of-life request.
+  case keepaliveTimeout
   /// Cut by this side with RST, or the worker stopped.
   case aborted
 
@@ -29,6 +31,7 @@ package enum CloseReason: Hashable, Sendable, CustomStringConvertible {
     case .tls(let failure, let detail): detail.isEmpty ? "TLS: \(failure)" : "TLS: \(failure): \(detail)"
     case .local: "closed by this side"
     case .idle: "closed by this side after being idle"
+    case .keepaliveTimeout: "the peer gave no sign of life; is its host or process gone, or the network between?"
     case .aborted: "aborted by this side"
     }
   }

@@ -123,6 +123,7 @@ extension Connection {
       tls = info
       phase = .open
       lastActivity = worker.now
+      lastReceived = worker.now
       handler?.connectionOpened(self)
       // The last flight of the handshake may have brought data with it.
       if phase == .open { receive() }

@@ -32,6 +32,7 @@ extension Connection {
     if received > 0 {
       bytesRead &+= UInt64(received)
       lastActivity = worker.now
+      lastReceived = worker.now
     }
     if received > 0 || deliversAgain {
       deliversAgain = false

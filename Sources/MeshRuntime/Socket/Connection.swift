@@ -26,6 +26,8 @@ package final class Connection: TimerHandler {
   package internal(set) var bytesWritten: UInt64 = 0
   /// The turn in which bytes last came or went.
   package internal(set) var lastActivity: Instant
+  /// The turn in which bytes last came: the peer's last sign of life.
+  package internal(set) var lastReceived: Instant
 
   package var inputHighWatermark = 64 * 1024
   package var outputHighWatermark = 64 * 1024
@@ -76,6 +78,7 @@ package final class Connection: TimerHandler {
     phase = isConnecting ? .connecting : .open
     isWritable = !isConnecting
     lastActivity = worker.now
+    lastReceived = worker.now
     if let peer {
       peerAddress = peer
     } else {
@@ -176,10 +179,10 @@ package final class Connection: TimerHandler {
   }
 
   /// Closes at once with RST.
-  package func abort() {
+  package func abort(_ reason: CloseReason = .aborted) {
     guard phase != .closed else { return }
     if descriptor >= 0 { _ = clinux_set_reset_on_close(descriptor) }
-    close(.aborted)
+    close(reason)
   }
 
   func deliverClose() {

@@ -12,6 +12,7 @@ package final class Listener: TimerHandler {
   let handler: any ListenerHandler
   private let descriptor: Int32
   private let batch: Int
+  private let backlog: Int
   var key = Slab<EventSource>.Key(rawValue: 0)
   package private(set) var isOpen = true
   private lazy var restTimer = LoopTimer(owner: self)
@@ -25,6 +26,7 @@ package final class Listener: TimerHandler {
     self.address = clinux_local_address(descriptor, &bound) == 0 ? SocketAddress(bound) : address
     self.worker = worker
     self.batch = batch
+    self.backlog = backlog
     self.handler = handler
   }
 
@@ -37,18 +39,21 @@ package final class Listener: TimerHandler {
     guard code == 0 else { throw .cannotListen(address, code: -code) }
   }
 
-  /// Stops accepting. Takes what waits in the kernel's queue first (one batch), since the kernel would reset it.
+  /// Stops accepting. Takes what waits in the kernel's queue first, since the kernel would reset it: a full queue at
+  /// most, so that a flood of connections cannot hold the loop.
   package func close() {
     guard isOpen else { return }
-    acceptReady()
+    acceptReady(atMost: backlog)
     isOpen = false
     worker.cancel(restTimer)
     clinux_close(descriptor)
     worker.forget(key)
   }
 
-  func acceptReady() {
-    for _ in 0..<batch {
+  func acceptReady() { acceptReady(atMost: batch) }
+
+  private func acceptReady(atMost count: Int) {
+    for _ in 0..<count {
       guard isOpen else { return }
       var peer = clinux_address()
       let accepted = clinux_accept(descriptor, &peer)
