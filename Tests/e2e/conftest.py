@@ -37,6 +37,18 @@ def mesh(tmp_path, request):
         made.stop()
 
 
+@pytest.fixture
+def say(request):
+    """Writes a line that people see, whether the test passes or not."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def write(text):
+        with capture.global_and_fixture_disabled():
+            print(f"\n  {text}", flush=True)
+
+    return write
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
