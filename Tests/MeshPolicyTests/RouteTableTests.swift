@@ -138,25 +138,42 @@ private func rule(_ matches: RouteMatch...) -> RouteRule {
 
 @Suite struct WeightedPickTests {
   @Test(
-    "shares follow the weights within one point over 50,000 picks",
+    "after any number of picks every share is within five requests of its weight, wherever the draws begin",
     arguments: [
-      [90, 10], [1, 1, 1], [99, 1], [5, 0, 5], [1000, 3000, 6000] as [UInt32],
+      [90, 10], [1, 1, 1], [99, 1], [5, 0, 5], [1000, 3000, 6000], [4_294_967_295, 4_294_967_295, 1] as [UInt32],
     ])
   func shares(_ weights: [UInt32]) {
     var random = SeededRandom(seed: 7)
     let pick = WeightedPick(weights)
-    var counts = [Int](repeating: 0, count: weights.count)
-    for _ in 0..<50_000 { counts[pick.pick(&random) ?? 0] += 1 }
-    let total = Double(weights.reduce(0, +))
-    for (weight, count) in zip(weights, counts) {
-      #expect(abs(Double(count) / 50_000 - Double(weight) / total) < 0.01)
-      if weight == 0 { #expect(count == 0) }
+    let total = weights.reduce(0.0) { $0 + Double($1) }
+    for _ in 0..<20 {
+      var draws = EvenDraws(start: random.next())
+      var counts = [Int](repeating: 0, count: weights.count)
+      for n in 1...5_000 {
+        counts[pick.pick(draws.next()) ?? 0] += 1
+        for (weight, count) in zip(weights, counts) {
+          let off = abs(Double(count) - Double(n) * Double(weight) / total)
+          if off >= 5 { Issue.record("off by \(off) after \(n)") }
+        }
+      }
+      for (weight, count) in zip(weights, counts) where weight == 0 { #expect(count == 0) }
     }
   }
 
+  @Test("every second draw is as even as all of them: a caller that alternates kinds of requests splits each by weight")
+  func alternating() {
+    let pick = WeightedPick([50, 30, 20])
+    var draws = EvenDraws(start: 3)
+    var counts = [0, 0, 0]
+    for _ in 0..<1_000 {
+      counts[pick.pick(draws.next()) ?? 0] += 1
+      _ = draws.next()
+    }
+    for (count, share) in zip(counts, [500, 300, 200]) { #expect(abs(count - share) < 10) }
+  }
+
   @Test("nothing is drawn when there is no weight") func zero() {
-    var random = SeededRandom(seed: 1)
-    func pick(_ weights: [UInt32]) -> Int? { WeightedPick(weights).pick(&random) }
+    func pick(_ weights: [UInt32]) -> Int? { WeightedPick(weights).pick(1 << 63) }
     #expect(pick([0, 0]) == nil)
     #expect(pick([]) == nil)
     #expect(pick([0, 3, 0]) == 1)

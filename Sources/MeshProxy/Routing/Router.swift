@@ -58,8 +58,7 @@ struct Router {
     let rule = service.rules[index]
     exchange.rule = rule
     if let status = rule.failureStatus { return exchange.fail(.rule(status: status)) }
-    guard let share = rule.pick.pick(&worker.loop.random) else { return exchange.fail(.noBackendWeight) }
-    let backend = rule.backends[share]
+    guard let backend = rule.pickBackend() else { return exchange.fail(.noBackendWeight) }
     exchange.backend = backend.entry
     if let status = backend.failureStatus { return exchange.fail(.rule(status: status)) }
     rule.applyRequestFilters(exchange.request)

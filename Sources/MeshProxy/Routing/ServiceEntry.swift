@@ -1,6 +1,7 @@
 import MeshCore
 import MeshHTTP
 import MeshPolicy
+import MeshRuntime
 import MeshTelemetry
 
 /// One port of one service as a worker uses it: its compiled rules, or the wait for them.
@@ -68,7 +69,8 @@ final class CompiledRule {
   let nameLabel: Int32
   let matchesEverything: Bool
   let failureStatus: UInt16?
-  let pick: WeightedPick
+  private let pick: WeightedPick
+  private var draws: EvenDraws
   let backends: [Share]
   private let requestFilter: CompiledHeaderFilter
   private let responseFilter: CompiledHeaderFilter
@@ -84,12 +86,16 @@ final class CompiledRule {
     matchesEverything = rule.matches.isEmpty
     failureStatus = rule.failureStatus
     pick = WeightedPick(rule.backends)
+    draws = EvenDraws(start: worker.loop.random.next())
     backends = rule.backends.map {
       Share(entry: worker.backend($0.backend), failureStatus: $0.failureStatus)
     }
     requestFilter = CompiledHeaderFilter(rule.filters, direction: .request)
     responseFilter = CompiledHeaderFilter(rule.filters, direction: .response)
   }
+
+  /// The backend whose turn it is by weight.
+  func pickBackend() -> Share? { pick.pick(draws.next()).map { backends[$0] } }
 
   func applyRequestFilters(_ head: MessageHead) {
     if !requestFilter.isEmpty { requestFilter.apply(to: head) }
