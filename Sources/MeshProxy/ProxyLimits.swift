@@ -10,6 +10,9 @@ package struct ProxyLimits: Sendable {
   package var downstreamIdleTimeout = TimeSpan.seconds(300)
   /// A stream without a byte in either direction ends after this time. Tunnels have `tunnelIdleTimeout`.
   package var streamIdleTimeout = TimeSpan.seconds(300)
+  /// A gRPC call without a byte in either direction ends after this time: a call's own limits are its deadline and its
+  /// cancellation, and a subscription may be silent for long.
+  package var grpcIdleTimeout = TimeSpan.seconds(3600)
   package var tunnelIdleTimeout = TimeSpan.seconds(3600)
   /// An idle connection to an application is closed after this time, which is shorter than servers' own limit,
   /// so that a request seldom meets a connection that its server is closing.

@@ -74,6 +74,17 @@ import Testing
     #expect(moved == ["a": 7, "b": 3, "c": 2])
   }
 
+  @Test("gRPC calls that failed behind an HTTP 200 count as failures")
+  func grpcFailures() {
+    let page = #"""
+      response_total{direction="inbound",status_code="200",classification="success",response_flag="-",grpc_status="0"} 3
+      response_total{direction="inbound",status_code="200",classification="failure",response_flag="-",grpc_status="14"} 1
+      """#
+    var stats = TrafficStats(seconds: 1)
+    for sample in PrometheusText.parse(Array(page.utf8)) { stats.add(sample) }
+    #expect(stats.successRate == 0.75)
+  }
+
   @Test("services add up their workloads' inbound series; callers' outbound series become shares by backend")
   func meshStats() {
     func page(_ factor: Double) -> Scrape {

@@ -21,6 +21,17 @@ private func pathLine(_ path: [UInt8]) -> String {
 }
 
 @Suite struct AccessLogTests {
+  @Test(
+    "the outcome of a gRPC call stands behind the flag",
+    arguments: [(.status(.unavailable), "14"), (.noStatus, "none"), (.unrecognized, "invalid")]
+      as [(GRPCOutcome, String)])
+  func grpcStatus(_ outcome: GRPCOutcome, _ text: String) {
+    var entry = AccessLogEntry()
+    #expect(!line(entry).contains("grpc_status"))
+    entry.grpc = outcome
+    #expect(line(entry).contains(#""flag":"-","grpc_status":"\#(text)","bytes_in""#))
+  }
+
   @Test("an entry becomes one JSON line with every field in order") func fullLine() {
     let head = MessageHead()
     head.path = head.intern("/cart?token=secret")

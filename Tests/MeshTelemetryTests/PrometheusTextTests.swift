@@ -1,4 +1,5 @@
 import MeshCore
+import MeshHTTP
 import MeshTelemetry
 import Testing
 
@@ -42,11 +43,50 @@ private let outboundLabels =
     #expect(lines(text, "request_total{") == ["request_total{\(outboundLabels)} 2"])
     #expect(
       lines(text, "response_total{") == [
-        #"response_total{\#(outboundLabels),status_code="200",classification="success",response_flag="-"} 2"#,
-        #"response_total{\#(outboundLabels),status_code="503",classification="failure",response_flag="UF"} 1"#,
+        #"response_total{\#(outboundLabels),status_code="200",classification="success",response_flag="-",grpc_status=""} 2"#,
+        #"response_total{\#(outboundLabels),status_code="503",classification="failure",response_flag="UF",grpc_status=""} 1"#,
       ])
     #expect(lines(text, "response_latency_ms_count").first?.hasSuffix(" 2") == true)
     #expect(lines(text, "response_latency_ms_sum").first?.hasSuffix(" 4") == true)
+  }
+
+  @Test(
+    "a gRPC call is classified by its status, and one without a status by whether the client ended it",
+    arguments: [
+      (.status(.ok), "0", "success"), (.status(.cancelled), "1", "success"), (.status(.unknown), "2", "failure"),
+      (.status(.invalidArgument), "3", "success"), (.status(.deadlineExceeded), "4", "failure"),
+      (.status(.notFound), "5", "success"), (.status(.resourceExhausted), "8", "failure"),
+      (.status(.unimplemented), "12", "success"), (.status(.internal), "13", "failure"),
+      (.status(.unavailable), "14", "failure"), (.status(.dataLoss), "15", "failure"),
+      (.status(.unauthenticated), "16", "success"), (.unrecognized, "invalid", "failure"),
+      (.noStatus, "none", "failure"), (.notGRPC, "", "success"),
+    ] as [(GRPCOutcome, String, String)])
+  func classification(_ outcome: GRPCOutcome, _ label: String, _ classification: String) {
+    let shard = MetricsShard()
+    let series = shard.series(for: key(shard))
+    shard.recordResponse(series, status: 200, grpc: outcome, latency: nil)
+    shard.recordResponse(series, status: 200, flag: .downstreamTermination, grpc: .noStatus, latency: nil)
+    let line = lines(text(shard), "response_total{").first { $0.contains("response_flag=\"-\"") }
+    #expect(line?.contains(#"classification="\#(classification)""#) == true, "\(line ?? "")")
+    #expect(line?.contains(#"grpc_status="\#(label)""#) == true)
+    let ended = lines(text(shard), "response_total{").first { $0.contains("response_flag=\"DC\"") }
+    #expect(ended?.contains(#"classification="success""#) == true)
+  }
+
+  @Test("Istio's series tell gRPC from HTTP in requests and latencies") func istioGRPC() {
+    let shard = MetricsShard()
+    var call = key(shard)
+    call.isGRPC = true
+    shard.recordResponse(shard.series(for: call), status: 200, grpc: .status(.unavailable), latency: .milliseconds(1))
+    shard.recordResponse(shard.series(for: key(shard)), status: 200, latency: .milliseconds(1))
+    let istio = text(shard, families: .istio)
+    let requests = lines(istio, "istio_requests_total{")
+    #expect(
+      requests.contains { $0.contains(#"request_protocol="grpc""#) && $0.contains(#"grpc_response_status="14""#) })
+    #expect(requests.contains { $0.contains(#"request_protocol="http""#) && $0.contains(#"grpc_response_status="""#) })
+    #expect(lines(istio, "istio_request_duration_milliseconds_count{").count == 2)
+    // Linkerd's families have no such label: both kinds are one series there.
+    #expect(lines(text(shard), "response_latency_ms_count{").count == 1)
   }
 
   @Test("a request that got no response is a failure with status 0") func noResponse() {

@@ -39,9 +39,9 @@ extension Exchange {
     guard phase != .done, phase != .idle else { return }
     flag = error.flag
     if responseStarted {
-      downstream.abort(self, error)
+      breakOff(error)
     } else {
-      status = error.status
+      status = isGRPC ? 200 : error.status
       responseStarted = true
       responseEndSent = true
       responseTime = worker.loop.now
@@ -74,6 +74,7 @@ extension Exchange {
     guard phase != .done, phase != .idle else { return }
     phase = .done
     settleTicket(failed: false)
+    if let deadlineTimer { worker.loop.cancel(deadlineTimer) }
     returnCredit()
     upstream.release(self, complete: responseEndSent && responseEnded && requestEndSent && flag == .none)
     upstream = .none
@@ -112,7 +113,8 @@ extension Exchange {
     guard let ticket, let backend else { return }
     self.ticket = nil
     let outcome: EndpointOutcome =
-      flag == .upstreamConnectionFailure ? .connectFailure : status >= 500 ? .serverError : .success
+      flag == .upstreamConnectionFailure
+      ? .connectFailure : status >= 500 || grpcOutcome.isServerFault ? .serverError : .success
     backend.balancer.finished(
       ticket, latency: worker.loop.now - attemptTime, outcome: outcome, now: worker.loop.now)
   }

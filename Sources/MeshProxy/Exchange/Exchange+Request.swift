@@ -16,6 +16,8 @@ extension Exchange {
     lastActivity = startTime
     phase = .resolving
     worker.exchangeStarted(self)
+    if request.isGRPCRequest { beginGRPC() }
+    if let deadline, deadline <= startTime { return fail(.deadlineExceeded) }
     switch direction {
     case .outbound: worker.router.routeOutbound(self)
     case .inbound: worker.router.routeInbound(self)
@@ -66,6 +68,7 @@ extension Exchange {
     phase = .open
     let endsHere = requestEnded && requestBuffer.isEmpty && !hasRequestTrailers && !isTunnel && !isUpgrade
     if endsHere { requestEndSent = true }
+    if deadline != nil { writeTimeLeft() }
     upstream.sendHead(self, last: endsHere)
     if !endsHere { pumpRequest() }
   }

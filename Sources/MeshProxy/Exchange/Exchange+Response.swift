@@ -14,11 +14,12 @@ extension Exchange {
   /// The final response head. `head` belongs to the upstream and is valid during the call only.
   func responseHead(_ head: MessageHead, framing: BodyFraming, ended: Bool) {
     guard phase == .open, !responseStarted else { return }
-    if head.status >= 500, retryAfterPeerFailure(head) { return }
+    if head.status >= 500 || isGRPC, retryAfterPeerFailure(head) { return }
     let now = worker.loop.now
     responseTime = now
     lastActivity = now
     status = head.status
+    if isGRPC { noteGRPCHead(head, ended: ended) }
     settleTicket(status: head.status)
     if isTunnel || isUpgrade {
       isTunnel = isTunnel && head.status < 300 || isUpgrade && head.status == 101
@@ -72,6 +73,7 @@ extension Exchange {
     guard phase == .open, responseStarted, !responseEndSent else { return }
     responseEnded = true
     if let trailers, !trailers.fields.isEmpty {
+      if isGRPC { noteGRPCStatus(trailers) }
       if trailers !== responseTrailers { responseTrailers.copy(from: trailers) }
       hasResponseTrailers = true
     }

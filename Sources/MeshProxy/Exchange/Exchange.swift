@@ -12,7 +12,7 @@ import MeshTelemetry
 ///
 /// Backpressure: bytes that the far side does not accept wait in `requestBuffer` or `responseBuffer`; the near side gets
 /// no credit for them, so it stops after one HTTP/2 window or one read.
-final class Exchange {
+final class Exchange: TimerHandler {
   /// Where the request stands. Body bytes move in `open` only.
   enum Phase: UInt8 {
     /// In the free list.
@@ -80,6 +80,19 @@ final class Exchange {
   var inboundPort: InboundPortEntry?
   var attempts = 0
 
+  // MARK: gRPC
+
+  /// The request is a gRPC call: failures are told as gRPC statuses.
+  var isGRPC = false
+  /// How the call ended, for metrics and the log.
+  var grpcOutcome = GRPCOutcome.notGRPC
+  /// When `grpc-timeout` is over; nil without one.
+  var deadline: Instant?
+  /// The response that has begun may be ended by trailers of the proxy's own.
+  var mayEndWithTrailers = false
+  /// Made with the first deadline and kept.
+  var deadlineTimer: LoopTimer?
+
   /// Metric label of the caller's identity; empty for plaintext callers.
   var peerLabel = LabelInterner.empty
 
@@ -138,6 +151,10 @@ final class Exchange {
     lastTicket = nil
     inboundPort = nil
     attempts = 0
+    isGRPC = false
+    grpcOutcome = .notGRPC
+    deadline = nil
+    mayEndWithTrailers = false
     peerLabel = LabelInterner.empty
     requestBytes = 0
     responseBytes = 0

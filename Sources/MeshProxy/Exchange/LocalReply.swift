@@ -15,10 +15,11 @@ enum LocalReply {
       exchange.downstream.abort(exchange, error)
       return
     }
-    head.append(.contentType, "text/plain; charset=utf-8")
     if case .http2(let connection, _) = exchange.downstream, connection.isMeshPeer {
       head.append(.xApusResponseFlag, error.flag.code)
     }
+    if exchange.isGRPC { return sendTrailersOnly(error, head, to: exchange) }
+    head.append(.contentType, "text/plain; charset=utf-8")
     if case .http2 = exchange.downstream, exchange.downstream.isCongested {
       // Many answers wait for a slow reader already: the status and the flag say enough.
       exchange.downstream.sendHead(head, framing: .none, last: true, exchange)
@@ -38,5 +39,15 @@ enum LocalReply {
         exchange.downstream.abort(exchange, error)
       }
     }
+  }
+
+  /// gRPC's short form: one head that carries the status and ends the stream ("Trailers-Only"). The same over HTTP/1, for
+  /// bridges that speak it.
+  private static func sendTrailersOnly(_ error: ProxyError, _ head: MessageHead, to exchange: Exchange) {
+    head.status = 200
+    head.append(.contentType, "application/grpc")
+    head.appendGRPCStatus(error.grpcStatus, message: error.reason)
+    exchange.grpcOutcome = .status(error.grpcStatus)
+    exchange.downstream.sendHead(head, framing: .none, last: true, exchange)
   }
 }

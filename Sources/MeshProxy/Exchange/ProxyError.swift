@@ -15,6 +15,8 @@ struct ProxyError: Error {
   var flag: ResponseFlag
   var origin: Origin
   var retry: Retry
+  /// The code with which an upstream reset the stream, if that is what happened.
+  var resetCode: HTTP2ErrorCode?
   /// One sentence for the caller; says what to check next.
   var reason: StaticString
 
@@ -92,6 +94,10 @@ struct ProxyError: Error {
     status: 408, flag: .streamIdleTimeout, origin: .downstream, retry: .no,
     reason: "timeout: the client sent nothing within the stream idle timeout")
 
+  static let deadlineExceeded = ProxyError(
+    status: 504, flag: .requestTimeout, origin: .downstream, retry: .no,
+    reason: "deadline exceeded: the time given in grpc-timeout is over")
+
   /// A failure that the proxy on the other side reported in `x-apus-response-flag`: its application was never reached.
   static let peerCouldNotConnect = ProxyError(
     status: 502, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
@@ -102,9 +108,33 @@ struct ProxyError: Error {
       status: error.status, flag: .downstreamProtocolError, origin: .downstream, retry: .no, reason: error.reason)
   }
 
+  static func upstreamReset(by code: HTTP2ErrorCode) -> ProxyError {
+    var error = upstreamReset
+    error.resetCode = code
+    return error
+  }
+
   static func rule(status: UInt16) -> ProxyError {
     var error = status == 503 ? noBackendWeight : invalidBackend
     error.status = status
     return error
+  }
+}
+
+// MARK: - gRPC
+
+extension ProxyError {
+  /// The same failure for a gRPC client.
+  ///
+  /// What the client would have made of the HTTP status or of the upstream's RST_STREAM (so 404 is UNIMPLEMENTED, and a
+  /// rate limit's 429 is UNAVAILABLE, which clients may repeat, rather than RESOURCE_EXHAUSTED, which they may not), except:
+  /// a time limit that ran out is DEADLINE_EXCEEDED, and what the proxy could not find a way for is UNAVAILABLE.
+  var grpcStatus: GRPCStatus {
+    if let resetCode { return GRPCStatus(reset: resetCode) }
+    switch flag {
+    case .requestTimeout, .upstreamTimeout, .streamIdleTimeout: return .deadlineExceeded
+    case .noCluster: return .unavailable
+    default: return GRPCStatus(httpStatus: status)
+    }
   }
 }

@@ -150,7 +150,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
       if isLocal { pool.worker.metrics.protocolError(.outbound, "http2_stream_error") }
       if let exchange = exchange(stream) {
         engine.setContext(nil, for: stream)
-        exchange.upstreamFailed(code == .refusedStream ? .upstreamRefusedStream : .upstreamReset)
+        exchange.upstreamFailed(code == .refusedStream ? .upstreamRefusedStream : .upstreamReset(by: code))
       }
     case .writable(let stream):
       exchange(stream)?.upstreamWritable()

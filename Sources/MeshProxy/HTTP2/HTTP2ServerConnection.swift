@@ -56,7 +56,24 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   func connectionReachedEnd(_ connection: Connection) {
     isDraining = true
     isDrainFinal = true
+    cancelCalls()
     closeIfDrained()
+  }
+
+  /// No gRPC client reads on after it has closed its side: without this a killed client's calls would live as long as the
+  /// server has nothing to say.
+  private func cancelCalls() {
+    var calls: [(HTTP2StreamID, Exchange)] = []
+    engine.forEachStream { stream, context in
+      guard let context else { return }
+      let exchange = unsafeDowncast(context, to: Exchange.self)
+      if exchange.isGRPC { calls.append((stream, exchange)) }
+    }
+    for (stream, exchange) in calls {
+      engine.setContext(nil, for: stream)
+      exchange.downstreamGone()
+      engine.sendReset(stream, .cancel)
+    }
   }
 
   func connectionDrained(_ connection: Connection) {

@@ -9,6 +9,7 @@ struct SeriesCache {
   var backend: ObjectIdentifier?
   var rule: Int32 = -1
   var peer: Int32 = -1
+  var isGRPC = false
   var series = 0
 }
 
@@ -19,7 +20,8 @@ enum ExchangeReport {
     worker.metrics.recordRequest(series)
     let latency = exchange.responseStarted ? exchange.responseTime - exchange.startTime : nil
     worker.metrics.recordResponse(
-      series, status: exchange.responseStarted ? exchange.status : 0, flag: exchange.flag, latency: latency)
+      series, status: exchange.responseStarted ? exchange.status : 0, flag: exchange.flag,
+      grpc: exchange.grpcOutcome, latency: latency)
     if worker.accessLog.admits(&worker.loop.random) { log(exchange, worker) }
   }
 
@@ -32,11 +34,14 @@ enum ExchangeReport {
     let service = exchange.service.map { ObjectIdentifier($0) } ?? exchange.inboundPort.map { ObjectIdentifier($0) }
     let backend = exchange.backend.map { ObjectIdentifier($0) }
     let cache = endpoint.seriesCache
-    if cache.rule == rule, cache.peer == peer, cache.service == service, cache.backend == backend {
+    if cache.rule == rule, cache.peer == peer, cache.isGRPC == exchange.isGRPC, cache.service == service,
+      cache.backend == backend
+    {
       return cache.series
     }
     let series = worker.metrics.series(for: key(exchange, rule: rule, peer: peer))
-    endpoint.seriesCache = SeriesCache(service: service, backend: backend, rule: rule, peer: peer, series: series)
+    endpoint.seriesCache = SeriesCache(
+      service: service, backend: backend, rule: rule, peer: peer, isGRPC: exchange.isGRPC, series: series)
     return series
   }
 
@@ -46,7 +51,7 @@ enum ExchangeReport {
       service: exchange.service?.nameLabel ?? exchange.inboundPort?.serviceLabel ?? LabelInterner.empty,
       namespace: exchange.service?.namespaceLabel ?? exchange.inboundPort?.namespaceLabel ?? LabelInterner.empty,
       route: rule, backend: exchange.backend?.nameLabel ?? LabelInterner.empty,
-      workload: exchange.endpoint?.workloadLabel ?? LabelInterner.empty, peer: peer)
+      workload: exchange.endpoint?.workloadLabel ?? LabelInterner.empty, peer: peer, isGRPC: exchange.isGRPC)
   }
 
   private static func security(_ exchange: Exchange) -> TrafficSecurity {
@@ -85,6 +90,7 @@ enum ExchangeReport {
     }
     entry.status = exchange.responseStarted ? exchange.status : 0
     entry.flag = exchange.flag
+    entry.grpc = exchange.grpcOutcome
     entry.bytesIn = exchange.requestBytes
     entry.bytesOut = exchange.responseBytes
     if exchange.responseStarted { entry.upstreamLatency = exchange.responseTime - exchange.startTime }

@@ -312,7 +312,9 @@ final class ProxyWorker: TimerHandler {
   private func sweepExchanges(_ now: Instant) {
     var expired: [Exchange] = []
     for exchange in exchanges {
-      let limit = exchange.isTunnel ? limits.tunnelIdleTimeout : limits.streamIdleTimeout
+      let limit =
+        exchange.isTunnel
+        ? limits.tunnelIdleTimeout : exchange.isGRPC ? limits.grpcIdleTimeout : limits.streamIdleTimeout
       if now - exchange.lastActivity >= limit { expired.append(exchange) }
     }
     for exchange in expired {

@@ -22,6 +22,7 @@ package enum AccessLogEncoder {
     if let version = entry.protocolOut { append("protocol_out", version.text, to: &json) }
     append("status", number: UInt64(entry.status), to: &json)
     append("flag", entry.flag.code, to: &json)
+    if entry.grpc != .notGRPC { append("grpc_status", entry.grpc.label, to: &json) }
     append("bytes_in", number: entry.bytesIn, to: &json)
     append("bytes_out", number: entry.bytesOut, to: &json)
     append("duration_ms", milliseconds: entry.duration, to: &json)

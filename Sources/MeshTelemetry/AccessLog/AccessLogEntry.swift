@@ -21,6 +21,7 @@ package struct AccessLogEntry {
   /// 0 when no response was sent.
   package var status: UInt16 = 0
   package var flag = ResponseFlag.none
+  package var grpc = GRPCOutcome.notGRPC
   /// Body bytes from the client and to the client.
   package var bytesIn: UInt64 = 0
   package var bytesOut: UInt64 = 0

@@ -56,8 +56,9 @@ struct MergedRequests {
         labels[Int(cell.series)] + ","
         + LabelText.join([
           ("status_code", statusText(cell.status)),
-          ("classification", MetricsSnapshot.isFailure(cell.status) ? "failure" : "success"),
+          ("classification", MetricsSnapshot.isFailure(cell.status, cell.flag, cell.grpc) ? "failure" : "success"),
           ("response_flag", flagText(cell)),
+          ("grpc_status", grpcText(cell)),
         ])
       linkerd.responses[text, default: 0] &+= cell.count
     }
@@ -82,20 +83,23 @@ struct MergedRequests {
       let isOutbound = key.direction == .outbound
       let text =
         istioLabels(
-          key.direction, service: key.service, namespace: key.namespace, workload: key.workload, strings, process)
+          key.direction, service: key.service, namespace: key.namespace, workload: key.workload, isGRPC: key.isGRPC,
+          strings, process)
         + ","
         + LabelText.join([
           ("source_principal", known(isOutbound ? own : peer)),
           ("destination_principal", known(isOutbound ? peer : own)),
           ("response_code", statusText(cell.status)),
           ("response_flags", flagText(cell)),
+          ("grpc_response_status", grpcText(cell)),
           ("connection_security_policy", mutual ? "mutual_tls" : "none"),
         ])
       istio.responses[text, default: 0] &+= cell.count
     }
     for (index, key) in snapshot.latencyKeys.enumerated() where hasSamples(snapshot, index) {
       let text = istioLabels(
-        key.direction, service: key.service, namespace: key.namespace, workload: key.workload, strings, process)
+        key.direction, service: key.service, namespace: key.namespace, workload: key.workload, isGRPC: key.isGRPC,
+        strings, process)
       istio.latencies[text, default: MergedHistogram()].add(snapshot, histogram: index)
     }
   }
@@ -113,6 +117,10 @@ struct MergedRequests {
     cell.status >= MetricsSnapshot.overflowSuccess ? "overflow" : "\(cell.flag.code)"
   }
 
+  private func grpcText(_ cell: MetricsSnapshot.Cell) -> String {
+    cell.status >= MetricsSnapshot.overflowSuccess ? "overflow" : "\(cell.grpc.label)"
+  }
+
   private func linkerdLabels(_ key: RequestSeriesKey, _ strings: [String]) -> String {
     let isOverflow = key.service == LabelInterner.overflow && key.route == LabelInterner.overflow
     return LabelText.join([
@@ -125,8 +133,8 @@ struct MergedRequests {
   }
 
   private func istioLabels(
-    _ direction: TrafficDirection, service: Int32, namespace: Int32, workload: Int32, _ strings: [String],
-    _ process: ProcessMetrics
+    _ direction: TrafficDirection, service: Int32, namespace: Int32, workload: Int32, isGRPC: Bool,
+    _ strings: [String], _ process: ProcessMetrics
   ) -> String {
     let isOutbound = direction == .outbound
     let service = strings[Int(service)]
@@ -141,7 +149,7 @@ struct MergedRequests {
       ("destination_service", known(host)),
       ("destination_service_name", known(service)),
       ("destination_service_namespace", known(namespace)),
-      ("request_protocol", "http"),
+      ("request_protocol", isGRPC ? "grpc" : "http"),
     ])
   }
 

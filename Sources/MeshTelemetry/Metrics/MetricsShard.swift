@@ -73,13 +73,16 @@ package final class MetricsShard {
 
   /// A response was sent or received, or the request ended without one (`status` 0). `latency` is the time to the first
   /// byte of the response head; nil, as when nothing was sent, enters no histogram.
-  package func recordResponse(_ series: Int, status: UInt16, flag: ResponseFlag = .none, latency: TimeSpan?) {
+  package func recordResponse(
+    _ series: Int, status: UInt16, flag: ResponseFlag = .none, grpc: GRPCOutcome = .notGRPC, latency: TimeSpan?
+  ) {
     var cell = data.pointee.series[series].firstCell
     while cell >= 0 {
-      if data.pointee.cells[Int(cell)].status == status, data.pointee.cells[Int(cell)].flag == flag { break }
+      let known = data.pointee.cells[Int(cell)]
+      if known.status == status, known.flag == flag, known.grpc == grpc { break }
       cell = data.pointee.cells[Int(cell)].next
     }
-    if cell < 0 { cell = addCell(series, status, flag) }
+    if cell < 0 { cell = addCell(series, status, flag, grpc) }
     data.pointee.cells[Int(cell)].count &+= 1
     if let latency { recordLatency(Int(data.pointee.series[series].latency), latency) }
   }
@@ -90,15 +93,18 @@ package final class MetricsShard {
   }
 
   /// A status and flag new to the series; past the limit, the overflow series' cell for failures or successes.
-  private func addCell(_ series: Int, _ status: UInt16, _ flag: ResponseFlag) -> Int32 {
+  private func addCell(_ series: Int, _ status: UInt16, _ flag: ResponseFlag, _ grpc: GRPCOutcome) -> Int32 {
     var owner = series
     var status = status
     var flag = flag
+    var grpc = grpc
     if data.pointee.cells.count - data.pointee.overflowCells >= maximum {
       data.pointee.overflows &+= 1
       owner = Int(data.pointee.series[series].key.direction.rawValue)
-      status = MetricsSnapshot.isFailure(status) ? MetricsSnapshot.overflowFailure : MetricsSnapshot.overflowSuccess
+      let isFailure = MetricsSnapshot.isFailure(status, flag, grpc)
+      status = isFailure ? MetricsSnapshot.overflowFailure : MetricsSnapshot.overflowSuccess
       flag = .none
+      grpc = .notGRPC
       var cell = data.pointee.series[owner].firstCell
       while cell >= 0 {
         if data.pointee.cells[Int(cell)].status == status { return cell }
@@ -108,7 +114,7 @@ package final class MetricsShard {
     }
     let cell = Int32(data.pointee.cells.count)
     data.pointee.cells.append(
-      .init(series: Int32(owner), status: status, flag: flag, next: data.pointee.series[owner].firstCell))
+      .init(series: Int32(owner), status: status, flag: flag, grpc: grpc, next: data.pointee.series[owner].firstCell))
     data.pointee.series[owner].firstCell = cell
     return cell
   }

@@ -58,6 +58,7 @@ package struct MetricsSnapshot: Sendable {
     var series: Int32
     var status: UInt16
     var flag: ResponseFlag
+    var grpc: GRPCOutcome
     var next: Int32
     var count: UInt64 = 0
   }
@@ -91,8 +92,10 @@ package struct MetricsSnapshot: Sendable {
     reasons.reserveCapacity(16)
   }
 
-  /// 5xx, or no response at all.
-  package static func isFailure(_ status: UInt16) -> Bool {
-    status == 0 || (500...599).contains(status) || status == overflowFailure
+  /// 5xx, or no response at all; for a gRPC call its outcome decides, too.
+  package static func isFailure(_ status: UInt16, _ flag: ResponseFlag, _ grpc: GRPCOutcome) -> Bool {
+    if status == 0 || (500...599).contains(status) || status == overflowFailure { return true }
+    // A client that ends a call it has had an answer to, such as a subscription, leaves it without a status.
+    return grpc == .noStatus ? flag != .downstreamTermination : grpc.isServerFault
   }
 }

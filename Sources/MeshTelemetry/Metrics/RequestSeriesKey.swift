@@ -37,11 +37,13 @@ package struct RequestSeriesKey: Hashable, Sendable {
   package var workload: Int32
   /// SPIFFE id of the peer: `server_id` outbound, `client_id` inbound.
   package var peer: Int32
+  /// The requests are gRPC calls.
+  package var isGRPC: Bool
 
   package init(
     direction: TrafficDirection, security: TrafficSecurity = .none, service: Int32 = LabelInterner.empty,
     namespace: Int32 = LabelInterner.empty, route: Int32 = LabelInterner.empty, backend: Int32 = LabelInterner.empty,
-    workload: Int32 = LabelInterner.empty, peer: Int32 = LabelInterner.empty
+    workload: Int32 = LabelInterner.empty, peer: Int32 = LabelInterner.empty, isGRPC: Bool = false
   ) {
     self.direction = direction
     self.security = security
@@ -51,6 +53,7 @@ package struct RequestSeriesKey: Hashable, Sendable {
     self.backend = backend
     self.workload = workload
     self.peer = peer
+    self.isGRPC = isGRPC
   }
 
   static func overflow(_ direction: TrafficDirection) -> RequestSeriesKey {
@@ -63,7 +66,8 @@ package struct RequestSeriesKey: Hashable, Sendable {
   /// The part that the latency histograms tell apart.
   var latencyKey: LatencySeriesKey {
     LatencySeriesKey(
-      direction: direction, service: service, namespace: namespace, backend: backend, workload: workload)
+      direction: direction, service: service, namespace: namespace, backend: backend, workload: workload,
+      isGRPC: isGRPC)
   }
 }
 
@@ -73,4 +77,5 @@ struct LatencySeriesKey: Hashable, Sendable {
   var namespace: Int32
   var backend: Int32
   var workload: Int32
+  var isGRPC: Bool
 }

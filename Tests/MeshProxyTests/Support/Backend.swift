@@ -122,8 +122,11 @@ final class Signal: @unchecked Sendable {
 
   /// False when it does not happen within ten seconds. Stays raised.
   @discardableResult
-  func wait() -> Bool {
+  func wait() -> Bool { waits(milliseconds: 10_000) }
+
+  /// False when it does not happen in this time.
+  func waits(milliseconds: Int32) -> Bool {
     var ready = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
-    return poll(&ready, 1, 10_000) == 1
+    return poll(&ready, 1, milliseconds) == 1
   }
 }
