@@ -1,4 +1,5 @@
 import MeshCore
+import MeshHTTP
 import MeshPolicy
 import Testing
 
@@ -149,5 +150,59 @@ struct TunnelTests {
     try client.send([UInt8](repeating: 0x62, count: count))
     client.shutdownWrite()
     #expect(try client.readToEnd().count == count)
+  }
+
+  // MARK: - CONNECT to a service that speaks HTTP/2
+
+  private static let connect = "CONNECT orders.shop:80 HTTP/1.1\r\nHost: orders.shop:80\r\n\r\n"
+
+  @Test("HTTP/2 inside a CONNECT to such a service is balanced request by request", arguments: [true, false])
+  func http2InsideConnect(_ isConfigured: Bool) throws {
+    let backends = [Backend.named("a"), Backend.named("b")]
+    let proxy = try TestProxy([.outboundProxy])
+    if isConfigured { _ = try proxy.onLoop { _ = $0.service(.orders) } }
+    let configure = { proxy.configure(backends.map(\.address), appProtocol: .grpc) }
+    if isConfigured { configure() }
+    let peer = try proxy.connect()
+    try peer.send(Self.connect)
+    if !isConfigured {
+      #expect(try proxy.becomes { $0.services[.orders]?.waiting.count == 1 })
+      configure()
+    }
+    #expect(try peer.readThrough("\r\n\r\n").hasPrefix("HTTP/1.1 200 "))
+    let client = try HTTP2Peer(peer)
+    var seen: Set<[UInt8]> = []
+    for i in 0..<40 { seen.insert(try client.finish(client.request(.get, "/\(i)")).body) }
+    #expect(seen == [[0x61], [0x62]])
+    #expect(try proxy.count("request_total", "dst_service=\"orders\"") == 40)
+    #expect(try proxy.count("request_total") == 40)
+  }
+
+  @Test("a preface that arrives in the same bytes as its CONNECT is read")
+  func prefaceWithConnect() throws {
+    let backend = Backend.named("a")
+    let proxy = try TestProxy([.outboundProxy])
+    _ = try proxy.onLoop { _ = $0.service(.orders) }
+    proxy.configure([backend.address], appProtocol: .http2)
+    let peer = try proxy.connect()
+    try peer.send(Self.connect + "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    #expect(try peer.readThrough("\r\n\r\n").hasPrefix("HTTP/1.1 200 "))
+    // A server's preface is a SETTINGS frame.
+    #expect(try peer.read(9)[3] == 4)
+  }
+
+  @Test("anything else inside stays a tunnel")
+  func bytesInsideConnect() throws {
+    let backend = Backend { peer, _ in try Self.echoUntilEnd(peer) }
+    let proxy = try TestProxy([.outboundProxy])
+    _ = try proxy.onLoop { _ = $0.service(.orders) }
+    proxy.configure([backend.address], appProtocol: .grpc)
+    let peer = try proxy.connect()
+    try peer.send(Self.connect)
+    #expect(try peer.readThrough("\r\n\r\n").hasPrefix("HTTP/1.1 200 "))
+    try peer.send([0x16, 3, 1, 0])
+    #expect(try peer.read(4) == [0x16, 3, 1, 0])
+    peer.shutdownWrite()
+    #expect(String(decoding: try peer.readToEnd(), as: UTF8.self) == "bye")
   }
 }

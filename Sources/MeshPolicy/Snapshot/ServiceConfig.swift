@@ -19,6 +19,8 @@ package struct ServiceConfig: Hashable, Sendable {
 /// What a service port speaks.
 package enum AppProtocol: String, Hashable, Sendable {
   case http, http2, grpc, tcp
+
+  package var isHTTP2: Bool { self == .http2 || self == .grpc }
 }
 
 /// One rule of a route: any of `matches`, then filters, then a backend by weight.

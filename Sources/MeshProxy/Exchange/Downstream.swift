@@ -1,5 +1,6 @@
 import MeshCore
 import MeshHTTP
+import MeshPolicy
 import MeshRuntime
 
 /// The side of an exchange that asked: hides the protocol of the connection the request came by.
@@ -85,6 +86,13 @@ enum Downstream {
     case .http1(let connection): connection.resume()
     case .raw(let connection): connection.connection.resumeReading()
     }
+  }
+
+  /// Serves the requests inside of an HTTP/1 CONNECT instead of passing its bytes on. False: it stays a tunnel.
+  func endTunnelHere(_ service: ServicePort) -> Bool {
+    guard case .http1(let connection) = self else { return false }
+    connection.endTunnelHere(service)
+    return true
   }
 
   func exchangeFinished(_ exchange: Exchange) {

@@ -1,5 +1,6 @@
 import MeshCore
 import MeshHTTP
+import MeshPolicy
 import MeshRuntime
 import MeshTelemetry
 
@@ -214,6 +215,23 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     exchange.downstream = .http1(self)
     exchange.rejectRequest(direction: entry.direction, .malformed(error))
   }
+
+  /// CONNECT to a service that speaks HTTP/2, as gRPC clients send it to their proxy. One endpoint for the whole connection
+  /// would undo balancing and routing per request, so the connection becomes what a mapped listener's would be.
+  func endTunnelHere(_ service: ServicePort) {
+    guard let exchange else { return }
+    self.exchange = nil
+    isServing = false
+    isClosing = true
+    worker.loop.cancel(timer)
+    worker.discard(exchange)
+    connection.output.append(Self.tunnelOpen)
+    connection.flushSoon()
+    PlaintextStart(worker: worker, entry: EntryPoint(.mapped(service), worker: worker), otherwise: .bytes)
+      .start(connection)
+  }
+
+  private static let tunnelOpen: StaticString = "HTTP/1.1 200 OK\r\nserver: apus\r\n\r\n"
 
   private func forwardTunnelBytes() {
     guard let exchange else { return }

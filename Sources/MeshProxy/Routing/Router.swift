@@ -40,7 +40,9 @@ struct Router {
     exchange.service = service
     service.lastUsed = worker.loop.now
     switch service.state {
-    case .ready: chooseRule(exchange, service)
+    case .ready:
+      if exchange.isTunnel, service.appProtocol.isHTTP2, exchange.downstream.endTunnelHere(service.key) { return }
+      chooseRule(exchange, service)
     case .missing: exchange.fail(.unknownService)
     case .pending:
       guard service.waiting.count < worker.limits.maximumWaitingForService else {

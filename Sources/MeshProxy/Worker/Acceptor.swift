@@ -109,13 +109,17 @@ final class ClientHandshake: ConnectionHandler {
 final class PlaintextStart: ConnectionHandler, TimerHandler, Drainable {
   unowned let worker: ProxyWorker
   let entry: EntryPoint
+  /// What a connection is that does not begin as HTTP/2 does.
+  enum Otherwise { case http1, bytes }
+  private let otherwise: Otherwise
   private static let preface: StaticString = "PRI * HTTP/2.0\r\n"
   private lazy var timer = LoopTimer(owner: self, tag: 0)
   private var connection: Connection?
 
-  init(worker: ProxyWorker, entry: EntryPoint) {
+  init(worker: ProxyWorker, entry: EntryPoint, otherwise: Otherwise = .http1) {
     self.worker = worker
     self.entry = entry
+    self.otherwise = otherwise
   }
 
   func start(_ connection: Connection) {
@@ -139,8 +143,10 @@ final class PlaintextStart: ConnectionHandler, TimerHandler, Drainable {
     self.connection = nil
     if isPrefix {
       HTTP2ServerConnection(connection, worker: worker, entry: entry).start()
-    } else {
+    } else if otherwise == .http1 {
       HTTP1ServerConnection(connection, worker: worker, entry: entry).start()
+    } else {
+      RawServerConnection(connection, worker: worker, entry: entry).start()
     }
   }
 

@@ -90,6 +90,18 @@ final class ProxyWorker: TimerHandler {
   }
 
   func exchangeFinished(_ exchange: Exchange) {
+    forget(exchange)
+    ExchangeReport.record(exchange, self)
+    if isDraining { checkDrained() }
+  }
+
+  /// A CONNECT whose tunnel ends in this proxy: what counts are the requests inside.
+  func discard(_ exchange: Exchange) {
+    forget(exchange)
+    recycle(exchange)
+  }
+
+  private func forget(_ exchange: Exchange) {
     let index = exchange.listIndex
     if index >= 0 {
       let last = exchanges.removeLast()
@@ -100,8 +112,6 @@ final class ProxyWorker: TimerHandler {
       exchange.listIndex = -1
     }
     if let service = exchange.service, !service.waiting.isEmpty { service.waiting.removeAll { $0 === exchange } }
-    ExchangeReport.record(exchange, self)
-    if isDraining { checkDrained() }
   }
 
   // MARK: - Services and backends
