@@ -1,7 +1,6 @@
 import MeshCore
+import MeshHTTP
 import Testing
-
-@testable import MeshHTTP
 
 private func bytes<T>(_ text: String, _ body: (UnsafeRawBufferPointer) -> T) -> T {
   Array(text.utf8).withUnsafeBytes(body)
