@@ -3,23 +3,27 @@ import MeshCore
 /// The dynamic table of one direction (RFC 7541, section 2.3.2): a ring of entries over one arena of bytes.
 ///
 /// Entries are known by a sequence number that only grows; the newest is `newest`, the oldest `oldest`.
-/// The arena is twice the largest table, so that bytes are moved to its start only once per table turnover.
-/// Memory is taken at the first insertion and reused from then on. Confined to one connection.
+/// Memory follows what the peer really keeps in the table, since most connections keep far less than they may: both
+/// parts begin small at the first insertion and double up to their bounds (one entry per 32 bytes of capacity, and an
+/// arena of twice the largest table, so that bytes are moved to its start only once per table turnover).
+/// Confined to one connection.
 final class HPACKDynamicTable {
   struct Entry {
-    var offset: Int
-    var nameLength: Int
-    var valueLength: Int
-    var kind: FieldKind
-    var isValueValid: Bool
-    var nameHash: UInt32
-    var pairHash: UInt32
     /// The entry before this one in the same bucket of the encoder's indexes.
     var nextWithName: Int
     var nextWithPair: Int
+    var offset: UInt32
+    var nameLength: UInt32
+    var valueLength: UInt32
+    var nameHash: UInt32
+    var pairHash: UInt32
+    var kind: FieldKind
+    var isValueValid: Bool
   }
 
   static let overhead = 32
+  private static let firstSlots = 8
+  private static let firstArena = 512
 
   /// The largest size this table may ever get.
   let capacity: Int
@@ -27,17 +31,16 @@ final class HPACKDynamicTable {
   private(set) var size = 0
   private(set) var newest = 0
   private(set) var oldest = 1
-  private let mask: Int
+  /// Slots of `entries` minus one; -1 before the first insertion.
+  private var mask = -1
   private var entries: UnsafeMutablePointer<Entry>?
   private var arena: UnsafeMutableRawPointer?
+  private var arenaSize = 0
   private var arenaUsed = 0
 
   init(capacity: Int, maximumSize: Int) {
     self.capacity = capacity
     self.maximumSize = min(maximumSize, capacity)
-    var slots = 1
-    while slots < capacity / Self.overhead + 1 { slots *= 2 }
-    mask = slots - 1
   }
 
   deinit {
@@ -55,13 +58,14 @@ final class HPACKDynamicTable {
   }
 
   @inline(__always) func name(_ entry: UnsafeMutablePointer<Entry>) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(start: arena.unsafelyUnwrapped + entry.pointee.offset, count: entry.pointee.nameLength)
+    UnsafeRawBufferPointer(
+      start: arena.unsafelyUnwrapped + Int(entry.pointee.offset), count: Int(entry.pointee.nameLength))
   }
 
   @inline(__always) func value(_ entry: UnsafeMutablePointer<Entry>) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(
-      start: arena.unsafelyUnwrapped + entry.pointee.offset + entry.pointee.nameLength,
-      count: entry.pointee.valueLength)
+      start: arena.unsafelyUnwrapped + Int(entry.pointee.offset) + Int(entry.pointee.nameLength),
+      count: Int(entry.pointee.valueLength))
   }
 
   /// Changes the size limit, at most `capacity`, and evicts what no longer fits.
@@ -80,7 +84,6 @@ final class HPACKDynamicTable {
       evict(until: 0)
       return nil
     }
-    allocateIfNeeded()
     let name = makeRoom(bytes, keeping: name)
     let offset = arenaUsed
     let place = arena.unsafelyUnwrapped + offset
@@ -88,45 +91,63 @@ final class HPACKDynamicTable {
     if let source = value.baseAddress { (place + name.count).copyMemory(from: source, byteCount: value.count) }
     arenaUsed &+= bytes
     evict(until: maximumSize &- cost)
+    if count > mask { growEntries() }
     newest &+= 1
     size &+= cost
     entry(newest).initialize(
       to: Entry(
-        offset: offset, nameLength: name.count, valueLength: value.count, kind: kind, isValueValid: isValueValid,
-        nameHash: 0, pairHash: 0, nextWithName: 0, nextWithPair: 0))
+        nextWithName: 0, nextWithPair: 0, offset: UInt32(truncatingIfNeeded: offset),
+        nameLength: UInt32(truncatingIfNeeded: name.count), valueLength: UInt32(truncatingIfNeeded: value.count),
+        nameHash: 0, pairHash: 0, kind: kind, isValueValid: isValueValid))
     return newest
   }
 
   private func evict(until limit: Int) {
     while size > limit, oldest <= newest {
       let entry = entry(oldest)
-      size &-= entry.pointee.nameLength &+ entry.pointee.valueLength &+ Self.overhead
+      size &-= Int(entry.pointee.nameLength) &+ Int(entry.pointee.valueLength) &+ Self.overhead
       oldest &+= 1
     }
   }
 
-  private func allocateIfNeeded() {
-    guard arena == nil else { return }
-    arena = UnsafeMutableRawPointer.allocate(byteCount: capacity * 2, alignment: 16)
-    entries = UnsafeMutablePointer<Entry>.allocate(capacity: mask + 1)
-  }
-
-  /// Moves the live bytes to the arena's start when `bytes` more do not fit after them. Returns `name` where it
-  /// is then.
-  private func makeRoom(_ bytes: Int, keeping name: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    guard arenaUsed &+ bytes > capacity &* 2 else { return name }
-    let base = arena.unsafelyUnwrapped
-    let start = oldest <= newest ? entry(oldest).pointee.offset : arenaUsed
-    base.copyMemory(from: base + start, byteCount: arenaUsed &- start)
-    arenaUsed &-= start
+  /// Doubles the ring. Its bound is the capacity's: a field takes at least `overhead` bytes of it.
+  private func growEntries() {
+    let slots = mask < 0 ? Self.firstSlots : (mask &+ 1) &* 2
+    let bigger = UnsafeMutablePointer<Entry>.allocate(capacity: slots)
     var sequence = oldest
     while sequence <= newest {
-      entry(sequence).pointee.offset &-= start
+      (bigger + (sequence & (slots &- 1))).initialize(to: entry(sequence).pointee)
       sequence &+= 1
     }
-    guard let address = name.baseAddress else { return name }
-    let isOwn = address >= UnsafeRawPointer(base) && address < UnsafeRawPointer(base) + capacity &* 2
-    guard isOwn else { return name }
-    return UnsafeRawBufferPointer(start: address - start, count: name.count)
+    entries?.deallocate()
+    entries = bigger
+    mask = slots &- 1
+  }
+
+  /// Makes the arena take `bytes` more after those in use: grows it, or moves the live bytes to its start when it has its
+  /// full size. Returns `name` where it is then.
+  private func makeRoom(_ bytes: Int, keeping name: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    guard arenaUsed &+ bytes > arenaSize else { return name }
+    let start = oldest <= newest ? Int(entry(oldest).pointee.offset) : arenaUsed
+    let live = arenaUsed &- start
+    // Half of the arena stays free after a move, so that moves are rare.
+    var wanted = max(arenaSize, min(Self.firstArena, capacity &* 2))
+    while wanted < capacity &* 2, wanted < (live &+ bytes) &* 2 { wanted = min(wanted &* 2, capacity &* 2) }
+    let (old, previousSize) = (arena, arenaSize)
+    let base = wanted > arenaSize ? UnsafeMutableRawPointer.allocate(byteCount: wanted, alignment: 16) : old
+    if let old, let base { base.copyMemory(from: old + start, byteCount: live) }
+    if base != old { old?.deallocate() }
+    arena = base
+    arenaSize = wanted
+    arenaUsed = live
+    var sequence = oldest
+    while sequence <= newest {
+      entry(sequence).pointee.offset &-= UInt32(truncatingIfNeeded: start)
+      sequence &+= 1
+    }
+    guard let address = name.baseAddress, let old, let base else { return name }
+    let isOwn = address >= UnsafeRawPointer(old) && address < UnsafeRawPointer(old) + previousSize
+    return isOwn
+      ? UnsafeRawBufferPointer(start: base + (address - UnsafeRawPointer(old) - start), count: name.count) : name
   }
 }

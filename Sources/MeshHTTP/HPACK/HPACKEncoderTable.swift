@@ -2,8 +2,8 @@ import MeshCore
 
 /// The encoder's dynamic table with its indexes by name and by (name, value).
 ///
-/// A bucket holds the sequence number of its newest entry, and entries chain to older ones. Evicted entries need no
-/// removal: a chain ends at the first number that is no longer live. Confined to one connection.
+/// A bucket holds the low half of its newest entry's sequence number, and entries chain to older ones. Evicted entries
+/// need no removal: a chain ends at the first number that is no longer live. Confined to one connection.
 final class HPACKEncoderTable {
   private static let bucketCount = 128
   private static let seenCount = 128
@@ -11,8 +11,8 @@ final class HPACKEncoderTable {
   private static let maximumChain = 8
 
   private let table: HPACKDynamicTable
-  private let byName: UnsafeMutablePointer<Int>
-  private let byPair: UnsafeMutablePointer<Int>
+  private let byName: UnsafeMutablePointer<UInt32>
+  private let byPair: UnsafeMutablePointer<UInt32>
   /// Hashes of fields sent a short while ago but not indexed.
   private let recent: UnsafeMutablePointer<UInt32>
 
@@ -51,7 +51,7 @@ final class HPACKEncoderTable {
   func index(
     _ kind: FieldKind, _ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ hash: UInt32
   ) -> Int? {
-    var sequence = byPair[Int(hash) & (Self.bucketCount - 1)]
+    var sequence = newest(byPair[Int(hash) & (Self.bucketCount - 1)])
     var steps = 0
     while table.isLive(sequence), steps < Self.maximumChain {
       let entry = table.entry(sequence)
@@ -67,7 +67,7 @@ final class HPACKEncoderTable {
   /// The place of the newest field called `name`.
   func nameIndex(_ kind: FieldKind, _ name: UnsafeRawBufferPointer) -> Int? {
     let hash = HPACKHash.name(kind, name)
-    var sequence = byName[Int(hash) & (Self.bucketCount - 1)]
+    var sequence = newest(byName[Int(hash) & (Self.bucketCount - 1)])
     var steps = 0
     while table.isLive(sequence), steps < Self.maximumChain {
       let entry = table.entry(sequence)
@@ -87,11 +87,17 @@ final class HPACKEncoderTable {
     entry.pointee.nameHash = nameHash
     entry.pointee.pairHash = pairHash
     let nameBucket = byName + (Int(nameHash) & (Self.bucketCount - 1))
-    entry.pointee.nextWithName = nameBucket.pointee
-    nameBucket.pointee = sequence
+    entry.pointee.nextWithName = newest(nameBucket.pointee)
+    nameBucket.pointee = UInt32(truncatingIfNeeded: sequence)
     let pairBucket = byPair + (Int(pairHash) & (Self.bucketCount - 1))
-    entry.pointee.nextWithPair = pairBucket.pointee
-    pairBucket.pointee = sequence
+    entry.pointee.nextWithPair = newest(pairBucket.pointee)
+    pairBucket.pointee = UInt32(truncatingIfNeeded: sequence)
+  }
+
+  /// The sequence number that a bucket stands for: the latest with its low half. After 2^32 insertions a stale bucket may
+  /// name another live entry, which then does not compare equal.
+  @inline(__always) private func newest(_ bucket: UInt32) -> Int {
+    table.newest &- Int(UInt32(truncatingIfNeeded: table.newest) &- bucket)
   }
 
   private func hasName(

@@ -27,7 +27,8 @@ final class HTTP2StreamTable {
   private let closures: UnsafeMutablePointer<UInt8>
 
   init() {
-    capacity = 16
+    // Most connections have few streams at a time; a busy one doubles this in its first turns.
+    capacity = 4
     slab = .allocate(capacity: capacity)
     mask = capacity * 4 - 1
     keys = .allocate(capacity: mask + 1)

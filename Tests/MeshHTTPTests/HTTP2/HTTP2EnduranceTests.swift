@@ -17,7 +17,7 @@ import Testing
     }
     #expect(client.log.filter { $0.hasPrefix("head") }.count == 1000)
     #expect(client.engine.activeStreamCount == 0 && server.engine.activeStreamCount == 0)
-    #expect(client.engine.streamCapacity == 16 && server.engine.streamCapacity == 16)
+    #expect(client.engine.streamCapacity == 4 && server.engine.streamCapacity == 4)
   }
 
   @Test(
