@@ -4,16 +4,20 @@ import Glibc
 ///
 /// A block goes back to its pool as soon as its queue is empty, so an idle connection holds no buffer.
 /// Confined to the worker that made it; never shared between threads.
-/// Limits: at most `maximumIdleBlocks` blocks of each size class are kept, the rest goes back to `free`.
+/// Limits: at most `maximumIdleBlocks` blocks of each size class are kept (a sixteenth of it of the largest), the rest
+/// goes back to `free`.
 package final class BlockPool {
   /// Sizes of the pooled classes in bytes. A larger need is served by `malloc` directly.
   package static let smallBlockSize = 4 * 1024
   package static let mediumBlockSize = 16 * 1024 + 1024
-  package static let largeBlockSize = 64 * 1024
+  /// Four full HTTP/2 frames of 16 KiB with their headers.
+  package static let largeBlockSize = 64 * 1024 + 1024
+  package static let hugeBlockSize = 256 * 1024
 
   private var small: [UnsafeMutableRawPointer] = []
   private var medium: [UnsafeMutableRawPointer] = []
   private var large: [UnsafeMutableRawPointer] = []
+  private var huge: [UnsafeMutableRawPointer] = []
   private let maximumIdleBlocks: Int
 
   package init(maximumIdleBlocks: Int = 256) {
@@ -21,10 +25,23 @@ package final class BlockPool {
     small.reserveCapacity(maximumIdleBlocks)
     medium.reserveCapacity(maximumIdleBlocks)
     large.reserveCapacity(maximumIdleBlocks)
+    huge.reserveCapacity(maximumIdleBlocks / 16)
   }
 
   deinit {
-    for block in small + medium + large { free(block) }
+    for block in small + medium + large + huge { free(block) }
+  }
+
+  /// Frees all but `keeping` blocks of each class, after a wave of connections has gone.
+  package func trim(keeping kept: Int = 16) {
+    Self.trim(&small, to: kept)
+    Self.trim(&medium, to: kept)
+    Self.trim(&large, to: kept)
+    Self.trim(&huge, to: kept)
+  }
+
+  private static func trim(_ blocks: inout [UnsafeMutableRawPointer], to kept: Int) {
+    while blocks.count > kept { free(blocks.removeLast()) }
   }
 
   /// A block of at least `minimum` bytes.
@@ -38,7 +55,10 @@ package final class BlockPool {
     if minimum <= Self.largeBlockSize {
       return .init(start: large.popLast() ?? malloc(Self.largeBlockSize), count: Self.largeBlockSize)
     }
-    var size = Self.largeBlockSize
+    if minimum <= Self.hugeBlockSize {
+      return .init(start: huge.popLast() ?? malloc(Self.hugeBlockSize), count: Self.hugeBlockSize)
+    }
+    var size = Self.hugeBlockSize
     while size < minimum { size *= 2 }
     return .init(start: malloc(size), count: size)
   }
@@ -50,6 +70,7 @@ package final class BlockPool {
     case Self.smallBlockSize where small.count < maximumIdleBlocks: small.append(base)
     case Self.mediumBlockSize where medium.count < maximumIdleBlocks: medium.append(base)
     case Self.largeBlockSize where large.count < maximumIdleBlocks: large.append(base)
+    case Self.hugeBlockSize where huge.count < maximumIdleBlocks / 16: huge.append(base)
     default: free(base)
     }
   }

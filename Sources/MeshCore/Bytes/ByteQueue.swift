@@ -102,7 +102,12 @@ package final class ByteQueue {
       tail = live
       return
     }
-    let block = pool.take(minimum: max(live &+ minimum, min(capacity &* 2, 1 << 20)))
+    // What outgrows two small blocks is bulk, which comes in more pieces: growing step by step would copy most bytes
+    // twice.
+    let wanted = live &+ minimum
+    let isBulk = wanted > 2 &* BlockPool.smallBlockSize
+    let block = pool.take(
+      minimum: max(wanted, isBulk ? BlockPool.largeBlockSize : 0, min(capacity &* 2, 1 << 20)))
     if let base {
       block.baseAddress.unsafelyUnwrapped.copyMemory(from: base + head, byteCount: live)
       pool.give(UnsafeMutableRawBufferPointer(start: base, count: capacity))

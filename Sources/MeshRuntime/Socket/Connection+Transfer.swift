@@ -46,7 +46,7 @@ extension Connection {
   private func readPlain(sawEnd: inout Bool) -> CloseReason? {
     var budget = Self.readPerTurn
     while isReadable, budget > 0, input.count < inputHighWatermark {
-      let room = input.reserve(readSize)
+      let room = UnsafeMutableRawBufferPointer(rebasing: input.reserve(readSize).prefix(Self.largestRead))
       let n = clinux_recv(descriptor, room.baseAddress, room.count)
       worker.counters.reads += 1
       if n > 0 {
