@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "tickets.h"
+
 // MARK: socket BIO
 
 // State of one connection's BIO; owned by the TLS session that made it.
@@ -138,10 +140,6 @@ static inline void apus_ssl_ctx_client_sessions(SSL_CTX *ctx) {
 }
 
 static inline void apus_ssl_ctx_no_sessions(SSL_CTX *ctx) { SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); }
-
-static inline int apus_ssl_ctx_set_ticket_keys(SSL_CTX *ctx, const void *keys, int length) {
-  return (int)SSL_CTX_set_tlsext_ticket_keys(ctx, (void *)keys, length);
-}
 
 static inline int apus_ssl_set_host_name(SSL *ssl, const char *name) {
   return (int)SSL_set_tlsext_host_name(ssl, name);

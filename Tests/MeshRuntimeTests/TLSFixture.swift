@@ -22,7 +22,10 @@ struct TLSFixture {
   /// Of the server.
   var clockSkew = TimeSpan.seconds(20)
 
-  func serverContext() throws -> TLSContext {
+  func serverContext() throws -> TLSContext { try TLSContext(serverConfiguration()) }
+
+  /// With a new key and certificate; contexts made of one configuration are workers of one server.
+  func serverConfiguration() throws -> TLSConfiguration {
     let key = try WorkloadKey()
     let chain = (serverAuthority ?? authority).issue(
       key, names: serverNames, from: serverValidity.0, to: serverValidity.1, usage: serverUsage)
@@ -30,7 +33,7 @@ struct TLSFixture {
       role: .server, key: key, chainPEM: chain, trustAnchorsPEM: authority.pem, protocols: serverProtocols,
       ticketKey: ticketKey)
     configuration.clockSkew = clockSkew
-    return try TLSContext(configuration)
+    return configuration
   }
 
   func clientContext() throws -> TLSContext {

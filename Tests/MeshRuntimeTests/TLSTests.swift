@@ -14,30 +14,6 @@ import Testing
     #expect(outcome.client == .peerClosed && outcome.server == .peerClosed)
   }
 
-  @Test("the second connection resumes and still knows the peer")
-  func resumption() throws {
-    let fixture = TLSFixture()
-    let outcomes = try fixture.exchanges(2, server: fixture.serverContext(), client: fixture.clientContext())
-    #expect(outcomes.map { $0.clientInfo?.resumed } == [false, true])
-    #expect(outcomes.map { $0.serverInfo?.resumed } == [false, true])
-    #expect(outcomes[1].serverInfo?.peerIdentity == TLSFixture.web)
-    #expect(outcomes[1].clientInfo?.peerIdentity == TLSFixture.orders)
-    #expect(outcomes[1].answer == "ping")
-  }
-
-  @Test("a session resumes on another worker's context with the same ticket key, and not with another key")
-  func resumptionAcrossContexts() throws {
-    var fixture = TLSFixture()
-    let client = try fixture.clientContext()
-    // A session is remembered for address and identity, so the listener must keep its address: see SharedAddress.
-    let first = try fixture.serverContext()
-    let second = try fixture.serverContext()
-    fixture.ticketKey = TLSTicketKey()
-    let stranger = try fixture.serverContext()
-    let resumed = try SharedAddress.run(client: client, servers: [first, second, stranger]).resumed
-    #expect(resumed == [false, true, false])
-  }
-
   @Test("an expired certificate is refused with its own reason on either side")
   func expired() throws {
     var fixture = TLSFixture()
@@ -76,20 +52,6 @@ import Testing
   func identityMismatch() throws {
     let outcome = try TLSFixture().exchange(expecting: TLSFixture.web)
     #expect(outcome.clientFailure == .identityMismatch && outcome.answer.isEmpty)
-  }
-
-  @Test("a session of a certificate that has expired since is not resumed")
-  func resumptionChecksValidity() throws {
-    var fixture = TLSFixture()
-    fixture.clientValidity = (-3600, -10)
-    let client = try fixture.clientContext()
-    let lenient = try fixture.serverContext()
-    // No allowance for clock skew stands for ten more seconds of time.
-    fixture.clockSkew = .zero
-    let strict = try fixture.serverContext()
-    let run = try SharedAddress.run(client: client, servers: [lenient, lenient, strict])
-    #expect(run.resumed == [false, true, true])
-    #expect(run.serverFailures == [nil, nil, .expired])
   }
 
   @Test("a client without a certificate is refused")

@@ -167,6 +167,8 @@ private let outboundLabels =
     shard.connectionMoved(kind, read: 10, written: 20)
     shard.tlsFailure(.inbound, "expired")
     shard.tlsFailure(.inbound, "expired")
+    shard.tlsHandshake(.inbound, resumed: true)
+    for _ in 0..<3 { shard.tlsHandshake(.outbound, resumed: false) }
     shard.protocolError(.inbound, "bare_cr")
     shard.limitHit("header_bytes")
     let text = text(shard)
@@ -175,6 +177,8 @@ private let outboundLabels =
       "tcp_open_connections\(labels) 2", "tcp_open_total\(labels) 3", "tcp_close_total\(labels) 1",
       "tcp_read_bytes_total\(labels) 10", "tcp_write_bytes_total\(labels) 20",
       #"tls_handshake_failures_total{direction="inbound",reason="expired"} 2"#,
+      #"tls_handshakes_total{direction="inbound",resumed="true"} 1"#,
+      #"tls_handshakes_total{direction="outbound",resumed="false"} 3"#,
       #"protocol_errors_total{direction="inbound",reason="bare_cr"} 1"#, #"limit_hits_total{limit="header_bytes"} 1"#,
     ] { #expect(text.contains(line + "\n"), "\(line)") }
   }

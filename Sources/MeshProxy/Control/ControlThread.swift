@@ -10,7 +10,7 @@ import SwiftProtobuf
 /// Confined to the control loop, so that nothing here ever delays a request. Workers get immutable values by message.
 /// When the controller is gone the last configuration and certificate stay in force; reconnection backs off to 5 s with jitter.
 final class ControlThread: GRPCChannelDelegate, TimerHandler {
-  private enum Timer: Int { case reconnect, renew, keepalive }
+  private enum Timer: Int { case reconnect, renew, keepalive, ticketKey }
 
   let loop: Worker
   let options: ProxyOptions
@@ -29,6 +29,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   private lazy var reconnectTimer = LoopTimer(owner: self, tag: Timer.reconnect.rawValue)
   private lazy var renewTimer = LoopTimer(owner: self, tag: Timer.renew.rawValue)
   private lazy var keepaliveTimer = LoopTimer(owner: self, tag: Timer.keepalive.rawValue)
+  private lazy var ticketKeyTimer = LoopTimer(owner: self, tag: Timer.ticketKey.rawValue)
   private let bootstrapAnchors: [UInt8]
   private var meshListening = false
   private var servers: [AdminServer] = []
@@ -56,6 +57,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   }
 
   func start() {
+    loop.schedule(ticketKeyTimer, after: .seconds(Int64(TLSContext.sessionLifetime)))
     if options.controller != nil { connect() }
   }
 
@@ -122,6 +124,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     case .reconnect: connect()
     case .renew: certify()
     case .keepalive: keepAlive()
+    case .ticketKey: rotateTicketKey()
     case nil: break
     }
   }
@@ -338,6 +341,14 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
         }
       }
     }
+  }
+
+  /// One key for all workers: a client comes back to any of them. Tickets of the last key stay good for their hour.
+  private func rotateTicketKey() {
+    let key = TLSTicketKey()
+    identity?.rotateTicketKey(to: key)
+    for handle in workers { handle.post { $0.rotateTicketKey(to: key) } }
+    loop.schedule(ticketKeyTimer, after: .seconds(Int64(TLSContext.sessionLifetime)))
   }
 
   // MARK: - Drain

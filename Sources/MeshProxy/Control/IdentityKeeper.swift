@@ -21,7 +21,7 @@ struct IdentityKeeper {
   private(set) var current: Material?
   private(set) var refreshes: UInt64 = 0
   private var requestedKey: WorkloadKey?
-  let ticketKey = TLSTicketKey()
+  private(set) var ticketKey = TLSTicketKey()
 
   init(identity: SPIFFEID, current: Material? = nil) {
     self.identity = identity
@@ -56,6 +56,9 @@ struct IdentityKeeper {
     current = material
     return true
   }
+
+  /// For contexts made from now on; those in use are told by `ProxyWorker.rotateTicketKey`.
+  mutating func rotateTicketKey(to key: TLSTicketKey) { ticketKey = key }
 
   /// Time until renewal: half of the remaining life, 10 % earlier or later, at least one second.
   func renewalDelay(nowSeconds: Int64, _ random: inout SeededRandom) -> TimeSpan {

@@ -60,6 +60,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
 
   func connectionOpened(_ connection: Connection) {
     isOpen = true
+    if let tls = connection.tls { pool.worker.metrics.tlsHandshake(.outbound, resumed: tls.resumed) }
     pool.worker.upstreamOpened(tls: pool.isMesh, toApplication: pool.isLocalApplication)
     engine = HTTP2Connection(
       role: .client, settings: pool.worker.clientHTTP2Settings, limits: HTTP2Limits(),

@@ -119,7 +119,10 @@ package enum Proxy {
   }
 
   private static func setUpControl(_ control: ControlThread, _ options: ProxyOptions, _ log: ProxyLog) -> Bool {
-    guard options.controller != nil else { return true }
+    guard options.controller != nil else {
+      control.start()
+      return true
+    }
     var address = options.address
     do throws(RuntimeError) {
       address.port = options.ports.metrics

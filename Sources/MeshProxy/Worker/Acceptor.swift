@@ -61,6 +61,7 @@ final class MeshHandshake: ConnectionHandler {
       connection.abort()
       return
     }
+    worker.metrics.tlsHandshake(.inbound, resumed: connection.tls?.resumed == true)
     worker.downstreamOpened(entry)
     HTTP2ServerConnection(connection, worker: worker, entry: entry).start()
   }
@@ -86,6 +87,7 @@ final class ClientHandshake: ConnectionHandler {
   }
 
   func connectionOpened(_ connection: Connection) {
+    worker.metrics.tlsHandshake(entry.direction, resumed: connection.tls?.resumed == true)
     worker.downstreamOpened(entry)
     if connection.tls?.alpn == "h2" {
       HTTP2ServerConnection(connection, worker: worker, entry: entry).start()

@@ -53,6 +53,8 @@ final class ProxyWorker: TimerHandler {
   private var downstreamCount = 0
   private var drainables: [ObjectIdentifier: any Drainable] = [:]
   private var listeners: [Listener] = []
+  /// TLS of listeners for clients outside the mesh.
+  private var clientFacing: [TLSContext] = []
   private lazy var sweepTimer = LoopTimer(owner: self, tag: 0)
   private var onDrained: (@Sendable () -> Void)?
 
@@ -248,12 +250,19 @@ final class ProxyWorker: TimerHandler {
     identityGeneration += 1
   }
 
+  /// Every server context of this worker seals tickets with `key` from now on.
+  func rotateTicketKey(to key: TLSTicketKey) {
+    identity?.serverContext.rotateTicketKey(to: key)
+    for context in clientFacing { context.rotateTicketKey(to: key) }
+  }
+
   // MARK: - Connections
 
   /// With `tls`, the listener speaks TLS to clients outside the mesh.
   func listen(_ kind: EntryPoint.Kind, on address: SocketAddress, tls: TLSContext? = nil) throws(RuntimeError) {
     let acceptor = Acceptor(entry: EntryPoint(kind, worker: self, tls: tls), worker: self)
     listeners.append(try loop.listen(address, handler: acceptor))
+    if let tls, !clientFacing.contains(where: { $0 === tls }) { clientFacing.append(tls) }
     if case .mapped(let key) = kind { _ = service(key) }
   }
 

@@ -2,18 +2,6 @@ internal import COpenSSL
 internal import Glibc
 package import MeshCore
 
-/// Keys that encrypt session tickets: 80 random bytes (name, HMAC key, AES-256 key), the same for all workers of a
-/// process, so that a session may resume on any of them.
-package struct TLSTicketKey: Sendable {
-  static let size = 80
-  let bytes: [UInt8]
-
-  package init() {
-    var generator = SystemRandomNumberGenerator()
-    bytes = (0..<Self.size).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-  }
-}
-
 /// What a TLS context is made from; Sendable, so that one value serves every worker.
 package struct TLSConfiguration: Sendable {
   package enum Role: Sendable { case client, server }
@@ -55,22 +43,22 @@ package struct TLSConfiguration: Sendable {
 /// TLS settings shared by the sessions of one worker and role, and a client's sessions to resume.
 ///
 /// Confined to the loop that uses it. To renew a certificate, make a new context and use it for new connections;
-/// those alive keep the old. Limit: 1,024 remembered sessions. No early data. Revocation lists are not consulted:
-/// certificates live for hours.
+/// those alive keep the old. No early data. Revocation lists are not consulted: certificates live for hours. Resumption
+/// and its limits: TLSContext+Resumption.swift.
 package final class TLSContext {
-  static let maximumSessions = 1024
   private static let groups = "X25519:P-256"
 
   package let configuration: TLSConfiguration
   let raw: OpaquePointer
   /// ALPN wire form: each name behind its length.
   let protocolList: [UInt8]
-  private var sessions: [SessionKey: OpaquePointer] = [:]
-
-  struct SessionKey: Hashable {
-    var address: SocketAddress
-    var identity: SPIFFEID
-  }
+  /// A client's sessions to resume, at most `maximumSessions`.
+  var sessions: [SessionKey: [OpaquePointer]] = [:]
+  var sessionCount = 0
+  /// A server's; freed after `raw`.
+  private(set) var ticketKeys: UnsafeMutablePointer<apus_ticket_keys>?
+  /// End of the own certificate's validity, seconds since 1970.
+  private(set) var certificateEnd = Int64.max
 
   package init(_ configuration: TLSConfiguration) throws(TLSContextError) {
     guard configuration.role == .client || configuration.key != nil && !configuration.chainPEM.isEmpty else {
@@ -91,14 +79,15 @@ package final class TLSContext {
     try configureProtocol()
     try configureTrust()
     try configureCertificate()
-    configureSessions()
+    try configureSessions()
     configureNegotiation()
     ERR_clear_error()
   }
 
   deinit {
-    for session in sessions.values { SSL_SESSION_free(session) }
+    forgetSessions()
     SSL_CTX_free(raw)
+    apus_ticket_keys_free(ticketKeys)
   }
 
   // MARK: - Set-up
@@ -137,6 +126,7 @@ package final class TLSContext {
     guard let key = configuration.key, !configuration.chainPEM.isEmpty else { return }
     let chain = try X509List(pem: configuration.chainPEM)
     guard let leaf = chain.items.first else { throw .unreadableCertificate("no certificate in the chain") }
+    certificateEnd = apus_asn1_time(X509_get0_notAfter(leaf))
     guard SSL_CTX_use_certificate(raw, leaf) == 1 else { throw .unreadableCertificate(OpenSSLErrors.take()) }
     for intermediate in chain.items.dropFirst() { _ = apus_ssl_ctx_add_chain(raw, intermediate) }
     let context = raw
@@ -147,22 +137,28 @@ package final class TLSContext {
     }
   }
 
-  private func configureSessions() {
-    // Tickets of other trust anchors do not resume: their peers must show their chain again.
+  private func configureSessions() throws(TLSContextError) {
+    // A session resumes under the same anchors and the same certificate only: with others, peers show their chain again.
+    let scope = configuration.trustAnchorsPEM + configuration.chainPEM
     var digest = [UInt8](repeating: 0, count: 32)
-    SHA256(configuration.trustAnchorsPEM, configuration.trustAnchorsPEM.count, &digest)
+    SHA256(scope, scope.count, &digest)
     SSL_CTX_set_session_id_context(raw, digest, 32)
+    SSL_CTX_set_timeout(raw, Self.sessionLifetime)
     switch configuration.role {
-    case .server:
-      // Tickets only: sessions of TLS 1.2 clients without tickets would fill our memory.
-      apus_ssl_ctx_no_sessions(raw)
-      SSL_CTX_set_num_tickets(raw, 1)
-      if let key = configuration.ticketKey {
-        _ = apus_ssl_ctx_set_ticket_keys(raw, key.bytes, Int32(key.bytes.count))
-      }
     case .client:
       apus_ssl_ctx_client_sessions(raw)
       SSL_CTX_sess_set_new_cb(raw, rememberSession)
+    case .server:
+      // Tickets only: sessions of TLS 1.2 clients without tickets would fill our memory.
+      apus_ssl_ctx_no_sessions(raw)
+      guard let key = configuration.ticketKey else {
+        SSL_CTX_set_num_tickets(raw, 0)
+        return
+      }
+      SSL_CTX_set_num_tickets(raw, 1)
+      SSL_CTX_set_session_ticket_cb(raw, limitTicketLifetime, judgeTicket, nil)
+      ticketKeys = key.bytes.withUnsafeBytes { apus_ticket_keys_new(raw, $0.baseAddress) }
+      guard ticketKeys != nil else { throw .outOfMemory("SSL_CTX_set_tlsext_ticket_key_evp_cb") }
     }
   }
 
@@ -174,25 +170,6 @@ package final class TLSContext {
     case .server: SSL_CTX_set_alpn_select_cb(raw, selectProtocol, nil)
     }
   }
-
-  // MARK: - Resumption
-
-  /// The number of sessions that could be resumed.
-  package var rememberedSessions: Int { sessions.count }
-
-  func session(for key: SessionKey) -> OpaquePointer? { sessions[key] }
-
-  /// Takes over the caller's reference.
-  func remember(_ session: OpaquePointer, for key: SessionKey) {
-    if sessions.count >= Self.maximumSessions, sessions[key] == nil, let victim = sessions.keys.first {
-      forgetSession(for: victim)
-    }
-    if let old = sessions.updateValue(session, forKey: key) { SSL_SESSION_free(old) }
-  }
-
-  func forgetSession(for key: SessionKey) {
-    if let old = sessions.removeValue(forKey: key) { SSL_SESSION_free(old) }
-  }
 }
 
 // MARK: - OpenSSL's callbacks
@@ -202,14 +179,6 @@ private func verifyPeer(_ isGood: Int32, _ store: OpaquePointer?) -> Int32 {
     let session = TLSSession.of(OpaquePointer(raw))
   else { return 0 }
   return session.verify(isGood: isGood == 1, store: store) ? 1 : 0
-}
-
-private func rememberSession(_ ssl: OpaquePointer?, _ resumable: OpaquePointer?) -> Int32 {
-  guard let ssl, let resumable, let session = TLSSession.of(ssl), let key = session.sessionKey,
-    SSL_SESSION_is_resumable(resumable) == 1
-  else { return 0 }
-  session.context.remember(resumable, for: key)
-  return 1
 }
 
 private func selectProtocol(

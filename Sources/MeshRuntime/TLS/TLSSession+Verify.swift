@@ -30,7 +30,8 @@ extension TLSSession {
   }
 
   /// A resumed session brings no chain; its certificate was verified when the session began, under the same anchors
-  /// (session id context), and is judged again for identity and time.
+  /// (session id context), and is judged again for identity and time. A server has done so before it took the ticket
+  /// (`mayResume`); doing it here too keeps the rule in one place for both roles.
   func verifyResumedPeer(isResumed: Bool) -> (TLSFailure, String)? {
     guard isClient || context.configuration.requiresClientCertificate else { return nil }
     guard let certificate = SSL_get0_peer_certificate(ssl) else {
@@ -38,6 +39,16 @@ extension TLSSession {
     }
     guard isResumed else { return nil }
     return checkValidity(certificate) ?? checkIdentity(certificate)
+  }
+
+  /// Whether a session out of a ticket may go on without a full handshake. If not, nothing is lost: the peer shows its
+  /// certificate as if it had no ticket.
+  func mayResume(_ resumable: OpaquePointer) -> Bool {
+    let peer = SSL_SESSION_get0_peer(resumable)
+    guard context.lifetime(peer: peer) > 0 else { return false }
+    guard context.configuration.requiresClientCertificate else { return true }
+    guard let certificate = peer else { return false }
+    return checkValidity(certificate) == nil && checkIdentity(certificate) == nil
   }
 
   private func checkValidity(_ certificate: OpaquePointer) -> (TLSFailure, String)? {

@@ -107,7 +107,10 @@ final class TLSSession {
     sessionKey = key
     SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     if let name = client.serverName { _ = apus_ssl_set_host_name(ssl, name) }
-    if let session = context.session(for: key) { SSL_set_session(ssl, session) }
+    if let session = context.takeSession(for: key) {
+      SSL_set_session(ssl, session)
+      SSL_SESSION_free(session)
+    }
     SSL_set_connect_state(ssl)
   }
 
@@ -164,7 +167,7 @@ final class TLSSession {
   private func finishHandshake() -> HandshakeOutcome {
     let resumed = SSL_session_reused(ssl) == 1
     if let failure = verifyResumedPeer(isResumed: resumed) {
-      if let sessionKey { context.forgetSession(for: sessionKey) }
+      if let sessionKey { context.forgetSessions(for: sessionKey) }
       return .failed(failure.0, failure.1)
     }
     let alpn = negotiatedProtocol()

@@ -142,6 +142,11 @@ package final class MetricsShard {
     count(.tlsFailure, direction, reason)
   }
 
+  /// `tls_handshakes_total`.
+  package func tlsHandshake(_ direction: TrafficDirection, resumed: Bool) {
+    count(.tlsHandshake, direction, resumed ? "true" : "false")
+  }
+
   /// `protocol_errors_total`. `reason` is the engine's name of the error.
   package func protocolError(_ direction: TrafficDirection, _ reason: StaticString) {
     count(.protocolError, direction, reason)

@@ -52,15 +52,20 @@ package enum PrometheusText {
       var sums: [String: UInt64] = [:]
       for snapshot in snapshots {
         for reason in snapshot.reasons where reason.kind == kind {
+          let text = "\(reason.reason)"
           let labels =
-            kind == .limit
-            ? LabelText.join([("limit", "\(reason.reason)")])
-            : LabelText.join([("direction", "\(reason.direction.text)"), ("reason", "\(reason.reason)")])
+            switch kind {
+            case .limit: LabelText.join([("limit", text)])
+            case .tlsHandshake: LabelText.join([("direction", "\(reason.direction.text)"), ("resumed", text)])
+            case .tlsFailure, .protocolError:
+              LabelText.join([("direction", "\(reason.direction.text)"), ("reason", text)])
+            }
           sums[labels, default: 0] &+= reason.count
         }
       }
       writer.counters(name, help, sums)
     }
+    family(.tlsHandshake, "tls_handshakes_total", "TLS handshakes that succeeded, full or resumed.")
     family(.tlsFailure, "tls_handshake_failures_total", "TLS handshakes that failed, by reason.")
     family(.protocolError, "protocol_errors_total", "Messages that broke HTTP, by reason.")
     family(.limit, "limit_hits_total", "Times a limit of the proxy was reached.")
