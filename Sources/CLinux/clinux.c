@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -261,6 +262,8 @@ int64_t clinux_wall_ms(void) { return (int64_t)(clock_ns(CLOCK_REALTIME) / 10000
 uint64_t clinux_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 // MARK: process
+
+void clinux_return_memory(void) { (void)malloc_trim(0); }
 
 long clinux_raise_file_limit(void) {
   struct rlimit limit;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <execinfo.h>
+#include <malloc.h>
 #include <unistd.h>
 
 extern void *__libc_malloc(size_t size);
@@ -17,6 +18,7 @@ extern void __libc_free(void *pointer);
 // The initial-exec model keeps the first access from a thread from allocating itself.
 static __thread uint64_t count __attribute__((tls_model("initial-exec")));
 static __thread int trace __attribute__((tls_model("initial-exec")));
+static __thread int64_t held __attribute__((tls_model("initial-exec")));
 
 static void counted(void) {
   count += 1;
@@ -31,29 +33,38 @@ static void counted(void) {
   }
 }
 
+static void *hold(void *pointer) {
+  held += (int64_t)malloc_usable_size(pointer);
+  return pointer;
+}
+
 void *malloc(size_t size) {
   counted();
-  return __libc_malloc(size);
+  return hold(__libc_malloc(size));
 }
 
 void *calloc(size_t items, size_t size) {
   counted();
-  return __libc_calloc(items, size);
+  return hold(__libc_calloc(items, size));
 }
 
 void *realloc(void *pointer, size_t size) {
   counted();
-  return __libc_realloc(pointer, size);
+  int64_t before = (int64_t)malloc_usable_size(pointer);
+  void *moved = __libc_realloc(pointer, size);
+  // Nothing has happened when it failed.
+  if (moved != NULL || size == 0) held -= before;
+  return hold(moved);
 }
 
 void *memalign(size_t alignment, size_t size) {
   counted();
-  return __libc_memalign(alignment, size);
+  return hold(__libc_memalign(alignment, size));
 }
 
 void *aligned_alloc(size_t alignment, size_t size) {
   counted();
-  return __libc_memalign(alignment, size);
+  return hold(__libc_memalign(alignment, size));
 }
 
 int posix_memalign(void **result, size_t alignment, size_t size) {
@@ -65,13 +76,18 @@ int posix_memalign(void **result, size_t alignment, size_t size) {
   if (pointer == NULL) {
     return ENOMEM;
   }
-  *result = pointer;
+  *result = hold(pointer);
   return 0;
 }
 
-void free(void *pointer) { __libc_free(pointer); }
+void free(void *pointer) {
+  held -= (int64_t)malloc_usable_size(pointer);
+  __libc_free(pointer);
+}
 
 uint64_t apus_malloc_count(void) { return count; }
+
+int64_t apus_malloc_held(void) { return held; }
 
 void apus_malloc_trace(int limit) { trace = limit; }
 
@@ -83,6 +99,8 @@ void apus_malloc_probe(void) {
 #else
 
 uint64_t apus_malloc_count(void) { return 0; }
+
+int64_t apus_malloc_held(void) { return 0; }
 
 void apus_malloc_trace(int limit) { (void)limit; }
 

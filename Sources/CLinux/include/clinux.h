@@ -85,6 +85,9 @@ uint64_t clinux_thread_cpu_ns(void);
 
 // Sets the limit of open files to its hard maximum and returns it.
 long clinux_raise_file_limit(void);
+
+// Gives free pages of the C allocator back to the system.
+void clinux_return_memory(void);
 // The words for an errno value, never NULL. Static storage.
 const char *clinux_error_text(int code);
 void clinux_name_thread(const char *name);

@@ -55,6 +55,7 @@ final class ProxyWorker: TimerHandler {
   private var listeners: [Listener] = []
   /// TLS of listeners for clients outside the mesh.
   private var clientFacing: [TLSContext] = []
+  private var memory = MemoryTide()
   private lazy var sweepTimer = LoopTimer(owner: self, tag: 0)
   private var onDrained: (@Sendable () -> Void)?
 
@@ -314,7 +315,16 @@ final class ProxyWorker: TimerHandler {
     sweepExchanges(now)
     sweepServices(now)
     accessLog.flush()
+    if memory.hasFallen(to: downstreamCount) { returnMemory() }
     loop.schedule(sweepTimer, after: .seconds(1))
+  }
+
+  /// Many connections have gone: what they and their requests leave in free lists and in the allocator goes back to the
+  /// system, which costs some milliseconds once instead of their memory for good.
+  private func returnMemory() {
+    freeExchanges.removeLast(max(0, freeExchanges.count - 64))
+    loop.pool.trim()
+    ProcessMemory.returnFree()
   }
 
   private func sweepPools(_ now: Instant) {

@@ -12,6 +12,12 @@ package enum WallClock {
   package static var now: Int64 { clinux_wall_ms() }
 }
 
+/// The C allocator of the process.
+package enum ProcessMemory {
+  /// Gives free pages of the heap back to the system. Takes milliseconds when there are many.
+  package static func returnFree() { clinux_return_memory() }
+}
+
 /// Facts about the process that belong to the operating system.
 package enum ProcessLimits {
   /// Raises the number of files this process may open to the hard limit and returns it, or nil when refused.

@@ -16,6 +16,10 @@ extern "C" {
 /// thread so far; 0 forever where glibc's allocator cannot be replaced.
 uint64_t apus_malloc_count(void);
 
+/// Bytes that the calling thread has allocated and not freed. What another thread frees counts against that thread, so
+/// differences mean something for memory that stays on its thread.
+int64_t apus_malloc_held(void);
+
 /// Allocates and frees once, which optimizers leave alone: tells whether counting works here.
 void apus_malloc_probe(void);
 
