@@ -171,3 +171,19 @@ def test_files_that_cannot_be_used_are_named_at_the_start(credentials, directory
     for flags, words in cases.items():
         ended = subprocess.run(command("--forward", mapping, *flags), capture_output=True, text=True, timeout=20)
         assert ended.returncode == 1 and words in ended.stderr, (flags, ended)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_resumes_on_any_worker(backend, credentials, directory, version):
+    with Forward(backend, directory / "workers.log", *credentials.flags, "--workers", 3) as proxy:
+        context = credentials.context(protocols=("http/1.1",), version=version)
+        with dial(proxy, context) as first:
+            assert b"200 OK" in http1_get(first)
+            assert not first.session_reused
+            session = first.session
+        # The kernel spreads connections over three workers: ten of them on one is unlikely (1 in 20,000).
+        for _ in range(10):
+            raw = socket.create_connection((HOST, proxy.port), timeout=10)
+            with context.wrap_socket(raw, session=session) as again:
+                assert again.session_reused
+                assert b"200 OK" in http1_get(again)
