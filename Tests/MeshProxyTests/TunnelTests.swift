@@ -161,6 +161,8 @@ struct TunnelTests {
     let backends = [Backend.named("a"), Backend.named("b")]
     let proxy = try TestProxy([.outboundProxy])
     if isConfigured { _ = try proxy.onLoop { _ = $0.service(.orders) } }
+    // The listeners close with their objects, which optimized code lets go after their last use.
+    defer { withExtendedLifetime(backends) {} }
     let configure = { proxy.configure(backends.map(\.address), appProtocol: .grpc) }
     if isConfigured { configure() }
     let peer = try proxy.connect()
