@@ -6,7 +6,8 @@ import MeshResources
 
 /// The control plane's picture of the mesh: manifests and living workloads in, compiled configuration out to the hub.
 package actor MeshState {
-  /// Changes that come within this time of each other are compiled once.
+  /// Registrations and leases that change within this time of each other are compiled once. Manifests were gathered by
+  /// `ManifestDirectory` already.
   package static let debounce: Duration = .milliseconds(20)
 
   package private(set) var manifests = ManifestSet()
@@ -48,14 +49,13 @@ package actor MeshState {
         }
       }
       group.addTask {
-        for await _ in self.registry.changes { wake.yield() }
+        for await _ in self.registry.changes {
+          try? await Task.sleep(for: Self.debounce)
+          wake.yield()
+        }
       }
       group.addTask {
-        for await _ in wakes {
-          try? await Task.sleep(for: Self.debounce)
-          if Task.isCancelled { return }
-          await self.compile()
-        }
+        for await _ in wakes { await self.compile() }
       }
     }
   }
