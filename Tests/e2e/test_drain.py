@@ -71,7 +71,7 @@ def forwarder(mesh, name, port, upstream):
 def test_sigterm_of_the_proxy_that_clients_are_connected_to_loses_nothing(mesh, say):
     """Two proxies share a port, as a deployment that replaces its proxies does; clients find the other one."""
     backend = free_port()
-    start_nginx(mesh, backend)
+    mesh.plain_nginx(backend)
     port = free_port()
     proxies = [forwarder(mesh, "proxy-0", port, f"127.0.0.1:{backend}")]
     until(lambda: accepts("127.0.0.1", port), "the proxy accepts")
@@ -89,17 +89,20 @@ def test_sigterm_of_the_proxy_that_clients_are_connected_to_loses_nothing(mesh, 
     check(say, *loads)
 
 
-def start_nginx(mesh, port):
-    """nginx without a mesh around it."""
-    directory = mesh.directory / "nginx-alone"
-    (directory / "tmp").mkdir(parents=True)
-    directory.chmod(0o755)
-    temporary = " ".join(f"{kind}_temp_path {directory}/tmp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    (directory / "nginx.conf").write_text(f"""
-        worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log stderr warn;
-        events {{ worker_connections 8192; }}
-        http {{ access_log off; keepalive_requests 1000000; {temporary}
-          server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "ok"; }} }} }}""")
-    process = mesh.start("nginx", ["nginx", "-c", str(directory / "nginx.conf")])
-    until(lambda: accepts("127.0.0.1", port), "nginx accepts")
-    return process
+def test_a_peer_that_stops_answering_is_left_within_the_keepalive_times(mesh, say):
+    mesh.up(manifests.service("orders"))
+    orders = [mesh.nginx("orders", "ok") for _ in range(2)]
+    client, port = mesh.client("orders.shop:80", flags=["--workers", "1"])
+    mesh.wait_until_serving(port)
+    until(lambda: ready_count(mesh, "orders") == 2, "both are ready")
+    with SteadyLoad(Http1, port, "orders.shop", 200, clients=32) as load:
+        load.after(200)
+        stopped = orders[0].proxy_pid
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            until(lambda: client.metrics().sum("limit_hits_total", limit="keepalive_timeout") >= 1, "the silence is noticed", 40)
+            load.after(400)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+    # GETs whose connection fell silent went to the other endpoint; none was lost.
+    check(say, load)

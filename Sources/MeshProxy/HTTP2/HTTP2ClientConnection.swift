@@ -69,6 +69,8 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     pool.worker.loop.schedule(timer, at: lifetime.nextCheck)
     connection.flushSoon()
     startWaiting()
+    // Retired while it was connecting, and nobody waits any more.
+    closeIfUnused()
   }
 
   func connectionReceived(_ connection: Connection) { process() }

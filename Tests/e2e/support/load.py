@@ -7,6 +7,7 @@ happens to a request is a loss.
 
 import collections
 import multiprocessing
+import os
 import select
 import socket
 import struct
@@ -191,7 +192,10 @@ class Line:
             else:
                 self.run.good.value += 1
         if self.protocol.reply:
-            self.socket.sendall(self.protocol.reply)
+            try:
+                self.socket.sendall(self.protocol.reply)
+            except OSError as error:
+                return self.drop(f"send: {error!r}")
         if self.protocol.ends and not self.protocol.waiting:
             self.drop()
 
@@ -220,8 +224,9 @@ class Run:
         return None
 
     def work(self):
-        began, sent = time.monotonic(), 0
-        while not self.stopping.is_set():
+        began, sent, parent = time.monotonic(), 0, os.getppid()
+        # A test run that was killed leaves no load behind.
+        while not self.stopping.is_set() and os.getppid() == parent:
             due = int((time.monotonic() - began) * self.rate) - sent
             # Behind by more than a tenth of a second: the machine is too slow for the rate; it is not caught up.
             if due > self.rate * 0.1:

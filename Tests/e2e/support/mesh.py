@@ -230,22 +230,35 @@ class Mesh:
         """A workload of our own HTTP program, on its own loopback address at 8080 as a pod has it."""
         return self.run(service, program("app.py", 8080, version), port=8080, own_address=True, **options)
 
-    def nginx(self, service, body, version="v1", **options):
-        port = free_port()
-        directory = self.directory / f"nginx-{port}"
+    def nginx_command(self, server, *listens):
+        """The command line of an nginx in the foreground with one `server` that listens on these."""
+        directory = self.directory / f"nginx-{listens[0].split()[0]}"
         (directory / "tmp").mkdir(parents=True)
         directory.chmod(0o755)
         temporary = " ".join(f"{kind}_temp_path {directory}/tmp;" for kind in (
             "client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        lines = " ".join(f"listen 127.0.0.1:{listen} backlog=4096;" for listen in listens)
         (directory / "nginx.conf").write_text(f"""
             worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log stderr warn;
             events {{ worker_connections 8192; }}
             http {{ access_log off; keepalive_requests 1000000; {temporary}
-              server {{ listen 127.0.0.1:{port} backlog=4096; add_header x-version {version} always;
-                location / {{ default_type text/plain; return 200 "{body}"; }} }} }}""")
-        workload = self.run(service, ["nginx", "-c", str(directory / "nginx.conf")], port=port, **options)
+              server {{ {lines} {server} }} }}""")
+        return ["nginx", "-c", str(directory / "nginx.conf")]
+
+    def nginx(self, service, body, version="v1", **options):
+        port = free_port()
+        command = self.nginx_command(
+            f'add_header x-version {version} always; location / {{ default_type text/plain; return 200 "{body}"; }}', str(port))
+        workload = self.run(service, command, port=port, **options)
         workload.port = port
         return workload
+
+    def plain_nginx(self, *ports):
+        """nginx outside the mesh."""
+        process = self.start(f"nginx-{ports[0]}", self.nginx_command('location / { return 200 "ok"; }', *map(str, ports)))
+        for port in ports:
+            until(lambda: accepts("127.0.0.1", port), "nginx accepts")
+        return process
 
     def wait_until_serving(self, port, path="/"):
         """Until a request through the mesh succeeds: endpoints travel to proxies after a workload is ready."""
