@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo build test unit debug-test e2e check format bench fuzz clean
+.PHONY: help bootstrap demo build test unit debug-test e2e check format bench bench-test fuzz clean
 
 # One configuration for everything, so that the dependencies are compiled once: the binaries that people run, that the
 # unit tests exercise and that the end-to-end tests and benchmarks drive are the same release code. (Package.swift links the
@@ -23,7 +23,7 @@ build: ## the programs, in .build/release
 	@dev/bootstrap build
 	@$(SWIFT) build $(SWIFT_FLAGS)
 
-test: unit debug-test e2e ## unit tests, the data plane's again with every run-time check, then end-to-end tests
+test: unit debug-test bench-test e2e ## unit tests, the data plane's again with every run-time check, the benchmark's, then end-to-end tests
 
 unit: build ## unit tests only (UNIT_FLAGS="--filter HTTP1" for some)
 	@$(SWIFT) test $(SWIFT_FLAGS) --disable-testable-imports --disable-xctest $(UNIT_FLAGS)
@@ -45,9 +45,14 @@ check: build ## format, warnings, import direction, tidy
 format: ## rewrite our Swift files as swift-format wants them
 	@dev/format
 
-bench: build ## CPU per request beside nginx, HAProxy and Envoy (BENCH_FLAGS="--quick" for a look)
+bench: build ## Apus beside nginx, HAProxy, Envoy and Traefik in ten workloads (BENCH_FLAGS="--quick --workloads a,b" for a look)
 	@dev/bootstrap bench
 	@.venv/bin/python bench/run $(BENCH_FLAGS)
+
+bench-test: ## the benchmark's own tests: its arithmetic, what it counts as a failure, its report
+	@dev/bootstrap test
+	@$(MAKE) --silent -C bench/loadgen test
+	@.venv/bin/python -m pytest -q -p no:cacheprovider bench/tests
 
 fuzz: ## every parser's fuzz target, FUZZ_SECONDS (60) each (FUZZ_TARGETS="HTTP1Request" for some)
 	@dev/bootstrap build

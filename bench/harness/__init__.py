@@ -1,0 +1,1 @@
+"""What every measurement stands on: the run's context, processes, accounting, load generators, rounds."""
