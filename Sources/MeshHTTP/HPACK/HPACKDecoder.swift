@@ -22,6 +22,10 @@ package struct HPACKDecoder {
   private var allowedTableSize: Int
   /// Our limit fell below the table's size: the next block must begin with a size update.
   private var isUpdateOwed = false
+  /// Size updates of this block.
+  private var updates = 0
+  /// A block needs two at most: the smallest size since the last block, and the final one (RFC 7541, section 4.2).
+  private static let maximumUpdates = 2
 
   /// `tableSize`: our SETTINGS_HEADER_TABLE_SIZE. Until the peer acknowledged it, it may go by the initial 4096.
   package init(tableSize: Int = 4096) {
@@ -35,6 +39,7 @@ package struct HPACKDecoder {
     isUpdateOwed = allowedTableSize < table.maximumSize
   }
 
+  package var hasTooManyUpdates: Bool { updates > Self.maximumUpdates }
   package var tableByteCount: Int { table.size }
   package var tableEntryCount: Int { table.count }
 
@@ -43,6 +48,7 @@ package struct HPACKDecoder {
     self.block = block
     position = 0
     isAtStart = true
+    updates = 0
     scratch.ensure(HuffmanDecoder.maximumLength(block.count) + 8)
   }
 
@@ -63,6 +69,8 @@ package struct HPACKDecoder {
 
   private mutating func updateSize() -> StaticString? {
     guard isAtStart else { return "table size update after a field" }
+    updates &+= 1
+    guard !hasTooManyUpdates else { return "too many table size updates" }
     guard let size = integer(prefix: 5) else { return "malformed integer" }
     guard size <= allowedTableSize else { return "table size update above the limit" }
     table.resize(size)

@@ -91,6 +91,21 @@ package enum HTTP1Error: Error, Equatable, Sendable, CaseIterable {
     }
   }
 
+  /// The label `limit` of `limit_hits_total`, for a limit of `HTTP1Limits`.
+  package var limit: StaticString? {
+    switch self {
+    case .requestLineTooLong: "http1_request_line_bytes"
+    case .statusLineTooLong: "http1_status_line_bytes"
+    case .headTooLarge: "http1_head_bytes"
+    case .tooManyFields, .tooManyTrailerFields: "http1_fields"
+    case .chunkLineTooLong: "http1_chunk_line_bytes"
+    case .chunkExtensionsTooLarge: "http1_chunk_extension_bytes"
+    case .trailersTooLarge: "http1_trailer_bytes"
+    case .tooManyInformationalResponses: "http1_informational_responses"
+    default: nil
+    }
+  }
+
   /// The metric label of this fault (`protocol_errors_total{reason}`).
   package var counter: StaticString {
     switch self {

@@ -56,7 +56,7 @@ extension HTTP2Connection {
       return nil
     }
     guard body.endsStream else {
-      if let calm = budget.emptyFrame() { return fail(.enhanceYourCalm, calm) }
+      if let limit = budget.emptyFrame() { return fail(limit) }
       return nil
     }
     endRemote(record)
@@ -107,6 +107,7 @@ extension HTTP2Connection {
       return Step(consumed: count)
     }
     record.pointee.unconsumed &+= count
+    creditConnection(count)
     let isLast = body.remaining == 0 && body.endsStream
     if isLast { endRemote(record) }
     let bytes = input.slice(0, count)
@@ -122,17 +123,14 @@ extension HTTP2Connection {
   // MARK: - Receive windows
 
   /// Body bytes of a `.data` event were passed on: the peer may send as many again. Updates go out by half windows.
+  ///
+  /// This is the stream's window only. The connection's is given back as bytes arrive: held back for slow streams, it would
+  /// let a few of them stop all others of the connection. What is held for slow streams is the owner's to bound.
   package func consumed(_ bytes: Int, on stream: HTTP2StreamID) {
-    guard let record = streams.find(stream.rawValue) else { return }
+    guard let record = open(stream.rawValue) else { return }
     let count = min(bytes, record.pointee.unconsumed)
-    guard count > 0 else { return }
     record.pointee.unconsumed &-= count
-    creditConnection(count)
-    if !record.pointee.isClosed {
-      creditStream(record, count)
-    } else if record.pointee.unconsumed == 0 {
-      streams.append(record, to: .retired)
-    }
+    creditStream(record, count)
   }
 
   func creditConnection(_ bytes: Int) {
@@ -160,7 +158,7 @@ extension HTTP2Connection {
   func handleWindowUpdate(_ frame: HTTP2FrameHeader, _ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
     guard payload.count == 4 else { return fail(.frameSizeError, "WINDOW_UPDATE of wrong size") }
     let increment = Int(payload.word(at: 0) & 0x7FFF_FFFF)
-    if let calm = budget.windowUpdate() { return fail(.enhanceYourCalm, calm) }
+    if let limit = budget.windowUpdate() { return fail(limit) }
     if frame.stream == 0 {
       guard increment > 0 else { return fail(.protocolError, "WINDOW_UPDATE of 0") }
       sendWindow &+= increment

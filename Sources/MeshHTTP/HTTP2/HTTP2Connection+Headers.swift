@@ -6,6 +6,7 @@ struct HTTP2BlockProgress {
   var stream: UInt32 = 0
   var endsStream = false
   var continuations = 0
+  var since = Instant(nanoseconds: 0)
   var bytes: [UInt8] = []
 }
 
@@ -30,6 +31,7 @@ extension HTTP2Connection {
     block.stream = frame.stream
     block.endsStream = endsStream
     block.continuations = 0
+    block.since = now
     block.bytes.removeAll(keepingCapacity: true)
     block.bytes.append(contentsOf: part)
     return nil
@@ -40,10 +42,10 @@ extension HTTP2Connection {
     guard block.isActive else { return fail(.protocolError, "CONTINUATION without HEADERS") }
     block.continuations += 1
     guard block.continuations <= limits.maximumContinuationFrames else {
-      return fail(.enhanceYourCalm, "too many CONTINUATION frames")
+      return fail(.continuationFrames)
     }
     guard block.bytes.count + payload.count <= limits.maximumHeaderBlockBytes else {
-      return fail(.enhanceYourCalm, "field block too large")
+      return fail(.headerBlockBytes)
     }
     block.bytes.append(contentsOf: payload)
     guard frame.has(HTTP2Flags.endHeaders) else { return nil }
@@ -90,15 +92,13 @@ extension HTTP2Connection {
     }
     if activeStreamCount >= Int(settings.maximumConcurrentStreams) {
       if let event = decode(bytes, .discard) { return event }
-      streams.remember(id, .resetByUs)
-      guard let calm = writeReset(id, .refusedStream) else { return nil }
-      return fail(.enhanceYourCalm, calm)
+      return refuse(id)
     }
     if let event = decode(bytes, .request) { return event }
     var fault = assembler.fault
     let length = receivedHead.method == .connect ? -1 : assembler.contentLength
     if fault == nil, endsStream, length > 0 { fault = .init(code: .protocolError, reason: "Content-Length mismatch") }
-    if let fault { return resetForFault(id, fault.code, fault.reason) }
+    if let fault { return resetForFault(id, fault.code, fault.reason, fault.limit) }
     let record = makeStream(id)
     record.pointee.isHeadReceived = true
     record.pointee.method = receivedHead.method
@@ -107,13 +107,22 @@ extension HTTP2Connection {
     return .head(HTTP2StreamID(rawValue: id), endStream: endsStream)
   }
 
+  /// A stream above SETTINGS_MAX_CONCURRENT_STREAMS: it may be repeated (RFC 9113, section 5.1.2).
+  private func refuse(_ id: UInt32) -> HTTP2Event {
+    streams.remember(id, .resetByUs)
+    if let limit = writeReset(id, .refusedStream) ?? budget.ignoredFrame() { return fail(limit) }
+    exceededLimit = .concurrentStreams
+    lastResetReason = HTTP2Limit.concurrentStreams.reason
+    return .reset(HTTP2StreamID(rawValue: id), .refusedStream, isLocal: true)
+  }
+
   private func handleResponse(
     _ record: HTTP2StreamTable.Record, _ endsStream: Bool, _ bytes: UnsafeRawBufferPointer
   ) -> HTTP2Event? {
     let id = record.pointee.id
     guard record.pointee.isHeadSent else { return fail(.protocolError, "HEADERS on an idle stream") }
     if let event = decode(bytes, .response) { return event }
-    if let fault = assembler.fault { return resetForFault(id, fault.code, fault.reason) }
+    if let fault = assembler.fault { return resetForFault(id, fault.code, fault.reason, fault.limit) }
     let status = receivedHead.status
     if status < 200 {
       guard !endsStream else { return resetForFault(id, .protocolError, "informational response ends the stream") }
@@ -135,7 +144,7 @@ extension HTTP2Connection {
   ) -> HTTP2Event? {
     let id = record.pointee.id
     if let event = decode(bytes, .trailers) { return event }
-    if let fault = assembler.fault { return resetForFault(id, fault.code, fault.reason) }
+    if let fault = assembler.fault { return resetForFault(id, fault.code, fault.reason, fault.limit) }
     guard endsStream else { return resetForFault(id, .protocolError, "trailers do not end the stream") }
     guard record.pointee.contentRemaining <= 0 else {
       return resetForFault(id, .protocolError, "Content-Length mismatch")
@@ -147,7 +156,9 @@ extension HTTP2Connection {
   /// Decodes a block into `receivedHead`; the event is a failure of the connection.
   private func decode(_ bytes: UnsafeRawBufferPointer, _ kind: HTTP2HeadAssembler.Kind) -> HTTP2Event? {
     guard let reason = Self.decode(bytes, kind, &decoder, &assembler, receivedHead) else { return nil }
-    return fail(.compressionError, reason)
+    let failure = fail(.compressionError, reason)
+    if decoder.hasTooManyUpdates { exceededLimit = .tableSizeUpdates }
+    return failure
   }
 
   private static func decode(

@@ -55,8 +55,8 @@ extension HTTP2Connection {
   }
 
   func ignoreFrame() -> HTTP2Event? {
-    guard let calm = budget.ignoredFrame() else { return nil }
-    return fail(.enhanceYourCalm, calm)
+    guard let limit = budget.ignoredFrame() else { return nil }
+    return fail(limit)
   }
 
   // MARK: - Control frames
@@ -77,8 +77,9 @@ extension HTTP2Connection {
     guard payload.count == 4 else { return fail(.frameSizeError, "RST_STREAM of wrong size") }
     guard !isIdle(frame.stream) else { return fail(.protocolError, "RST_STREAM on an idle stream") }
     guard let record = open(frame.stream) else { return ignoreFrame() }
+    // Before the stream is closed: its owner hears of one end, the stream's or the connection's.
+    if role == .server, !record.pointee.isHeadSent, let limit = budget.streamReset(at: now) { return fail(limit) }
     close(record, .resetByPeer)
-    if role == .server, let calm = budget.streamReset() { return fail(.enhanceYourCalm, calm) }
     let code = HTTP2ErrorCode(rawValue: payload.word(at: 0))
     return .reset(HTTP2StreamID(rawValue: frame.stream), code, isLocal: false)
   }
@@ -93,7 +94,7 @@ extension HTTP2Connection {
       pingsSent -= 1
       return .pong(opaque)
     }
-    if let calm = budget.controlFrameQueued(output.isEmpty) { return fail(.enhanceYourCalm, calm) }
+    if let limit = budget.controlFrameQueued(output.isEmpty) { return fail(limit) }
     output.appendFrame(HTTP2FrameType.ping, flags: HTTP2Flags.acknowledge, stream: 0, long: opaque)
     return nil
   }

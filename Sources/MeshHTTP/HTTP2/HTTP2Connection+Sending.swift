@@ -10,7 +10,10 @@ extension HTTP2Connection {
     guard !isFailed, let record = open(stream.rawValue), record.pointee.isHeadSent, !record.pointee.isLocalEnded
     else { return bytes.count }
     if bytes.isEmpty {
-      if endStream { writeData(bytes, record, endStream: true) }
+      if endStream {
+        budget.dataFrameSent(0, isCut: false)
+        writeData(bytes, record, endStream: true)
+      }
       return 0
     }
     // With others waiting a stream gets a few frames, then it is the next one's turn.
@@ -30,6 +33,7 @@ extension HTTP2Connection {
       let room = min(record.pointee.sendWindow, sendWindow, Self.largestFrameSent)
       let count = min(bytes.count &- sent, room)
       let isLast = sent &+ count == bytes.count
+      budget.dataFrameSent(count, isCut: !isLast && count == room)
       writeData(bytes.slice(sent, count), record, endStream: endStream && isLast)
       sent &+= count
     }
@@ -45,7 +49,6 @@ extension HTTP2Connection {
     output.appendFrame(HTTP2FrameType.data, flags: flags, stream: record.pointee.id, payload: bytes)
     record.pointee.sendWindow &-= bytes.count
     sendWindow &-= bytes.count
-    budget.dataFrameSent()
     if endStream { endLocal(record) }
   }
 

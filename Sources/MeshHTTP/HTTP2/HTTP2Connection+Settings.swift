@@ -42,15 +42,21 @@ extension HTTP2Connection {
       return settingsAcknowledged()
     }
     guard payload.count % 6 == 0 else { return fail(.frameSizeError, "SETTINGS of wrong size") }
-    if let calm = budget.controlFrameQueued(output.isEmpty) { return fail(.enhanceYourCalm, calm) }
+    if let limit = budget.settingsFrame(payload.count / 6, at: now) { return fail(limit) }
+    if let limit = budget.controlFrameQueued(output.isEmpty) { return fail(limit) }
     // Without the setting the peer puts no bound on its streams.
     if !isSettingsReceived { peerMaximumConcurrentStreams = HTTP2StreamID.maximum.rawValue }
     isSettingsReceived = true
     var at = 0
+    let initialWindow = peerInitialWindow
     while at < payload.count {
       let identifier = UInt16(truncatingIfNeeded: payload.word(at: at) >> 16)
       if let event = apply(identifier, payload.word(at: at &+ 2)) { return event }
       at &+= 6
+    }
+    // Once for the frame: a frame that names it often must not walk over the streams as often.
+    if peerInitialWindow != initialWindow, let event = moveWindows(by: peerInitialWindow - initialWindow) {
+      return event
     }
     output.appendFrame(
       HTTP2FrameType.settings, flags: HTTP2Flags.acknowledge, stream: 0, payload: .init(start: nil, count: 0))
@@ -70,7 +76,7 @@ extension HTTP2Connection {
       guard value <= Self.maximumWindow else {
         return fail(.flowControlError, "SETTINGS_INITIAL_WINDOW_SIZE out of range")
       }
-      return applyInitialWindow(Int(value))
+      peerInitialWindow = Int(value)
     case Identifier.maximumFrameSize:
       guard value >= 16384, value <= 0xFF_FFFF else {
         return fail(.protocolError, "SETTINGS_MAX_FRAME_SIZE out of range")
@@ -89,9 +95,7 @@ extension HTTP2Connection {
   }
 
   /// Moves every stream's window by the difference; windows may become negative (RFC 9113, section 6.9.2).
-  private func applyInitialWindow(_ value: Int) -> HTTP2Event? {
-    let delta = value - peerInitialWindow
-    peerInitialWindow = value
+  private func moveWindows(by delta: Int) -> HTTP2Event? {
     var isOverflown = false
     let streams = streams
     streams.forEach { record in

@@ -25,22 +25,14 @@ extension HTTP2Connection {
     return isSettingsAcknowledged ? own : max(own, Self.defaultWindow)
   }
 
-  /// Ends a stream. Its record lives on until the next call of `next`, or until the owner has passed on what it
-  /// was given.
+  /// Ends a stream. Its record lives on until the next call of `next`.
   func close(_ record: HTTP2StreamTable.Record, _ closure: HTTP2Closure) {
     guard !record.pointee.isClosed else { return }
     record.pointee.isClosed = true
     activeStreamCount -= 1
     streams.remember(record.pointee.id, closure)
-    if closure == .ended {
-      budget.streamFinished()
-    } else {
-      let owed = record.pointee.unconsumed
-      record.pointee.unconsumed = 0
-      creditConnection(owed)
-    }
-    streams.unlink(record)
-    if record.pointee.unconsumed == 0 { streams.append(record, to: .retired) }
+    if closure == .ended { budget.streamFinished() }
+    streams.append(record, to: .retired)
   }
 
   func closeIfEnded(_ record: HTTP2StreamTable.Record) {
@@ -53,10 +45,12 @@ extension HTTP2Connection {
 
   /// Events that need no input: streams a GOAWAY left out, then blocked streams in turn.
   func queuedEvent() -> HTTP2Event? {
+    if role == .server, let limit = budget.overdrawn { return fail(limit) }
     if let record = streams.popFirst(.refused) {
       let id = record.pointee.id
       close(record, .resetByUs)
       lastResetReason = "not processed before GOAWAY"
+      exceededLimit = nil
       return .reset(HTTP2StreamID(rawValue: id), .refusedStream, isLocal: true)
     }
     guard streams.count(.waiting) > 0, sendWindow > 0, output.count < outputHighWatermark else { return nil }
@@ -86,14 +80,7 @@ extension HTTP2Connection {
 
   /// Gives a stream up. Does nothing for a stream that is gone.
   package func sendReset(_ stream: HTTP2StreamID, _ code: HTTP2ErrorCode) {
-    guard let record = streams.find(stream.rawValue) else { return }
-    if record.pointee.isClosed {
-      let owed = record.pointee.unconsumed
-      record.pointee.unconsumed = 0
-      creditConnection(owed)
-      if owed > 0 { streams.append(record, to: .retired) }
-      return
-    }
+    guard let record = open(stream.rawValue) else { return }
     // A stream without a head is idle to the peer: there is nothing to reset.
     let isKnown = role == .server || record.pointee.isHeadSent
     close(record, .resetByUs)

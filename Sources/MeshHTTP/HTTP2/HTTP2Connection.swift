@@ -21,6 +21,11 @@ package final class HTTP2Connection {
   package var outputHighWatermark = 256 * 1024
   /// Why the stream of the last local `.reset` was reset.
   package internal(set) var lastResetReason: StaticString = ""
+  /// The limit that the last `.failure` or local `.reset` is for; nil when it is for a fault of another kind.
+  package internal(set) var exceededLimit: HTTP2Limit?
+  /// The time, set by the owner before `next`. It decides nothing but what `HTTP2Limits` forgives by the second, and
+  /// `unfinishedSince`.
+  package var now: Instant
 
   let settings: HTTP2Settings
   let limits: HTTP2Limits
@@ -34,11 +39,14 @@ package final class HTTP2Connection {
   // Reading.
   var isFailed = false
   var prefaceMatched = 0
-  var isSettingsReceived = false
+  package internal(set) var isSettingsReceived = false
   var isSettingsAcknowledged = false
   var pingsSent = 0
   var body = HTTP2BodyProgress()
   var block = HTTP2BlockProgress()
+  /// When the part of a frame that ends the input was first seen.
+  private var partSince: Instant?
+  private let start: Instant
 
   // Streams. Ids are the highest used so far by each side.
   package internal(set) var activeStreamCount = 0
@@ -65,8 +73,10 @@ package final class HTTP2Connection {
   /// Writes the client preface, SETTINGS and the connection's window to `output` at once.
   package init(
     role: Role, settings: HTTP2Settings = .init(), limits: HTTP2Limits = .init(),
-    connectionWindow: Int = 16 << 20, output: ByteQueue
+    connectionWindow: Int = 16 << 20, output: ByteQueue, now: Instant = Instant(nanoseconds: 0)
   ) {
+    self.now = now
+    start = now
     self.role = role
     self.settings = settings
     self.limits = limits
@@ -94,10 +104,21 @@ package final class HTTP2Connection {
       let rest = UnsafeRawBufferPointer(rebasing: input[at...])
       let step = body.isActive ? readBody(rest) : readFrame(rest)
       at &+= step.consumed
+      if step.consumed > 0 { partSince = nil }
       if let event = step.event { return (event, at) }
-      if step.consumed == 0 { return (.needMore, at) }
+      if step.consumed == 0 {
+        if !rest.isEmpty, partSince == nil { partSince = now }
+        return (.needMore, at)
+      }
     }
     return (.needMore, input.count)
+  }
+
+  /// Since when the peer has owed us the rest of what it began: preface and SETTINGS, a field block, or a frame.
+  /// Nil when nothing is half-way. The payload of a DATA frame may take as long as its stream.
+  package var unfinishedSince: Instant? {
+    guard isSettingsReceived else { return start }
+    return block.isActive ? block.since : partSince
   }
 
   /// What one step of reading found; nothing consumed and no event means that more input is needed.
@@ -129,25 +150,37 @@ package final class HTTP2Connection {
   /// Ends the connection: GOAWAY is written, nothing more is read.
   func fail(_ code: HTTP2ErrorCode, _ reason: StaticString) -> HTTP2Event {
     isFailed = true
+    exceededLimit = nil
     writeGoAway(lastStream: highestPeerStream, code)
     return .failure(code, reason)
   }
 
+  /// Ends the connection for a limit.
+  func fail(_ limit: HTTP2Limit) -> HTTP2Event {
+    let event = fail(.enhanceYourCalm, limit.reason)
+    exceededLimit = limit
+    return event
+  }
+
   /// Resets one stream for a fault of the peer. `id` need not have a record.
-  func resetForFault(_ id: UInt32, _ code: HTTP2ErrorCode, _ reason: StaticString) -> HTTP2Event {
-    if let record = streams.find(id), !record.pointee.isClosed { close(record, .resetByUs) }
+  func resetForFault(
+    _ id: UInt32, _ code: HTTP2ErrorCode, _ reason: StaticString, _ limit: HTTP2Limit? = nil
+  ) -> HTTP2Event {
+    // Before the stream is closed: its owner hears of one end, the stream's or the connection's.
+    if role == .server, let limit = budget.streamReset(at: now) { return fail(limit) }
+    if let limit = writeReset(id, code) { return fail(limit) }
+    if let record = open(id) { close(record, .resetByUs) }
     streams.remember(id, .resetByUs)
-    if let calm = writeReset(id, code) { return fail(.enhanceYourCalm, calm) }
-    if role == .server, let calm = budget.streamReset() { return fail(.enhanceYourCalm, calm) }
     lastResetReason = reason
+    exceededLimit = limit
     return .reset(HTTP2StreamID(rawValue: id), code, isLocal: true)
   }
 
-  /// Writes RST_STREAM in answer to the peer; says why the connection must end when too many wait to be read.
-  func writeReset(_ id: UInt32, _ code: HTTP2ErrorCode) -> StaticString? {
-    let calm = budget.controlFrameQueued(output.isEmpty)
+  /// Writes RST_STREAM in answer to the peer; says that the connection must end when too many wait to be read.
+  func writeReset(_ id: UInt32, _ code: HTTP2ErrorCode) -> HTTP2Limit? {
+    let limit = budget.controlFrameQueued(output.isEmpty)
     output.appendFrame(HTTP2FrameType.resetStream, stream: id, word: code.rawValue)
-    return calm
+    return limit
   }
 
   func writeGoAway(lastStream: UInt32, _ code: HTTP2ErrorCode) {

@@ -11,6 +11,7 @@ struct HTTP2HeadAssembler {
   struct Fault {
     var code: HTTP2ErrorCode
     var reason: StaticString
+    var limit: HTTP2Limit?
   }
 
   private(set) var fault: Fault?
@@ -54,8 +55,8 @@ struct HTTP2HeadAssembler {
     guard fault == nil, kind != .discard else { return }
     listSize &+= field.name.count &+ field.value.count &+ 32
     fieldCount &+= 1
-    guard listSize <= maximumListSize else { return fail("field section too large", .enhanceYourCalm) }
-    guard fieldCount <= maximumFields else { return fail("too many fields", .enhanceYourCalm) }
+    guard listSize <= maximumListSize else { return fail(.headerListBytes) }
+    guard fieldCount <= maximumFields else { return fail(.fields) }
     guard field.kind != .malformed else { return fail("malformed field name") }
     guard field.isValueValid else { return fail("malformed field value") }
     if field.kind.isPseudo { return addPseudo(field, to: head) }
@@ -217,7 +218,11 @@ struct HTTP2HeadAssembler {
     head.append(field)
   }
 
-  private mutating func fail(_ reason: StaticString, _ code: HTTP2ErrorCode = .protocolError) {
-    if fault == nil { fault = Fault(code: code, reason: reason) }
+  private mutating func fail(_ reason: StaticString) {
+    if fault == nil { fault = Fault(code: .protocolError, reason: reason) }
+  }
+
+  private mutating func fail(_ limit: HTTP2Limit) {
+    if fault == nil { fault = Fault(code: .enhanceYourCalm, reason: limit.reason, limit: limit) }
   }
 }

@@ -1,7 +1,6 @@
 /// One open stream (RFC 9113, section 5.1): what each side may still do, its windows, and the object hung on it.
 ///
-/// "idle" and "closed" streams have no record, but for a closed one that waits for `consumed` or for the end of
-/// the turn.
+/// "idle" and "closed" streams have no record, but for one that closed since the last call of `next`.
 struct HTTP2Stream {
   /// The intrusive list a record is in.
   enum List: UInt8 { case none, waiting, refused, retired }

@@ -22,6 +22,7 @@ import Testing
     #expect(peer.log == ["settings"])
     peer.feed(frame(9, 0, 1))
     #expect(peer.log.last == "failure 11")
+    #expect(peer.engine.exceededLimit == .continuationFrames)
   }
 
   @Test("maximumHeaderBlockBytes")
@@ -29,6 +30,7 @@ import Testing
     let peer = server { limits, _ in limits.maximumHeaderBlockBytes = 40_000 }
     peer.feed(frame(1, 1, 1, getBlock) + many(3) { _ in frame(9, 0, 1, Array(repeating: 0x82, count: 16384)) })
     #expect(peer.log.last == "failure 11")
+    #expect(peer.engine.exceededLimit == .headerBlockBytes)
   }
 
   @Test("maximumQueuedControlFrames: unread answers to PING")
@@ -41,6 +43,7 @@ import Testing
     }
     peer.feed(many(1001) { _ in ping })
     #expect(peer.log.last == "failure 11")
+    #expect(peer.engine.exceededLimit == .queuedControlFrames)
   }
 
   @Test("maximumEmptyFrames")
@@ -51,6 +54,7 @@ import Testing
     #expect(peer.log.count == 2)
     peer.feed(frame(0, 0, 1))
     #expect(peer.log.last == "failure 11")
+    #expect(peer.engine.exceededLimit == .emptyFrames)
   }
 
   @Test("maximumResetStreams: rapid reset")
@@ -58,14 +62,19 @@ import Testing
     let peer = server()
     peer.feed(many(201) { frame(1, 5, UInt32($0 * 2 + 1), getBlock) + frame(3, 0, UInt32($0 * 2 + 1), word(8)) })
     #expect(peer.log.last == "failure 11")
+    #expect(peer.engine.exceededLimit == .resetStreams)
     #expect(peer.log.filter { $0.hasPrefix("reset") }.count == 200)
   }
 
   @Test("maximumResetStreams: faults that make us reset count as well")
   func madeYouReset() {
     let peer = server()
-    peer.feed(many(201) { frame(1, 5, UInt32($0 * 2 + 1), getBlock) + frame(8, 0, UInt32($0 * 2 + 1), word(0)) })
+    let fault = { (n: Int) in frame(1, 5, UInt32(n * 2 + 1), getBlock) + frame(8, 0, UInt32(n * 2 + 1), word(0)) }
+    peer.feed(many(200, fault))
+    #expect(peer.log.last == "reset 399 1 local")
+    peer.feed(fault(200))
     #expect(peer.log.last == "failure 11")
+    #expect(peer.engine.exceededLimit == .resetStreams)
   }
 
   @Test("maximumIgnoredFrames: PRIORITY and unknown frames")
@@ -75,13 +84,17 @@ import Testing
     #expect(peer.log == ["settings"])
     peer.feed(frame(0x55, 0, 0))
     #expect(peer.log.last == "failure 11")
+    #expect(peer.engine.exceededLimit == .ignoredFrames)
   }
 
   @Test("maximumWindowUpdates")
   func windowUpdates() {
     let peer = server()
-    peer.feed(many(1001) { _ in frame(8, 0, 0, word(1)) })
+    peer.feed(many(1000) { _ in frame(8, 0, 0, word(1)) })
+    #expect(peer.log == ["settings"])
+    peer.feed(frame(8, 0, 0, word(1)))
     #expect(peer.log.last == "failure 11")
+    #expect(peer.engine.exceededLimit == .windowUpdates)
   }
 
   @Test("maximumFields: cookie crumbs count one by one, and the tables stay in step")
@@ -90,6 +103,7 @@ import Testing
     let indexed = hex("40 01 61 01 62")
     peer.feed(frame(1, 5, 1, getBlock + many(100) { literal("cookie", "a\($0)") } + indexed))
     #expect(peer.log.last == "reset 1 11 local")
+    #expect(peer.engine.exceededLimit == .fields)
     peer.feed(frame(1, 5, 3, getBlock + [0xBE]))
     #expect(peer.log.last == "head 3 get /|a: b end")
   }
@@ -100,13 +114,15 @@ import Testing
     let entry = [0x40, 1, 0x61, 0x7F, 0xE1, 0x0E] + Array(repeating: UInt8(0x62), count: 2016)
     peer.feed(frame(1, 5, 1, getBlock + entry + Array(repeating: 0xBE, count: 40)))
     #expect(peer.log.last == "reset 1 11 local")
+    #expect(peer.engine.exceededLimit == .headerListBytes)
   }
 
   @Test("maximumConcurrentStreams: the next one is refused and may be repeated")
   func concurrency() {
     let peer = server { _, settings in settings.maximumConcurrentStreams = 2 }
     peer.feed(many(3) { frame(1, 5, UInt32($0 * 2 + 1), getBlock) })
-    #expect(peer.log == ["settings", "head 1 get / end", "head 3 get / end"])
+    #expect(peer.log == ["settings", "head 1 get / end", "head 3 get / end", "reset 5 7 local"])
+    #expect(peer.engine.exceededLimit == .concurrentStreams)
     #expect(peer.drain() == frame(3, 0, 5, word(7)))
     #expect(peer.engine.activeStreamCount == 2)
   }
@@ -117,10 +133,27 @@ import Testing
     peer.isConsuming = false
     peer.feed(frame(1, 4, 1, postBlock) + frame(0, 0, 1, Array(repeating: 1, count: 11)))
     #expect(peer.log.last == "reset 1 3 local")
-    let small = Peer(.server, connectionWindow: 65535)
-    small.isConsuming = false
+    var settings = HTTP2Settings()
+    settings.maximumFrameSize = 1 << 20
+    let small = Peer(.server, settings: settings, connectionWindow: 65535)
     small.feed(preface + emptySettings + frame(1, 4, 1, postBlock))
-    for _ in 0..<4 { small.feed(frame(0, 0, 1, Array(repeating: 1, count: 16384))) }
+    small.feed(frame(0, 0, 1, Array(repeating: 1, count: 65536)))
     #expect(small.log.last == "failure 3")
+  }
+
+  @Test("bytes that the owner holds back stop their stream, not the connection")
+  func heldBack() {
+    let peer = server { _, settings in settings.initialWindowSize = 65535 }
+    peer.isConsuming = false
+    let full = many(4) { frame(0, 0, 1, Array(repeating: 1, count: $0 < 3 ? 16384 : 16383)) }
+    for stream in stride(from: UInt32(1), through: 599, by: 2) {
+      var body = full
+      for at in [0, 16393, 32786, 49179] { body.replaceSubrange(at + 5..<at + 9, with: word(stream)) }
+      peer.feed(frame(1, 4, stream, postBlock) + body)
+    }
+    // 300 streams have each filled their window: more than the connection's 16 MiB in all.
+    #expect(peer.received.values.reduce(0) { $0 + $1.count } == 300 * 65535)
+    peer.feed(frame(0, 0, 1, [1]))
+    #expect(peer.log.last == "reset 1 3 local")
   }
 }
