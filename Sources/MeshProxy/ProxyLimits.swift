@@ -5,7 +5,10 @@ package struct ProxyLimits: Sendable {
   /// Open downstream connections per worker; further ones are closed at once.
   package var maximumDownstreamConnections = 20_000
   /// A request head must be complete within this time of its first byte, or of the connection's start.
+  /// On HTTP/2: preface and SETTINGS, a field block with its CONTINUATION frames, and any frame but DATA.
   package var headerTimeout = TimeSpan.seconds(10)
+  /// A TLS handshake must be done within this time of the connection's start.
+  package var handshakeTimeout = TimeSpan.seconds(10)
   /// A downstream connection without a request is closed after this time.
   package var downstreamIdleTimeout = TimeSpan.seconds(300)
   /// A stream without a byte in either direction ends after this time. Tunnels have `tunnelIdleTimeout`.
@@ -14,6 +17,19 @@ package struct ProxyLimits: Sendable {
   /// cancellation, and a subscription may be silent for long.
   package var grpcIdleTimeout = TimeSpan.seconds(3600)
   package var tunnelIdleTimeout = TimeSpan.seconds(3600)
+  /// A client that takes nothing of what waits for it for this time is cut off; tunnels are not. There is no least rate:
+  /// what a slow reader makes us hold is bounded by the two limits below.
+  package var flushTimeout = TimeSpan.seconds(300)
+  /// Output of one connection past which no more of its input is looked at: answers that are written at once, such as
+  /// those of the proxy itself, are not held up by flow control.
+  package var maximumQueuedOutputBytes = 256 * 1024
+  /// Bytes per worker that wait for slow receivers, over all exchanges: of bodies, and of heads past 4 KiB. Past it, the connection that makes us hold
+  /// most loses its largest exchanges with 503: 64 streams of full windows, and 64 MiB for four workers.
+  package var maximumBufferedBytes = 16 << 20
+  /// Requests, and other events such as pieces of bodies, taken from one connection in one loop turn before the others
+  /// have theirs. A turn's 64 KiB can hold 4,000 small requests, or 6,000 bodies' pieces.
+  package var maximumRequestsPerTurn = 64
+  package var maximumEventsPerTurn = 1_024
   /// An idle connection to an application is closed after this time, which is shorter than servers' own limit,
   /// so that a request seldom meets a connection that its server is closing.
   package var upstreamIdleTimeout = TimeSpan.seconds(3)

@@ -56,6 +56,16 @@ enum Downstream {
     }
   }
 
+  /// Tells exchanges of one connection from those of others.
+  var connectionID: ObjectIdentifier? {
+    switch self {
+    case .none: nil
+    case .http1(let connection): ObjectIdentifier(connection)
+    case .http2(let connection, _): ObjectIdentifier(connection)
+    case .raw(let connection): ObjectIdentifier(connection)
+    }
+  }
+
   /// More bytes wait in the connection's output than a reader keeps up with.
   var isCongested: Bool {
     switch self {

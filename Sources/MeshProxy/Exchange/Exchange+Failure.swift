@@ -76,6 +76,7 @@ extension Exchange {
     settleTicket(failed: false)
     if let deadlineTimer { worker.loop.cancel(deadlineTimer) }
     returnCredit()
+    uncountHead()
     upstream.release(self, complete: responseEndSent && responseEnded && requestEndSent && flag == .none)
     upstream = .none
     worker.exchangeFinished(self)

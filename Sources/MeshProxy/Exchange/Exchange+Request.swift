@@ -16,6 +16,7 @@ extension Exchange {
     lastActivity = startTime
     phase = .resolving
     worker.exchangeStarted(self)
+    countHead()
     if request.isGRPCRequest { beginGRPC() }
     if let deadline, deadline <= startTime { return fail(.deadlineExceeded) }
     switch direction {

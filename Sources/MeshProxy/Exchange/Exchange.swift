@@ -55,7 +55,9 @@ final class Exchange: TimerHandler {
   var requestEndSent = false
   var hasRequestTrailers = false
   /// Body bytes passed on or waiting for which the downstream has no credit yet.
-  var uncreditedRequestBytes = 0
+  var uncreditedRequestBytes = 0 {
+    didSet { worker.bufferBudget.changed(by: uncreditedRequestBytes &- oldValue) }
+  }
   /// True once a byte of the body was handed to an upstream: the request cannot be sent again.
   var requestBodySent = false
 
@@ -65,7 +67,21 @@ final class Exchange: TimerHandler {
   var responseEnded = false
   var responseEndSent = false
   var hasResponseTrailers = false
-  var uncreditedResponseBytes = 0
+  var uncreditedResponseBytes = 0 {
+    didSet { worker.bufferBudget.changed(by: uncreditedResponseBytes &- oldValue) }
+  }
+
+  /// Bytes of the request head past `ordinaryHeadBytes`: a few bytes of HPACK indexes can stand for a large head.
+  private(set) var excessHeadBytes = 0 {
+    didSet { worker.bufferBudget.changed(by: excessHeadBytes &- oldValue) }
+  }
+  static let ordinaryHeadBytes = 4 * 1024
+
+  func countHead() { excessHeadBytes = max(0, request.byteCount - Self.ordinaryHeadBytes) }
+  func uncountHead() { excessHeadBytes = 0 }
+
+  /// Bytes that wait in either direction for receivers that do not take them, and what is large of the head.
+  var heldBytes: Int { uncreditedRequestBytes &+ uncreditedResponseBytes &+ excessHeadBytes }
 
   // MARK: Choice
 

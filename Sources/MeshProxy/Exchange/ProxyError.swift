@@ -68,6 +68,9 @@ struct ProxyError: Error {
   static let upstreamOverflow = ProxyError(
     status: 503, flag: .upstreamOverflow, origin: .internal, retry: .no,
     reason: "overflow: too many requests are waiting for this endpoint")
+  static let overloaded = ProxyError(
+    status: 503, flag: .overloadManager, origin: .downstream, retry: .no,
+    reason: "overload: too many bytes wait for receivers that do not take them; see limit_hits_total")
   static let responseTimeout = ProxyError(
     status: 504, flag: .upstreamTimeout, origin: .upstream, retry: .no,
     reason: "timeout: the upstream sent nothing within the stream idle timeout")

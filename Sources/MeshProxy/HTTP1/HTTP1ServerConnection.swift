@@ -24,6 +24,8 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private var isPaused = false
   private var isTunnel = false
   private var isClosing = false
+  /// Requests are left for the next turn, or for when the output has drained.
+  private var isBehind = false
 
   private var requestMethod = Method.get
   private var requestVersion = MessageHead.Version.http11
@@ -51,6 +53,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// Takes over the connection and whatever it has already read.
   func start() {
     connection.handler = self
+    connection.flushTimeout = worker.limits.flushTimeout
     worker.registerForDrain(connection, self)
     worker.loop.schedule(timer, after: worker.limits.headerTimeout)
     if !connection.input.isEmpty { process() }
@@ -81,16 +84,21 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       isServing = false
       exchange.downstreamGone()
       connection.abort()
-    } else {
+    } else if !isBehind {
       connection.closeAfterFlush()
     }
   }
 
-  func connectionDrained(_ connection: Connection) { exchange?.downstreamWritable() }
+  func connectionDrained(_ connection: Connection) {
+    exchange?.downstreamWritable()
+    guard isBehind, connection.isOpen else { return }
+    connectionReceived(connection)
+  }
 
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
     worker.loop.cancel(timer)
     worker.downstreamClosed(connection, entry)
+    if reason == .flushTimeout { worker.limitReached("flush_timeout", by: connection) }
     guard let exchange else { return }
     self.exchange = nil
     if isServing {
@@ -115,6 +123,8 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     guard !isProcessing else { return }
     isProcessing = true
     defer { isProcessing = false }
+    var share = TurnShare(worker.limits)
+    isBehind = false
     while connection.isOpen, !isClosing, !isPaused {
       if isTunnel {
         forwardTunnelBytes()
@@ -123,9 +133,24 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       if isServing && isRequestRead { return }
       let input = connection.input.readable
       if input.isEmpty && !isServing { break }
+      if mustWait(share) { return }
+      share.tookEvent()
+      if !isServing { share.tookRequest() }
       guard decodeNext(input) else { break }
     }
     if connection.input.isEmpty, !isServing { connection.input.releaseIfEmpty() }
+  }
+
+  /// True when the rest of the input is for the next turn, or for when the client has read answers of earlier requests.
+  private func mustWait(_ share: TurnShare) -> Bool {
+    if share.isSpent {
+      worker.metrics.limitHit("turn_share")
+      connection.receiveAgain()
+      isBehind = true
+    } else if !isServing, connection.isOverHighWatermark {
+      isBehind = true
+    }
+    return isBehind
   }
 
   /// One decoder step. False when there is nothing more to do now.
@@ -204,6 +229,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// A message that is not HTTP: answer once and close, since the start of the next message is unknown.
   private func reject(_ exchange: Exchange, _ error: HTTP1Error) {
     worker.metrics.protocolError(entry.direction, error.counter)
+    if let limit = error.limit { worker.limitReached(limit, by: connection) }
     keepAlive = false
     if isServing {
       isRequestRead = false
@@ -282,6 +308,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     connection.flushSoon()
     if isTunnel {
       self.isTunnel = true
+      connection.flushTimeout = .zero
       worker.loop.cancel(timer)
       // Bytes that came early wait in the input.
       connection.receiveAgain()

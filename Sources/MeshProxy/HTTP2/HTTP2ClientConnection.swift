@@ -118,6 +118,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     guard !isProcessing, isOpen else { return }
     isProcessing = true
     defer { isProcessing = false }
+    engine.now = pool.worker.loop.now
     while connection.isOpen {
       let (event, consumed) = engine.next(connection.input.readable)
       let goesOn = handle(event)
@@ -150,7 +151,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     case .trailers(let stream):
       exchange(stream)?.responseFinished(trailers: engine.receivedHead)
     case .reset(let stream, let code, let isLocal):
-      if isLocal { pool.worker.metrics.protocolError(.outbound, "http2_stream_error") }
+      if isLocal { countFault("http2_stream_error") }
       if let exchange = exchange(stream) {
         engine.setContext(nil, for: stream)
         exchange.upstreamFailed(code == .refusedStream ? .upstreamRefusedStream : .upstreamReset(by: code))
@@ -163,11 +164,19 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     case .settings, .pong:
       break
     case .failure:
-      pool.worker.metrics.protocolError(.outbound, "http2_connection_error")
+      countFault("http2_connection_error")
       connection.closeAfterFlush()
       return false
     }
     return true
+  }
+
+  private func countFault(_ reason: StaticString) {
+    if let limit = engine.exceededLimit {
+      pool.worker.limitReached(limit.name, by: connection)
+    } else {
+      pool.worker.metrics.protocolError(.outbound, reason)
+    }
   }
 
   private func exchange(_ stream: HTTP2StreamID) -> Exchange? {

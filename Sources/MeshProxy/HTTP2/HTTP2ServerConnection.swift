@@ -20,6 +20,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// Armed while a drain waits for the answer to its PING.
   private var drainTimer: LoopTimer?
   private let peerLabel: Int32
+  var unfinishedWatch: UnfinishedWatch?
+  /// Input is left for the next turn, or for when the output has drained.
+  private var isBehind = false
 
   init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint) {
     self.connection = connection
@@ -29,9 +32,11 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       worker.limits.downstreamLifetime(isMesh: entry.security == .mutual), now: worker.loop.now,
       share: worker.loop.random.unit())
     peerLabel = connection.tls?.peerIdentity.map { worker.metrics.labels.id($0.description) } ?? LabelInterner.empty
+    var limits = HTTP2Limits()
+    if case .mesh = entry.kind { limits = .meshPeer }
     engine = HTTP2Connection(
-      role: .server, settings: worker.serverHTTP2Settings, limits: HTTP2Limits(),
-      connectionWindow: worker.connectionWindow, output: connection.output)
+      role: .server, settings: worker.serverHTTP2Settings, limits: limits,
+      connectionWindow: worker.connectionWindow, output: connection.output, now: worker.loop.now)
     engine.outputHighWatermark = connection.outputHighWatermark
   }
 
@@ -40,6 +45,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
 
   func start() {
     connection.handler = self
+    connection.flushTimeout = worker.limits.flushTimeout
+    unfinishedWatch = UnfinishedWatch(self, since: worker.loop.now)
     worker.registerForDrain(connection, self)
     worker.loop.schedule(timer, at: lifetime.nextCheck)
     connection.flushSoon()
@@ -85,7 +92,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
     worker.loop.cancel(timer)
     drainTimer = nil
+    unfinishedWatch?.stop()
     worker.downstreamClosed(connection, entry)
+    if reason == .flushTimeout { worker.limitReached("flush_timeout", by: connection) }
     var open: [Exchange] = []
     engine.forEachStream { _, context in
       if let context { open.append(unsafeDowncast(context, to: Exchange.self)) }
@@ -98,15 +107,64 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private func process() {
     guard !isProcessing else { return }
     isProcessing = true
-    defer { isProcessing = false }
+    processInput()
+    isProcessing = false
+    if isDrainFinal { closeIfDrained() }
+  }
+
+  private func processInput() {
+    engine.now = worker.loop.now
+    var share = TurnShare(worker.limits)
+    isBehind = false
     while connection.isOpen {
+      if share.isSpent { return continueNextTurn() }
+      // The high watermark is what `connectionDrained` follows.
+      if connection.output.count >= worker.limits.maximumQueuedOutputBytes, connection.isOverHighWatermark {
+        return waitForOutput()
+      }
       let (event, consumed) = engine.next(connection.input.readable)
+      share.tookEvent()
+      if case .head = event { share.tookRequest() }
       let goesOn = handle(event)
       guard connection.isOpen else { return }
       connection.input.consume(consumed)
       if !goesOn { break }
     }
     if !connection.output.isEmpty { connection.flushSoon() }
+    if unfinishedWatch == nil, let since = engine.unfinishedSince {
+      unfinishedWatch = UnfinishedWatch(self, since: since)
+    }
+  }
+
+  private func continueNextTurn() {
+    isBehind = true
+    worker.metrics.limitHit("turn_share")
+    connection.receiveAgain()
+    connection.flushSoon()
+  }
+
+  /// `connectionDrained` goes on.
+  private func waitForOutput() {
+    isBehind = true
+    worker.metrics.limitHit("queued_output_bytes")
+    connection.flushSoon()
+  }
+
+  var unfinishedSince: Instant? { engine.unfinishedSince }
+
+  /// The peer has not finished in time what it began.
+  func endUnfinished() {
+    worker.limitReached(engine.isSettingsReceived ? "header_timeout" : "first_request_timeout", by: connection)
+    engine.sendGoAway(engine.isSettingsReceived ? .enhanceYourCalm : .settingsTimeout)
+    connection.closeAfterFlush()
+  }
+
+  private func countFault(_ reason: StaticString) {
+    if let limit = engine.exceededLimit {
+      worker.limitReached(limit.name, by: connection)
+    } else {
+      worker.metrics.protocolError(entry.direction, reason)
+    }
   }
 
   /// False when the engine has nothing more.
@@ -123,7 +181,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     case .trailers(let stream):
       exchange(stream)?.requestFinished(trailers: engine.receivedHead)
     case .reset(let stream, let code, let isLocal):
-      if isLocal { worker.metrics.protocolError(entry.direction, "http2_stream_error") }
+      if isLocal { countFault("http2_stream_error") }
       _ = code
       if let exchange = exchange(stream) {
         engine.setContext(nil, for: stream)
@@ -135,9 +193,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       finishDrain()
     case .goAway, .settings, .pong:
       break
-    case .failure(_, let reason):
-      worker.metrics.protocolError(entry.direction, "http2_connection_error")
-      _ = reason
+    case .failure:
+      countFault("http2_connection_error")
       connection.closeAfterFlush()
       return false
     }
@@ -311,6 +368,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   }
 
   private func closeIfDrained() {
-    if isDrainFinal, engine.activeStreamCount == 0 { connection.closeAfterFlush() }
+    if isDrainFinal, !isBehind, !isProcessing, connection.isOpen, engine.activeStreamCount == 0 {
+      connection.closeAfterFlush()
+    }
   }
 }

@@ -96,7 +96,7 @@ package enum Proxy {
     let index = handle.index
     let worker = ProxyWorker(
       loop: loop, limits: options.limits, namespace: options.namespace,
-      accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool),
+      accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool), log: log,
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
     handle.bind(worker)
     var address = options.address
@@ -119,7 +119,7 @@ package enum Proxy {
   }
 
   private static func setUpControl(_ control: ControlThread, _ options: ProxyOptions, _ log: ProxyLog) -> Bool {
-    guard options.controller != nil else {
+    guard options.controller != nil || options.metricsPort != nil else {
       control.start()
       return true
     }
@@ -127,6 +127,10 @@ package enum Proxy {
     do throws(RuntimeError) {
       address.port = options.ports.metrics
       _ = try control.loop.listen(address, handler: control.retain(AdminServer(.metrics, control: control)))
+      if options.controller == nil {
+        control.start()
+        return true
+      }
       address.port = options.ports.admin
       _ = try control.loop.listen(address, handler: control.retain(AdminServer(.admin, control: control)))
     } catch {

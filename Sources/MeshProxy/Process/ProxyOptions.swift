@@ -17,6 +17,8 @@ package struct ProxyOptions: Sendable {
   package var forwards: [(local: SocketAddress, upstream: SocketAddress)] = []
   package var forwardProtocol = ForwardProtocol.http1
   package var forwardTLS = ForwardTLSFiles()
+  /// Set to have `/metrics` without a controller, too.
+  package var metricsPort: UInt16?
   package var workers = 0
   package var accessLog = AccessLogPolicy.off
   package var families = MetricsFamilies.linkerd
@@ -78,6 +80,7 @@ extension ProxyOptions {
       --forward-tls-client-ca FILE  clients must show a certificate of one of these authorities
       --workers N               event loops (default: cores, at most 4)
       --access-log MODE         off, sampled, sampled=RATE or all (default: off)
+      --metrics-port N          /ready, /live and /metrics (default: 15020; with --forward alone: none)
       --metrics-families LIST   linkerd, istio or both (default: linkerd)
       --help                    this text
 
@@ -140,6 +143,9 @@ extension ProxyOptions {
     case "--workers": workers = try Self.need(Int(value).flatMap { 1...64 ~= $0 ? $0 : nil }, flag, value, "1 to 64")
     case "--access-log":
       accessLog = try Self.need(AccessLogPolicy(value), flag, value, "off, sampled, sampled=RATE or all")
+    case "--metrics-port":
+      metricsPort = try Self.need(UInt16(value), flag, value, "a port")
+      ports.metrics = metricsPort ?? ports.metrics
     case "--metrics-families":
       families = try Self.need(MetricsFamilies(value), flag, value, "linkerd, istio or linkerd,istio")
     default:

@@ -29,7 +29,7 @@ final class Acceptor: ListenerHandler {
         return
       }
       connection.handler = MeshHandshake(worker: worker, entry: entry)
-      connection.startTLS(server: identity.serverContext)
+      connection.startTLS(server: identity.serverContext, handshakeTimeout: worker.limits.handshakeTimeout)
     case .mapped(let key) where worker.service(key).appProtocol == .tcp:
       worker.downstreamOpened(entry)
       RawServerConnection(connection, worker: worker, entry: entry).start()
@@ -173,5 +173,6 @@ extension MetricsShard {
   /// `tls_handshake_failures_total`, with the runtime's reason as the label.
   func tlsFailure(_ direction: TrafficDirection, _ failure: TLSFailure) {
     tlsFailure(direction, failure.label)
+    if failure == .handshakeTimeout { limitHit("handshake_timeout") }
   }
 }

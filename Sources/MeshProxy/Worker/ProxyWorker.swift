@@ -14,6 +14,9 @@ final class ProxyWorker: TimerHandler {
   let namespace: String
   let metrics = MetricsShard()
   let accessLog: AccessLogWriter
+  private let log: ProxyLog?
+  private var nextLimitLog = Instant(nanoseconds: 0)
+  private(set) lazy var bufferBudget = BufferBudget(self)
   /// Asks the control thread to subscribe to a service.
   let subscribe: @Sendable (ServicePort) -> Void
 
@@ -60,18 +63,20 @@ final class ProxyWorker: TimerHandler {
   private var onDrained: (@Sendable () -> Void)?
 
   init(
-    loop: Worker, limits: ProxyLimits, namespace: String, accessLog: AccessLogWriter,
+    loop: Worker, limits: ProxyLimits, namespace: String, accessLog: AccessLogWriter, log: ProxyLog? = nil,
     subscribe: @escaping @Sendable (ServicePort) -> Void
   ) {
     self.loop = loop
     self.limits = limits
     self.namespace = namespace
     self.accessLog = accessLog
+    self.log = log
     self.subscribe = subscribe
     authorities = AuthorityTable(maximumCount: limits.maximumAuthorities)
     var settings = HTTP2Settings()
     settings.enableConnectProtocol = true
-    settings.initialWindowSize = 1 << 20
+    // What one stream may make us hold. 256 KiB fill 2 Gbit/s at a round trip of 1 ms.
+    settings.initialWindowSize = 256 * 1024
     settings.maximumConcurrentStreams = 1_000
     serverHTTP2Settings = settings
     clientHTTP2Settings = settings
@@ -115,6 +120,10 @@ final class ProxyWorker: TimerHandler {
       exchange.listIndex = -1
     }
     if let service = exchange.service, !service.waiting.isEmpty { service.waiting.removeAll { $0 === exchange } }
+  }
+
+  func forEachExchange(_ body: (Exchange) -> Void) {
+    for exchange in exchanges { body(exchange) }
   }
 
   // MARK: - Services and backends
@@ -274,6 +283,14 @@ final class ProxyWorker: TimerHandler {
     }
     downstreamCount += 1
     return true
+  }
+
+  /// A peer went past a named limit: counted each time, and logged at most once a second.
+  func limitReached(_ limit: StaticString, by connection: Connection) {
+    metrics.limitHit(limit)
+    guard let log, loop.now >= nextLimitLog else { return }
+    nextLimitLog = loop.now + .seconds(1)
+    log.warning("limit \(limit) reached by \(connection.peerAddress)")
   }
 
   /// A connection that was admitted did not become one, such as a failed handshake.

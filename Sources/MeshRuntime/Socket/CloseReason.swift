@@ -17,6 +17,8 @@ package enum CloseReason: Hashable, Sendable, CustomStringConvertible {
   case idle
   /// Cut by this side because the peer did not answer a sign-of-life request.
   case keepaliveTimeout
+  /// Cut by this side because the peer took nothing of the waiting output for `Connection.flushTimeout`.
+  case flushTimeout
   /// Cut by this side with RST, or the worker stopped.
   case aborted
 
@@ -32,6 +34,7 @@ package enum CloseReason: Hashable, Sendable, CustomStringConvertible {
     case .local: "closed by this side"
     case .idle: "closed by this side after being idle"
     case .keepaliveTimeout: "the peer gave no sign of life; is its host or process gone, or the network between?"
+    case .flushTimeout: "the peer does not read what is sent to it"
     case .aborted: "aborted by this side"
     }
   }

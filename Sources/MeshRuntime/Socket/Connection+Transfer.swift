@@ -154,10 +154,30 @@ extension Connection {
       flushesAgain = true
       enqueue()
     }
+    if flushTimeout > .zero { timeFlush(madeProgress: written > 0) }
     guard phase == .open, isOverflowing, output.count <= outputLowWatermark else { return }
     isOverflowing = false
     drainedPending = true
     enqueue()
+  }
+
+  /// The time runs from the last byte that the peer took, as long as output waits.
+  private func timeFlush(madeProgress: Bool) {
+    guard phase == .open, !wantsClose else { return }
+    if output.isEmpty {
+      if isFlushTimed { disarm() }
+      isFlushTimed = false
+    } else if madeProgress || !isFlushTimed {
+      isFlushTimed = true
+      arm(flushTimeout)
+    }
+  }
+
+  func cutSlowReader() {
+    isFlushTimed = false
+    guard !output.isEmpty, flushTimeout > .zero else { return }
+    _ = clinux_set_reset_on_close(descriptor)
+    close(.flushTimeout)
   }
 
   private func writePlain() -> CloseReason? {

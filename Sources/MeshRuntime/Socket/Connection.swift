@@ -35,6 +35,9 @@ package final class Connection: TimerHandler {
   /// How long `closeAfterFlush` waits without progress for the peer to take the output, then for its end of file.
   package var lingerTime = TimeSpan.seconds(1)
 
+  /// A peer that takes nothing of the waiting output for so long is cut off; zero switches it off.
+  package var flushTimeout = TimeSpan.zero
+
   package unowned let worker: Worker
   let descriptor: Int32
   var key = Slab<EventSource>.Key(rawValue: .max)
@@ -45,7 +48,7 @@ package final class Connection: TimerHandler {
   var reason = CloseReason.local
   /// What `connectionClosed` says after lingering.
   var lingerReason = CloseReason.local
-  /// Connect, handshake and linger timeouts: never two at a time.
+  /// Connect, handshake, flush and linger timeouts: never two at a time.
   private var timer: LoopTimer?
 
   // Edge-triggered readiness: set by events, cleared when the socket would block.
@@ -60,6 +63,7 @@ package final class Connection: TimerHandler {
   var drainedPending = false
   var flushesAgain = false
   var isOverflowing = false
+  var isFlushTimed = false
   var wantsWriteShutdown = false
   var writeIsShut = false
   var wantsClose = false
@@ -211,7 +215,7 @@ package final class Connection: TimerHandler {
     case .connecting: close(.connectTimeout)
     case .handshaking: close(.tls(.handshakeTimeout, detail: "the peer did not finish the handshake in time"))
     case .lingering: close(lingerReason)
-    case .open: if wantsClose { abort() }
+    case .open: if wantsClose { abort() } else { cutSlowReader() }
     case .closed: break
     }
   }

@@ -191,10 +191,16 @@ final class TLSSession {
 
   // MARK: - Data
 
-  /// Decrypts into `input` until the socket is empty, `budget` bytes came, or `input` holds `limit`.
+  /// Records decrypted in one turn: each costs a microsecond even when it carries one byte.
+  private static let recordsPerTurn = 256
+
+  /// Decrypts into `input` until the socket is empty, `budget` bytes or `recordsPerTurn` records came, or `input` holds
+  /// `limit`.
   func read(into input: ByteQueue, budget: Int, limit: Int) -> Outcome {
     var left = budget
-    while left > 0, input.count < limit {
+    var records = Self.recordsPerTurn
+    while left > 0, records > 0, input.count < limit {
+      records -= 1
       let room = input.reserve(max(readSize, Int(SSL_pending(ssl))))
       var n = 0
       ERR_clear_error()

@@ -1,0 +1,63 @@
+import MeshCore
+import MeshRuntime
+import MeshTelemetry
+
+/// Bounds the bytes of bodies and large heads that one worker holds for slow receivers, over all exchanges.
+///
+/// Flow control bounds each stream, and a hostile client opens many. Past the budget, the connection that makes us hold
+/// most loses its largest exchanges until all fits again: whoever holds little is not touched, whatever others do.
+/// Told of every change by `Exchange`; acts at the end of the turn, when no exchange is in the middle of anything.
+/// Limit: `ProxyLimits.maximumBufferedBytes`, passed by at most what one turn reads.
+final class BufferBudget: TurnHandler {
+  private unowned let worker: ProxyWorker
+  private let maximum: Int
+  private(set) var held = 0
+  private var isDue = false
+
+  init(_ worker: ProxyWorker) {
+    self.worker = worker
+    maximum = worker.limits.maximumBufferedBytes
+  }
+
+  @inline(__always) func changed(by difference: Int) {
+    held &+= difference
+    if held > maximum, !isDue { becomeDue() }
+  }
+
+  private func becomeDue() {
+    isDue = true
+    worker.loop.endOfTurn(self)
+  }
+
+  func turnEnded() {
+    isDue = false
+    while held > maximum {
+      let before = held
+      shed()
+      // Nothing to take away: what is held belongs to no exchange in flight.
+      if held == before { return }
+    }
+  }
+
+  /// Takes exchanges from the connection that holds most, largest first, until all fits or it holds half as much.
+  private func shed() {
+    var totals: [ObjectIdentifier: Int] = [:]
+    var largest: (id: ObjectIdentifier, bytes: Int)?
+    worker.forEachExchange { exchange in
+      guard exchange.heldBytes > 0, let id = exchange.downstream.connectionID else { return }
+      let total = totals[id, default: 0] + exchange.heldBytes
+      totals[id] = total
+      if total > largest?.bytes ?? 0 { largest = (id, total) }
+    }
+    guard let largest else { return }
+    var its: [Exchange] = []
+    worker.forEachExchange { if $0.heldBytes > 0, $0.downstream.connectionID == largest.id { its.append($0) } }
+    its.sort { $0.heldBytes > $1.heldBytes }
+    var left = largest.bytes
+    for exchange in its where held > maximum && left > largest.bytes / 2 {
+      left -= exchange.heldBytes
+      worker.metrics.limitHit("buffered_bytes")
+      exchange.fail(.overloaded)
+    }
+  }
+}
