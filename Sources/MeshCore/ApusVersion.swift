@@ -1,4 +1,4 @@
 /// The version of this build, the same for all programs of Apus.
-package enum ApusVersion {
-  package static let current = "0.1.0"
+public enum ApusVersion {
+  public static let current = "0.1.0"
 }

@@ -3,19 +3,19 @@
 /// A key is the place in a table plus the generation of that place, so a key of a removed value finds nothing even when
 /// its place was taken again (the ABA problem). All operations are O(1); places are reused, the table never shrinks.
 /// Confined to whoever owns it. Limit: 2^32 places; a place is good for 2^31 generations before keys may repeat.
-package struct Slab<Value> {
+public struct Slab<Value> {
   /// Names one value. The raw form fits the user data of an epoll event.
-  package struct Key: Hashable, Sendable {
-    package var rawValue: UInt64
+  public struct Key: Hashable, Sendable {
+    public var rawValue: UInt64
 
-    @inlinable package init(rawValue: UInt64) { self.rawValue = rawValue }
+    @inlinable public init(rawValue: UInt64) { self.rawValue = rawValue }
 
     @inlinable init(index: UInt32, generation: UInt32) {
       rawValue = UInt64(generation) << 32 | UInt64(index)
     }
 
-    @inlinable package var index: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
-    @inlinable package var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
+    @inlinable public var index: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
+    @inlinable public var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
   }
 
   @usableFromInline struct Place {
@@ -35,12 +35,12 @@ package struct Slab<Value> {
   @usableFromInline var places: [Place] = []
   @usableFromInline var firstFree = UInt32.max
   /// Values held now.
-  @inlinable package var count: Int { held }
+  @inlinable public var count: Int { held }
   @usableFromInline var held = 0
 
-  @inlinable package init() {}
+  @inlinable public init() {}
 
-  @inlinable package mutating func insert(_ value: Value) -> Key {
+  @inlinable public mutating func insert(_ value: Value) -> Key {
     held += 1
     if firstFree != Self.none {
       let index = firstFree
@@ -54,14 +54,14 @@ package struct Slab<Value> {
   }
 
   /// Nil for a key whose value was removed, and for a key of another slab that does not fit.
-  @inlinable package subscript(key: Key) -> Value? {
+  @inlinable public subscript(key: Key) -> Value? {
     let index = Int(key.index)
     guard index < places.count, places[index].generation == key.generation else { return nil }
     return places[index].value
   }
 
   @discardableResult
-  @inlinable package mutating func remove(_ key: Key) -> Value? {
+  @inlinable public mutating func remove(_ key: Key) -> Value? {
     let index = Int(key.index)
     guard index < places.count, places[index].generation == key.generation, let value = places[index].value else {
       return nil
@@ -76,7 +76,7 @@ package struct Slab<Value> {
   }
 
   /// Calls `body` with every value, in table order. For rare sweeps such as shutdown.
-  package func forEach(_ body: (Key, Value) -> Void) {
+  public func forEach(_ body: (Key, Value) -> Void) {
     for (index, place) in places.enumerated() {
       guard let value = place.value else { continue }
       body(Key(index: UInt32(truncatingIfNeeded: index), generation: place.generation), value)

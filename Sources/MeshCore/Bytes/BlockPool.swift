@@ -6,57 +6,68 @@ import Glibc
 /// Confined to the worker that made it; never shared between threads.
 /// Limits: at most `maximumIdleBlocks` blocks of each size class are kept (a sixteenth of it of the largest), the rest
 /// goes back to `free`.
-package final class BlockPool {
+public final class BlockPool {
   /// Sizes of the pooled classes in bytes. A larger need is served by `malloc` directly.
-  package static let smallBlockSize = 4 * 1024
-  package static let mediumBlockSize = 16 * 1024 + 1024
+  public static let smallBlockSize = 4 * 1024
+  public static let mediumBlockSize = 16 * 1024 + 1024
   /// Four full HTTP/2 frames of 16 KiB with their headers.
-  package static let largeBlockSize = 64 * 1024 + 1024
-  package static let hugeBlockSize = 256 * 1024
+  public static let largeBlockSize = 64 * 1024 + 1024
+  public static let hugeBlockSize = 256 * 1024
 
-  private var small: [UnsafeMutableRawPointer] = []
-  private var medium: [UnsafeMutableRawPointer] = []
-  private var large: [UnsafeMutableRawPointer] = []
-  private var huge: [UnsafeMutableRawPointer] = []
+  /// Idle blocks of one class. The link to the next one lies in the block itself.
+  private struct FreeList {
+    var first: UnsafeMutableRawPointer?
+    var count = 0
+
+    @inline(__always) mutating func pop() -> UnsafeMutableRawPointer? {
+      guard let block = first else { return nil }
+      first = block.load(as: UnsafeMutableRawPointer?.self)
+      count &-= 1
+      return block
+    }
+
+    @inline(__always) mutating func push(_ block: UnsafeMutableRawPointer) {
+      block.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
+      first = block
+      count &+= 1
+    }
+
+    mutating func trim(to kept: Int) {
+      while count > kept, let block = pop() { free(block) }
+    }
+  }
+
+  private var small = FreeList()
+  private var medium = FreeList()
+  private var large = FreeList()
+  private var huge = FreeList()
   private let maximumIdleBlocks: Int
 
-  package init(maximumIdleBlocks: Int = 256) {
-    self.maximumIdleBlocks = maximumIdleBlocks
-    small.reserveCapacity(maximumIdleBlocks)
-    medium.reserveCapacity(maximumIdleBlocks)
-    large.reserveCapacity(maximumIdleBlocks)
-    huge.reserveCapacity(maximumIdleBlocks / 16)
-  }
+  public init(maximumIdleBlocks: Int = 256) { self.maximumIdleBlocks = maximumIdleBlocks }
 
-  deinit {
-    for block in small + medium + large + huge { free(block) }
-  }
+  deinit { trim(keeping: 0) }
 
   /// Frees all but `keeping` blocks of each class, after a wave of connections has gone.
-  package func trim(keeping kept: Int = 16) {
-    Self.trim(&small, to: kept)
-    Self.trim(&medium, to: kept)
-    Self.trim(&large, to: kept)
-    Self.trim(&huge, to: kept)
-  }
-
-  private static func trim(_ blocks: inout [UnsafeMutableRawPointer], to kept: Int) {
-    while blocks.count > kept { free(blocks.removeLast()) }
+  public func trim(keeping kept: Int = 16) {
+    small.trim(to: kept)
+    medium.trim(to: kept)
+    large.trim(to: kept)
+    huge.trim(to: kept)
   }
 
   /// A block of at least `minimum` bytes.
-  package func take(minimum: Int) -> UnsafeMutableRawBufferPointer {
+  public func take(minimum: Int) -> UnsafeMutableRawBufferPointer {
     if minimum <= Self.smallBlockSize {
-      return .init(start: small.popLast() ?? malloc(Self.smallBlockSize), count: Self.smallBlockSize)
+      return .init(start: small.pop() ?? malloc(Self.smallBlockSize), count: Self.smallBlockSize)
     }
     if minimum <= Self.mediumBlockSize {
-      return .init(start: medium.popLast() ?? malloc(Self.mediumBlockSize), count: Self.mediumBlockSize)
+      return .init(start: medium.pop() ?? malloc(Self.mediumBlockSize), count: Self.mediumBlockSize)
     }
     if minimum <= Self.largeBlockSize {
-      return .init(start: large.popLast() ?? malloc(Self.largeBlockSize), count: Self.largeBlockSize)
+      return .init(start: large.pop() ?? malloc(Self.largeBlockSize), count: Self.largeBlockSize)
     }
     if minimum <= Self.hugeBlockSize {
-      return .init(start: huge.popLast() ?? malloc(Self.hugeBlockSize), count: Self.hugeBlockSize)
+      return .init(start: huge.pop() ?? malloc(Self.hugeBlockSize), count: Self.hugeBlockSize)
     }
     var size = Self.hugeBlockSize
     while size < minimum { size *= 2 }
@@ -64,13 +75,13 @@ package final class BlockPool {
   }
 
   /// Takes back a block that `take` gave.
-  package func give(_ block: UnsafeMutableRawBufferPointer) {
+  public func give(_ block: UnsafeMutableRawBufferPointer) {
     guard let base = block.baseAddress else { return }
     switch block.count {
-    case Self.smallBlockSize where small.count < maximumIdleBlocks: small.append(base)
-    case Self.mediumBlockSize where medium.count < maximumIdleBlocks: medium.append(base)
-    case Self.largeBlockSize where large.count < maximumIdleBlocks: large.append(base)
-    case Self.hugeBlockSize where huge.count < maximumIdleBlocks / 16: huge.append(base)
+    case Self.smallBlockSize where small.count < maximumIdleBlocks: small.push(base)
+    case Self.mediumBlockSize where medium.count < maximumIdleBlocks: medium.push(base)
+    case Self.largeBlockSize where large.count < maximumIdleBlocks: large.push(base)
+    case Self.hugeBlockSize where huge.count < maximumIdleBlocks / 16: huge.push(base)
     default: free(base)
     }
   }

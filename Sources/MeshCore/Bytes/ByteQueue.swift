@@ -4,7 +4,7 @@
 /// or one of the `append` methods. Pointers are valid until the next call that reserves, appends or consumes.
 /// The block belongs to a `BlockPool` and goes back to it when the queue runs empty.
 /// Confined to one worker loop. The queue itself has no upper bound: its owner stops reading when `count` passes its limit.
-package final class ByteQueue {
+public final class ByteQueue {
   // Confined to one loop, and no access outlives a call: run-time exclusivity checks would only cost.
   @exclusivity(unchecked) @usableFromInline var base: UnsafeMutableRawPointer?
   @exclusivity(unchecked) @usableFromInline var capacity = 0
@@ -12,66 +12,66 @@ package final class ByteQueue {
   @exclusivity(unchecked) @usableFromInline var tail = 0
   @usableFromInline let pool: BlockPool
 
-  package init(pool: BlockPool) {
+  public init(pool: BlockPool) {
     self.pool = pool
   }
 
   deinit { releaseBlock() }
 
   /// Bytes waiting to be consumed.
-  @inlinable package var count: Int { tail &- head }
-  @inlinable package var isEmpty: Bool { tail == head }
+  @inlinable public var count: Int { tail &- head }
+  @inlinable public var isEmpty: Bool { tail == head }
 
-  @inlinable package var readable: UnsafeRawBufferPointer {
+  @inlinable public var readable: UnsafeRawBufferPointer {
     guard let base else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     return UnsafeRawBufferPointer(start: base + head, count: tail &- head)
   }
 
   /// Drops the first `n` readable bytes and gives the block back when none is left.
-  @inlinable package func consume(_ n: Int) {
+  @inlinable public func consume(_ n: Int) {
     precondition(n >= 0 && n <= count, "consumed more than is readable")
     head &+= n
     if head == tail { releaseBlock() }
   }
 
   /// Room for at least `minimum` more bytes; `commit` tells how many were written.
-  @inlinable package func reserve(_ minimum: Int) -> UnsafeMutableRawBufferPointer {
+  @inlinable public func reserve(_ minimum: Int) -> UnsafeMutableRawBufferPointer {
     if capacity &- tail < minimum || base == nil { grow(minimum) }
     return UnsafeMutableRawBufferPointer(start: base.unsafelyUnwrapped + tail, count: capacity &- tail)
   }
 
-  @inlinable package func commit(_ n: Int) {
+  @inlinable public func commit(_ n: Int) {
     precondition(n >= 0 && n <= capacity &- tail, "committed more than was reserved")
     tail &+= n
   }
 
-  @inlinable package func append(_ bytes: UnsafeRawBufferPointer) {
+  @inlinable public func append(_ bytes: UnsafeRawBufferPointer) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     let room = reserve(bytes.count)
     room.baseAddress.unsafelyUnwrapped.copyMemory(from: source, byteCount: bytes.count)
     tail &+= bytes.count
   }
 
-  @inlinable package func append(_ byte: UInt8) {
+  @inlinable public func append(_ byte: UInt8) {
     reserve(1)[0] = byte
     tail &+= 1
   }
 
-  @inlinable package func append(_ literal: StaticString) {
+  @inlinable public func append(_ literal: StaticString) {
     append(UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
   }
 
-  package func append(_ bytes: [UInt8]) {
+  public func append(_ bytes: [UInt8]) {
     bytes.withUnsafeBytes { append($0) }
   }
 
-  package func append(string: String) {
+  public func append(string: String) {
     var string = string
     string.withUTF8 { append(UnsafeRawBufferPointer($0)) }
   }
 
   /// Moves everything readable in `other` to the end of this queue; swaps blocks instead of copying when this one is empty.
-  package func append(moving other: ByteQueue) {
+  public func append(moving other: ByteQueue) {
     if isEmpty && pool === other.pool {
       swap(&base, &other.base)
       swap(&capacity, &other.capacity)
@@ -83,14 +83,14 @@ package final class ByteQueue {
     other.removeAll()
   }
 
-  package func removeAll() {
+  public func removeAll() {
     head = 0
     tail = 0
     releaseBlock()
   }
 
   /// Gives the block back when a reservation was not used, so that an idle queue holds none.
-  @inlinable package func releaseIfEmpty() {
+  @inlinable public func releaseIfEmpty() {
     if head == tail, base != nil { releaseBlock() }
   }
 

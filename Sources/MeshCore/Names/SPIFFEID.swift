@@ -1,19 +1,19 @@
 /// A workload identity, `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT` (SPIFFE-ID specification, section 2).
-package struct SPIFFEID: Hashable, Comparable, Sendable, CustomStringConvertible {
-  package var trustDomain: String
-  package var namespace: String
-  package var serviceAccount: String
+public struct SPIFFEID: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public var trustDomain: String
+  public var namespace: String
+  public var serviceAccount: String
 
-  package static let defaultTrustDomain = "cluster.local"
+  public static let defaultTrustDomain = "cluster.local"
 
-  package init(trustDomain: String, namespace: String, serviceAccount: String) {
+  public init(trustDomain: String, namespace: String, serviceAccount: String) {
     self.trustDomain = trustDomain
     self.namespace = namespace
     self.serviceAccount = serviceAccount
   }
 
   /// Reads the URI form. Nil unless it has exactly the mesh's shape; nothing is unescaped or normalised.
-  package init?(_ uri: some StringProtocol) {
+  public init?(_ uri: some StringProtocol) {
     guard uri.hasPrefix("spiffe://"), uri.utf8.count <= 2048 else { return nil }
     let parts = uri.dropFirst("spiffe://".count).split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count == 5, parts[1] == "ns", parts[3] == "sa",
@@ -27,9 +27,9 @@ package struct SPIFFEID: Hashable, Comparable, Sendable, CustomStringConvertible
       trustDomain: String(parts[0]), namespace: String(parts[2]), serviceAccount: String(parts[4]))
   }
 
-  package var description: String { "spiffe://\(trustDomain)/ns/\(namespace)/sa/\(serviceAccount)" }
+  public var description: String { "spiffe://\(trustDomain)/ns/\(namespace)/sa/\(serviceAccount)" }
 
-  package static func < (a: SPIFFEID, b: SPIFFEID) -> Bool { a.description < b.description }
+  public static func < (a: SPIFFEID, b: SPIFFEID) -> Bool { a.description < b.description }
 
   /// A namespace may be all digits, which a service's host name may not.
   private static func isNumericLabel(_ label: some StringProtocol) -> Bool {

@@ -1,18 +1,18 @@
 /// A service's identity in the mesh: `name.namespace`, as `orders.shop`.
 ///
 /// Written `orders`, `orders.shop`, `orders.shop.svc` or `orders.shop.svc.cluster.local`; all mean the same service.
-package struct ServiceName: Hashable, Comparable, Sendable, CustomStringConvertible {
-  package var name: String
-  package var namespace: String
+public struct ServiceName: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public var name: String
+  public var namespace: String
 
-  package init(name: String, namespace: String) {
+  public init(name: String, namespace: String) {
     self.name = name
     self.namespace = namespace
   }
 
   /// Reads one of the four spellings; `namespace` completes the shortest. Nil when the host names no service,
   /// such as an IP address, a host with more labels, or a label that is not a DNS label.
-  package init?(host: some StringProtocol, namespace: String, clusterDomain: String = "cluster.local") {
+  public init?(host: some StringProtocol, namespace: String, clusterDomain: String = "cluster.local") {
     // Only ASCII folds here: Unicode's lower case turns the Kelvin sign into a `k`.
     guard host.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     var host = host.lowercased()
@@ -28,14 +28,14 @@ package struct ServiceName: Hashable, Comparable, Sendable, CustomStringConverti
     self.namespace = labels.count == 2 ? String(labels[1]) : namespace
   }
 
-  package var description: String { "\(name).\(namespace)" }
+  public var description: String { "\(name).\(namespace)" }
 
-  package static func < (a: ServiceName, b: ServiceName) -> Bool {
+  public static func < (a: ServiceName, b: ServiceName) -> Bool {
     (a.namespace, a.name) < (b.namespace, b.name)
   }
 
   /// RFC 1123 label: 1 to 63 of `a-z 0-9 -`, no hyphen at either end, not all digits (that would be an address).
-  package static func isLabel(_ label: some StringProtocol) -> Bool {
+  public static func isLabel(_ label: some StringProtocol) -> Bool {
     let bytes = label.utf8
     guard (1...63).contains(bytes.count), label.first != "-", !label.hasSuffix("-") else { return false }
     guard bytes.contains(where: { !(0x30...0x39).contains($0) }) else { return false }
@@ -44,17 +44,17 @@ package struct ServiceName: Hashable, Comparable, Sendable, CustomStringConverti
 }
 
 /// One port of a service: what a proxy subscribes to. Written `orders.shop:80`.
-package struct ServicePort: Hashable, Comparable, Sendable, CustomStringConvertible {
-  package var service: ServiceName
-  package var port: UInt16
+public struct ServicePort: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public var service: ServiceName
+  public var port: UInt16
 
-  package init(service: ServiceName, port: UInt16) {
+  public init(service: ServiceName, port: UInt16) {
     self.service = service
     self.port = port
   }
 
   /// Reads `name.namespace:port`.
-  package init?(_ text: some StringProtocol) {
+  public init?(_ text: some StringProtocol) {
     guard let colon = text.lastIndex(of: ":") else { return nil }
     let digits = text[text.index(after: colon)...]
     guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits), port > 0,
@@ -63,9 +63,9 @@ package struct ServicePort: Hashable, Comparable, Sendable, CustomStringConverti
     self.init(service: service, port: port)
   }
 
-  package var description: String { "\(service):\(port)" }
+  public var description: String { "\(service):\(port)" }
 
-  package static func < (a: ServicePort, b: ServicePort) -> Bool {
+  public static func < (a: ServicePort, b: ServicePort) -> Bool {
     (a.service, a.port) < (b.service, b.port)
   }
 }

@@ -1,31 +1,31 @@
 /// An IP address and port. IPv4 is held as the IPv4-mapped IPv6 address, so that equality needs no family.
-package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
+public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
   /// The address in network byte order, most significant half first.
-  package var high: UInt64
-  package var low: UInt64
-  package var port: UInt16
+  public var high: UInt64
+  public var low: UInt64
+  public var port: UInt16
 
-  package init(high: UInt64, low: UInt64, port: UInt16) {
+  public init(high: UInt64, low: UInt64, port: UInt16) {
     self.high = high
     self.low = low
     self.port = port
   }
 
   /// IPv4 from its four bytes, most significant first.
-  package init(ipv4: UInt32, port: UInt16) {
+  public init(ipv4: UInt32, port: UInt16) {
     self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(ipv4), port: port)
   }
 
-  package static func loopback(port: UInt16) -> SocketAddress { SocketAddress(ipv4: 0x7F00_0001, port: port) }
+  public static func loopback(port: UInt16) -> SocketAddress { SocketAddress(ipv4: 0x7F00_0001, port: port) }
 
-  package var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
-  package var ipv4: UInt32 { UInt32(truncatingIfNeeded: low) }
+  public var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
+  public var ipv4: UInt32 { UInt32(truncatingIfNeeded: low) }
 
-  package var isLoopback: Bool { isIPv4 ? ipv4 >> 24 == 127 : high == 0 && low == 1 }
-  package var isUnspecified: Bool { isIPv4 ? ipv4 == 0 : high == 0 && low == 0 }
+  public var isLoopback: Bool { isIPv4 ? ipv4 >> 24 == 127 : high == 0 && low == 1 }
+  public var isUnspecified: Bool { isIPv4 ? ipv4 == 0 : high == 0 && low == 0 }
 
   /// Reads `192.0.2.1:80`, `[2001:db8::1]:80`, or a bare address with `defaultPort`.
-  package init?(_ text: some StringProtocol, defaultPort: UInt16? = nil) {
+  public init?(_ text: some StringProtocol, defaultPort: UInt16? = nil) {
     var host = Substring(text)
     var port = defaultPort
     let isBracketed = host.hasPrefix("[")
@@ -54,13 +54,13 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  package var host: String {
+  public var host: String {
     if isIPv4 { return "\(ipv4 >> 24).\(ipv4 >> 16 & 255).\(ipv4 >> 8 & 255).\(ipv4 & 255)" }
     let groups = (0..<8).map { i in UInt16(truncatingIfNeeded: (i < 4 ? high : low) >> (48 - 16 * UInt64(i % 4))) }
     return Self.compress(groups)
   }
 
-  package var description: String { isIPv4 ? "\(host):\(port)" : "[\(host)]:\(port)" }
+  public var description: String { isIPv4 ? "\(host):\(port)" : "[\(host)]:\(port)" }
 
   // MARK: - Parsing
 

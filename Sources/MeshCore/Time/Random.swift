@@ -1,10 +1,10 @@
 /// A small seeded generator (SplitMix64 of Steele, Lea and Flood, 2014). Not for secrets.
-package struct SeededRandom: RandomNumberGenerator, Sendable {
+public struct SeededRandom: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
-  package init(seed: UInt64) { state = seed }
+  public init(seed: UInt64) { state = seed }
 
-  package mutating func next() -> UInt64 {
+  public mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var z = state
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -13,10 +13,10 @@ package struct SeededRandom: RandomNumberGenerator, Sendable {
   }
 
   /// A number in `0 ..< bound` without the bias that matters here (Lemire's multiplication).
-  package mutating func next(below bound: Int) -> Int {
+  public mutating func next(below bound: Int) -> Int {
     Int(truncatingIfNeeded: next().multipliedFullWidth(by: UInt64(bound)).high)
   }
 
   /// A number in `0 ..< 1`.
-  package mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
+  public mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
 }

@@ -1,5 +1,5 @@
 /// Is told when one of its timers is due.
-package protocol TimerHandler: AnyObject {
+public protocol TimerHandler: AnyObject {
   func timerFired(_ timer: LoopTimer)
 }
 
@@ -8,10 +8,10 @@ package protocol TimerHandler: AnyObject {
 /// The owner keeps the timer; the wheel does not. A timer that is let go while it is armed is cancelled by its
 /// deinit, so an owner that dies needs no clean-up. The back reference is `unowned`: someone else who keeps the timer
 /// must not arm it past the owner's life. Confined to the loop of its wheel.
-package final class LoopTimer {
-  package unowned let owner: any TimerHandler
+public final class LoopTimer {
+  public unowned let owner: any TimerHandler
   /// Tells an owner's timers apart.
-  package let tag: Int
+  public let tag: Int
 
   fileprivate unowned(unsafe) var wheel: TimerWheel?
   fileprivate unowned(unsafe) var next: LoopTimer?
@@ -19,14 +19,14 @@ package final class LoopTimer {
   fileprivate var slot = 0
   fileprivate var tick: UInt64 = 0
 
-  package init(owner: any TimerHandler, tag: Int = 0) {
+  public init(owner: any TimerHandler, tag: Int = 0) {
     self.owner = owner
     self.tag = tag
   }
 
   deinit { wheel?.cancel(self) }
 
-  package var isScheduled: Bool { wheel != nil }
+  public var isScheduled: Bool { wheel != nil }
 }
 
 /// A hierarchical timer wheel (Varghese and Lauck, 1987; levels chosen by the highest differing bit, as in tokio).
@@ -34,7 +34,7 @@ package final class LoopTimer {
 /// Six levels of 64 slots with a tick of one millisecond reach 1.09 years; longer waits are cut to that. Arming and
 /// cancelling are O(1), a timer moves down at most five times. A timer never fires early and fires in order of its
 /// tick, timers of one tick in the order they were armed. Pure: time comes in as a parameter. Confined to one loop.
-package final class TimerWheel {
+public final class TimerWheel {
   private static let levels = 6
   private static let slotsPerLevel = 64
   private static let nanosecondsPerTick: UInt64 = 1_000_000
@@ -49,9 +49,9 @@ package final class TimerWheel {
   /// loop.
   private var target: UInt64
   /// Timers armed now.
-  package private(set) var count = 0
+  public private(set) var count = 0
 
-  package init(now: Instant) {
+  public init(now: Instant) {
     heads = .allocate(capacity: Self.levels * Self.slotsPerLevel)
     heads.initialize(repeating: nil, count: Self.levels * Self.slotsPerLevel)
     occupied = .allocate(capacity: Self.levels)
@@ -71,7 +71,7 @@ package final class TimerWheel {
   // MARK: - Arming
 
   /// Arms `timer` for `deadline`, moving it when it is armed already.
-  package func schedule(_ timer: LoopTimer, at deadline: Instant) {
+  public func schedule(_ timer: LoopTimer, at deadline: Instant) {
     if timer.wheel != nil { unlink(timer) }
     let rounded = deadline.nanoseconds / Self.nanosecondsPerTick
     let tick = deadline.nanoseconds % Self.nanosecondsPerTick == 0 ? rounded : rounded &+ 1
@@ -80,21 +80,21 @@ package final class TimerWheel {
   }
 
   /// Disarms `timer`; nothing happens when it is not armed.
-  package func cancel(_ timer: LoopTimer) {
+  public func cancel(_ timer: LoopTimer) {
     if timer.wheel != nil { unlink(timer) }
   }
 
   // MARK: - Running
 
   /// When `advance` has something to do next: never later than the earliest timer. Nil when nothing is armed.
-  package var nextDeadline: Instant? {
+  public var nextDeadline: Instant? {
     guard let next = nextSlot() else { return nil }
     return Instant(nanoseconds: next.tick &* Self.nanosecondsPerTick)
   }
 
   /// Fires every timer due at `now`. Handlers may arm and cancel freely. Returns how many fired.
   @discardableResult
-  package func advance(to now: Instant) -> Int {
+  public func advance(to now: Instant) -> Int {
     let nowTick = now.nanoseconds / Self.nanosecondsPerTick
     guard nowTick > elapsed else { return 0 }
     target = nowTick

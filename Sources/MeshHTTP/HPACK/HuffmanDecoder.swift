@@ -55,7 +55,15 @@ struct HuffmanDecoder {
     var at = 0
     let count = source.count
     while true {
-      while bits <= 56, at < count {
+      if bits < 32, at &+ 8 <= count {
+        // Whole bytes up to bit 56 or more. What was taken and not counted is the same when it is taken again.
+        let next = UInt64(bigEndian: source.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+        window |= next &>> UInt64(truncatingIfNeeded: bits)
+        let taken = (63 &- bits) &>> 3
+        at &+= taken
+        bits &+= taken &* 8
+      }
+      while bits < 32, at < count {
         window |= UInt64(source[at]) << UInt64(truncatingIfNeeded: 56 &- bits)
         bits &+= 8
         at &+= 1

@@ -26,6 +26,25 @@ extension UnsafeRawBufferPointer {
   }
 }
 
+extension UnsafeRawBufferPointer {
+  /// The index of the first colon in `start..<end`, or `end`. Reads eight bytes at a time.
+  @inline(__always)
+  func firstColon(from start: Int, to end: Int) -> Int {
+    guard let base = baseAddress else { return end }
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    var i = start
+    while i &+ 8 <= end {
+      let word = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: i, as: UInt64.self)) ^ (ones &* 0x3A)
+      // As above: only bytes above a true hit can be marked wrongly.
+      let hits = (word &- ones) & ~word & (ones &* 0x80)
+      if hits != 0 { return i &+ hits.trailingZeroBitCount &>> 3 }
+      i &+= 8
+    }
+    while i < end, base.load(fromByteOffset: i, as: UInt8.self) != 0x3A { i &+= 1 }
+    return i
+  }
+}
+
 extension UInt8 {
   @inline(__always)
   private func isIn(_ low: UInt64, _ high: UInt64) -> Bool {

@@ -78,21 +78,29 @@ extension HTTP1Decoder {
   func parseField(
     _ bytes: UnsafeRawBufferPointer, _ start: Int, _ end: Int
   ) -> Swift.Result<MessageHead.Field, HTTP1Error> {
-    var colon = start
-    while colon < end, bytes[colon].isTokenByte { colon &+= 1 }
-    guard colon < end, bytes[colon] == 0x3A, colon > start else {
-      if bytes[start].isBlank { return .failure(.foldedField) }
-      return .failure(colon < end && bytes[colon].isBlank ? .spaceBeforeColon : .invalidFieldName)
-    }
+    let colon = bytes.firstColon(from: start, to: end)
+    let token = HeaderToken.lookup(bytes.slice(start, colon &- start))
+    // A name that is known holds no byte that a name may not hold.
+    if token == .other || colon == end, let error = Self.nameFault(bytes, start, colon, end) { return .failure(error) }
     var from = colon &+ 1
     var to = end
     while from < to, bytes[from].isBlank { from &+= 1 }
     while to > from, bytes[to &- 1].isBlank { to &-= 1 }
-    let token = HeaderToken.lookup(bytes.slice(start, colon &- start))
     return .success(
       MessageHead.Field(
         name: .init(offset: start, length: colon &- start), value: .init(offset: from, length: to &- from), token: token
       ))
+  }
+
+  /// What is wrong with the name `bytes[start..<colon]` of a line that ends at `end`; nil for a valid one.
+  private static func nameFault(
+    _ bytes: UnsafeRawBufferPointer, _ start: Int, _ colon: Int, _ end: Int
+  ) -> HTTP1Error? {
+    var i = start
+    while i < colon, bytes[i].isTokenByte { i &+= 1 }
+    if i == colon, colon > start, colon < end { return nil }
+    if bytes[start].isBlank { return .foldedField }
+    return i < end && bytes[i].isBlank ? .spaceBeforeColon : .invalidFieldName
   }
 
   /// `METHOD SP TARGET SP HTTP/1.x`, one space each.

@@ -147,6 +147,8 @@ package enum HTTP1Encoder {
     _ head: MessageHead, skipping skipped: HeaderToken, keepingLength: Bool, upgrade: Bool, _ writer: inout HeadWriter
   ) {
     let mayNominate = head.nominatesFields
+    // Neighbouring lines that go on as they came are copied in one piece.
+    var run = MessageHead.Slice.empty
     for field in head.fields where !field.isRemoved {
       switch field.token {
       case .contentLength where !keepingLength: continue
@@ -155,8 +157,20 @@ package enum HTTP1Encoder {
       case let token where token.isHopByHop: continue
       default: if mayNominate && head.isNominated(field) { continue }
       }
+      if let line = head.line(of: field) {
+        if run.offset &+ run.length == line.offset, run.length > 0 {
+          run.length &+= line.length
+        } else {
+          writer.write(head.bytes(run))
+          run = line
+        }
+        continue
+      }
+      writer.write(head.bytes(run))
+      run = .empty
       writeField(field, head, &writer)
     }
+    writer.write(head.bytes(run))
   }
 
   @inline(__always)

@@ -44,7 +44,7 @@ struct HTTP2HeadAssembler {
     host = nil
     listSize = 0
     fieldCount = 0
-    cookie.removeAll(keepingCapacity: true)
+    if !cookie.isEmpty { cookie.removeAll(keepingCapacity: true) }
     isCookieSecret = false
     guard kind != .discard else { return }
     head.reset()
@@ -192,10 +192,7 @@ struct HTTP2HeadAssembler {
       return
     default: break
     }
-    let name = head.intern(field.name)
-    var copy = MessageHead.Field(name: name, value: head.intern(field.value), token: token)
-    copy.isNeverIndexed = field.isNeverIndexed
-    head.append(copy)
+    head.appendLine(token, name: field.name, value: field.value, isNeverIndexed: field.isNeverIndexed)
   }
 
   private mutating func addContentLength(_ value: UnsafeRawBufferPointer) -> Bool {

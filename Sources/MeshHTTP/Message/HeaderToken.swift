@@ -3,7 +3,7 @@ import MeshCore
 /// A common field name interned to a small integer, so that the data path compares numbers instead of bytes.
 ///
 /// `other` stands for every name outside the table. The order is private to this build and never leaves the process.
-package enum HeaderToken: UInt8, Sendable, CaseIterable {
+public enum HeaderToken: UInt8, Sendable, CaseIterable {
   case other = 0
   case host
   case connection
@@ -74,9 +74,9 @@ package enum HeaderToken: UInt8, Sendable, CaseIterable {
   case refresh
 
   /// The field name in lower case, as HTTP/2 writes it. Empty for `other`.
-  package var name: StaticString { Self.names[Int(rawValue)] }
+  public var name: StaticString { Self.table.names[Int(rawValue)] }
 
-  private static let names: [StaticString] = [
+  fileprivate static let names: [StaticString] = [
     "",
     "host",
     "connection",
@@ -148,42 +148,53 @@ package enum HeaderToken: UInt8, Sendable, CaseIterable {
   ]
 
   /// The token of `name`, whatever its letter case.
-  package static func lookup(_ name: UnsafeRawBufferPointer) -> HeaderToken {
+  public static func lookup(_ name: UnsafeRawBufferPointer) -> HeaderToken {
     table.lookup(name)
   }
 
   private static let table = HeaderTokenTable()
 }
 
-/// An open-addressed hash table from field names to tokens, built once.
-private struct HeaderTokenTable: Sendable {
+/// An open-addressed hash table from field names to tokens, built once and never freed.
+///
+/// All workers read it: it lies behind plain pointers, because an array's reference count would be written by all of
+/// them at every look-up.
+private struct HeaderTokenTable: @unchecked Sendable {
   private static let slotCount = 512
-  private let slots: [UInt8]
+  /// By raw value.
+  let names: UnsafePointer<StaticString>
+  private let slots: UnsafePointer<HeaderToken>
   private let longestName: Int
 
   init() {
-    var slots = [UInt8](repeating: 0, count: Self.slotCount)
+    let names = UnsafeMutablePointer<StaticString>.allocate(capacity: HeaderToken.names.count)
+    let slots = UnsafeMutablePointer<HeaderToken>.allocate(capacity: Self.slotCount)
+    slots.initialize(repeating: .other, count: Self.slotCount)
     var longest = 0
-    for token in HeaderToken.allCases where token != .other {
-      let name = UnsafeRawBufferPointer(start: token.name.utf8Start, count: token.name.utf8CodeUnitCount)
+    for token in HeaderToken.allCases {
+      let literal = HeaderToken.names[Int(token.rawValue)]
+      (names + Int(token.rawValue)).initialize(to: literal)
+      guard token != .other else { continue }
+      let name = UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount)
       var slot = Self.hash(name)
-      while slots[slot] != 0 { slot = (slot + 1) % Self.slotCount }
-      slots[slot] = token.rawValue
+      while slots[slot] != .other { slot = (slot + 1) % Self.slotCount }
+      slots[slot] = token
       longest = max(longest, name.count)
     }
-    self.slots = slots
+    self.names = UnsafePointer(names)
+    self.slots = UnsafePointer(slots)
     longestName = longest
   }
 
   func lookup(_ name: UnsafeRawBufferPointer) -> HeaderToken {
     guard name.count > 0, name.count <= longestName else { return .other }
     var slot = Self.hash(name)
-    while let token = HeaderToken(rawValue: slots[slot]), token != .other {
-      let known = token.name
+    while slots[slot] != .other {
+      let known = names[Int(slots[slot].rawValue)]
       if known.utf8CodeUnitCount == name.count,
         name.equalsIgnoringCase(UnsafeRawBufferPointer(start: known.utf8Start, count: name.count))
       {
-        return token
+        return slots[slot]
       }
       slot = (slot &+ 1) % Self.slotCount
     }
@@ -195,9 +206,9 @@ private struct HeaderTokenTable: Sendable {
     let n = name.count
     var h = UInt32(truncatingIfNeeded: n) &* 0x9E37_79B1
     h = (h ^ UInt32(name[0] | 0x20)) &* 0x85EB_CA6B
-    h = (h ^ UInt32(name[n / 2] | 0x20)) &* 0xC2B2_AE35
+    h = (h ^ UInt32(name[n &>> 1] | 0x20)) &* 0xC2B2_AE35
     h = (h ^ UInt32(name[n &- 1] | 0x20)) &* 0x27D4_EB2F
-    h = (h ^ UInt32(name[n / 3] | 0x20)) &* 0x1656_67B1
+    h = (h ^ UInt32(name[n &>> 2] | 0x20)) &* 0x1656_67B1
     return Int((h ^ (h >> 15)) % UInt32(slotCount))
   }
 }

@@ -3,7 +3,7 @@ import MeshCore
 /// Fields that belong to one connection and never pass an intermediary (RFC 9110, section 7.6.1).
 extension HeaderToken {
   /// Removed from a head before it goes on. Framing fields are not among them: the encoders write those anew.
-  package var isHopByHop: Bool {
+  public var isHopByHop: Bool {
     switch self {
     case .connection, .keepAlive, .proxyConnection, .te, .transferEncoding, .upgrade, .http2Settings: true
     default: false
@@ -11,7 +11,7 @@ extension HeaderToken {
   }
 
   /// Fields that frame, route, authenticate or modify a request have no meaning behind its content (RFC 9110, 6.5.1).
-  package var isForbiddenInTrailers: Bool {
+  public var isForbiddenInTrailers: Bool {
     switch self {
     case .host, .contentLength, .trailer, .expect, .authorization, .proxyAuthorization, .proxyAuthenticate,
       .wwwAuthenticate, .cookie, .setCookie, .cacheControl, .range, .contentEncoding, .contentType, .contentRange,
@@ -39,7 +39,7 @@ extension MessageHead {
   /// - Parameters:
   ///   - keepingTrailersTE: leaves one `TE` field with the value `trailers` if the peer accepts trailers.
   ///   - keepingUpgrade: leaves `Upgrade`, for a request or response that passes an upgrade on.
-  package func removeHopByHopFields(keepingTrailersTE: Bool, keepingUpgrade: Bool = false) {
+  public func removeHopByHopFields(keepingTrailersTE: Bool, keepingUpgrade: Bool = false) {
     let acceptsTrailers = keepingTrailersTE && acceptsTrailers
     let nominates = nominatesFields
     for i in fields.indices where !fields[i].isRemoved {
@@ -52,7 +52,7 @@ extension MessageHead {
   }
 
   /// The sender of this request accepts trailer fields in the response (`TE: trailers`; RFC 9110, section 10.1.4).
-  package var acceptsTrailers: Bool {
+  public var acceptsTrailers: Bool {
     var accepts = false
     for field in fields where field.token == .te && !field.isRemoved {
       bytes(field.value).forEachListMember { if $0.equalsIgnoringCase("trailers") { accepts = true } }

@@ -6,31 +6,31 @@ import MeshCore
 /// A head is made once and reused (`reset`) for message after message, so a steady connection allocates nothing.
 /// Pointers it gives out are valid until the next mutation. Confined to one worker loop.
 /// `Transfer-Encoding`, `Content-Length` and hop-by-hop fields are in the list as received; engines interpret and rewrite them.
-package final class MessageHead {
+public final class MessageHead {
   /// A range of the byte store.
-  package struct Slice {
-    package var offset: UInt32
-    package var length: UInt32
+  public struct Slice: Sendable {
+    public var offset: UInt32
+    public var length: UInt32
 
-    @inlinable package init(offset: Int, length: Int) {
+    @inlinable public init(offset: Int, length: Int) {
       self.offset = UInt32(truncatingIfNeeded: offset)
       self.length = UInt32(truncatingIfNeeded: length)
     }
 
-    package static let empty = Slice(offset: 0, length: 0)
-    @inlinable package var isEmpty: Bool { length == 0 }
+    public static let empty = Slice(offset: 0, length: 0)
+    @inlinable public var isEmpty: Bool { length == 0 }
   }
 
   /// One field line. A removed field stays in place with `isRemoved` set and is skipped by every reader.
-  package struct Field {
-    package var name: Slice
-    package var value: Slice
-    package var token: HeaderToken
-    package var isRemoved = false
+  public struct Field: Sendable {
+    public var name: Slice
+    public var value: Slice
+    public var token: HeaderToken
+    public var isRemoved = false
     /// Must not enter a compression table (RFC 7541, section 7.1.3).
-    package var isNeverIndexed = false
+    public var isNeverIndexed = false
 
-    @inlinable package init(name: Slice, value: Slice, token: HeaderToken) {
+    @inlinable public init(name: Slice, value: Slice, token: HeaderToken) {
       self.name = name
       self.value = value
       self.token = token
@@ -38,43 +38,50 @@ package final class MessageHead {
   }
 
   /// Version of the connection the message came by.
-  package enum Version: UInt8, Sendable { case http10, http11, http2 }
+  public enum Version: UInt8, Sendable { case http10, http11, http2 }
 
   // One loop owns a head and no access outlives a call, so the run-time exclusivity checks, 40 % of a head's parsing,
   // would find nothing.
-  @exclusivity(unchecked) package var version = Version.http11
+  @exclusivity(unchecked) public var version = Version.http11
 
   // Request line or pseudo-header fields.
-  @exclusivity(unchecked) package var method = Method.get
+  @exclusivity(unchecked) public var method = Method.get
   /// The method's own bytes; set when `method` is `.other`.
-  @exclusivity(unchecked) package var methodBytes = Slice.empty
+  @exclusivity(unchecked) public var methodBytes = Slice.empty
   /// Origin-form path with query, or `*`. Empty for CONNECT.
-  @exclusivity(unchecked) package var path = Slice.empty
+  @exclusivity(unchecked) public var path = Slice.empty
   /// Host and optional port: `:authority`, the absolute-form authority, or the `Host` field. Empty if none was sent.
-  @exclusivity(unchecked) package var authority = Slice.empty
+  @exclusivity(unchecked) public var authority = Slice.empty
   /// `http` or `https`. Empty when an origin-form request did not say.
-  @exclusivity(unchecked) package var scheme = Slice.empty
+  @exclusivity(unchecked) public var scheme = Slice.empty
   /// RFC 8441 `:protocol`. Empty if absent.
-  @exclusivity(unchecked) package var connectProtocol = Slice.empty
+  @exclusivity(unchecked) public var connectProtocol = Slice.empty
   /// Response status code, 0 in a request.
-  @exclusivity(unchecked) package var status: UInt16 = 0
+  @exclusivity(unchecked) public var status: UInt16 = 0
 
-  @exclusivity(unchecked) package private(set) var fields: [Field] = []
+  // Fields lie behind a plain pointer: each look at an array would count references, which costs more than the look.
+  @exclusivity(unchecked) @usableFromInline var fieldStore: UnsafeMutablePointer<Field>
+  @exclusivity(unchecked) @usableFromInline var fieldCount = 0
+  @exclusivity(unchecked) var fieldCapacity: Int
 
   @exclusivity(unchecked) @usableFromInline var store: UnsafeMutableRawPointer
   @exclusivity(unchecked) @usableFromInline var storeCapacity: Int
   @exclusivity(unchecked) @usableFromInline var storeCount = 0
 
-  package init(capacity: Int = 1024) {
+  public init(capacity: Int = 1024) {
     store = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
     storeCapacity = capacity
-    fields.reserveCapacity(24)
+    fieldCapacity = 24
+    fieldStore = UnsafeMutablePointer<Field>.allocate(capacity: fieldCapacity)
   }
 
-  deinit { store.deallocate() }
+  deinit {
+    store.deallocate()
+    fieldStore.deallocate()
+  }
 
   /// Empties the head for the next message and keeps its memory.
-  package func reset() {
+  public func reset() {
     version = .http11
     method = .get
     methodBytes = .empty
@@ -84,31 +91,51 @@ package final class MessageHead {
     connectProtocol = .empty
     status = 0
     storeCount = 0
-    fields.removeAll(keepingCapacity: true)
+    fieldCount = 0
   }
 
+  /// The field lines in order; valid until the next mutation.
+  @inlinable public var fields: UnsafeBufferPointer<Field> { UnsafeBufferPointer(start: fieldStore, count: fieldCount) }
+
   /// Bytes held; what header limits count together with 32 per field (RFC 9113, section 6.5.2).
-  package var byteCount: Int { storeCount }
+  public var byteCount: Int { storeCount }
 
   // MARK: - Reading
 
-  @inlinable package func bytes(_ slice: Slice) -> UnsafeRawBufferPointer {
+  @inlinable public func bytes(_ slice: Slice) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: store + Int(slice.offset), count: Int(slice.length))
   }
 
+  /// `: ` and CRLF as they lie in memory.
+  private static let separator = UInt16(bigEndian: 0x3A20)
+  private static let lineEnd = UInt16(bigEndian: 0x0D0A)
+
+  /// The whole line of a field, CRLF included, if the store holds it as an encoder would write it: a head that came by
+  /// HTTP/1 is stored as it came.
+  @inline(__always)
+  func line(of field: Field) -> Slice? {
+    let colon = Int(field.name.offset) &+ Int(field.name.length)
+    let end = Int(field.value.offset) &+ Int(field.value.length)
+    guard Int(field.value.offset) == colon &+ 2, end &+ 2 <= storeCount else { return nil }
+    guard store.loadUnaligned(fromByteOffset: colon, as: UInt16.self) == Self.separator,
+      store.loadUnaligned(fromByteOffset: end, as: UInt16.self) == Self.lineEnd
+    else { return nil }
+    return Slice(offset: Int(field.name.offset), length: end &+ 2 &- Int(field.name.offset))
+  }
+
   /// The value of the first live field with `token`.
-  package func value(_ token: HeaderToken) -> UnsafeRawBufferPointer? {
+  public func value(_ token: HeaderToken) -> UnsafeRawBufferPointer? {
     for field in fields where field.token == token && !field.isRemoved { return bytes(field.value) }
     return nil
   }
 
-  package func contains(_ token: HeaderToken) -> Bool {
+  public func contains(_ token: HeaderToken) -> Bool {
     for field in fields where field.token == token && !field.isRemoved { return true }
     return false
   }
 
   /// The value of the first live field called `name`, whatever its letter case.
-  package func value(named name: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+  public func value(named name: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
     let token = HeaderToken.lookup(name)
     if token != .other { return value(token) }
     for field in fields where field.token == .other && !field.isRemoved {
@@ -118,7 +145,7 @@ package final class MessageHead {
   }
 
   /// For tests, filters and people; allocates.
-  package func value(named name: String) -> String? {
+  public func value(named name: String) -> String? {
     var name = name
     return name.withUTF8 { value(named: UnsafeRawBufferPointer($0))?.string }
   }
@@ -127,7 +154,7 @@ package final class MessageHead {
 
   /// Copies `bytes` into the store.
   @discardableResult
-  package func intern(_ source: UnsafeRawBufferPointer) -> Slice {
+  public func intern(_ source: UnsafeRawBufferPointer) -> Slice {
     guard let from = source.baseAddress, source.count > 0 else { return .empty }
     if storeCapacity &- storeCount < source.count {
       // `source` may lie inside the store itself: copy before the old block goes away.
@@ -146,62 +173,107 @@ package final class MessageHead {
   }
 
   @discardableResult
-  package func intern(_ literal: StaticString) -> Slice {
+  public func intern(_ literal: StaticString) -> Slice {
     intern(UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
   }
 
   @discardableResult
-  package func intern(string: String) -> Slice {
+  public func intern(string: String) -> Slice {
     var string = string
     return string.withUTF8 { intern(UnsafeRawBufferPointer($0)) }
   }
 
   /// Appends a field whose name and value are already in the store.
-  package func append(_ field: Field) { fields.append(field) }
+  public func append(_ field: Field) {
+    if fieldCount == fieldCapacity { growFields(to: fieldCapacity * 2) }
+    (fieldStore + fieldCount).initialize(to: field)
+    fieldCount &+= 1
+  }
+
+  /// Appends a field and stores it as HTTP/1 writes it, so that lines next to each other go on in one piece
+  /// (`line(of:)`). Neither name nor value may lie in this head's store.
+  func appendLine(
+    _ token: HeaderToken, name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, isNeverIndexed: Bool
+  ) {
+    let length = name.count &+ value.count &+ 4
+    if storeCapacity &- storeCount < length { growStore(by: length) }
+    let colon = storeCount &+ name.count
+    let end = colon &+ 2 &+ value.count
+    if let source = name.baseAddress { (store + storeCount).copyMemory(from: source, byteCount: name.count) }
+    store.storeBytes(of: Self.separator, toByteOffset: colon, as: UInt16.self)
+    if let source = value.baseAddress { (store + (colon &+ 2)).copyMemory(from: source, byteCount: value.count) }
+    store.storeBytes(of: Self.lineEnd, toByteOffset: end, as: UInt16.self)
+    var field = Field(
+      name: Slice(offset: storeCount, length: name.count), value: Slice(offset: colon &+ 2, length: value.count),
+      token: token)
+    field.isNeverIndexed = isNeverIndexed
+    storeCount = end &+ 2
+    append(field)
+  }
+
+  private func growStore(by count: Int) {
+    let capacity = max(storeCapacity * 2, storeCount + count)
+    let bigger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    bigger.copyMemory(from: store, byteCount: storeCount)
+    store.deallocate()
+    store = bigger
+    storeCapacity = capacity
+  }
+
+  private func growFields(to capacity: Int) {
+    let bigger = UnsafeMutablePointer<Field>.allocate(capacity: capacity)
+    bigger.moveInitialize(from: fieldStore, count: fieldCount)
+    fieldStore.deallocate()
+    fieldStore = bigger
+    fieldCapacity = capacity
+  }
 
   /// Appends a field; an `other` name is kept in the letter case given.
-  package func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+  public func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
     let name = intern(name)
     let token = HeaderToken.lookup(bytes(name))
-    fields.append(Field(name: name, value: intern(value), token: token))
+    append(Field(name: name, value: intern(value), token: token))
   }
 
-  package func append(_ token: HeaderToken, _ value: UnsafeRawBufferPointer) {
-    fields.append(Field(name: intern(token.name), value: intern(value), token: token))
+  public func append(_ token: HeaderToken, _ value: UnsafeRawBufferPointer) {
+    append(Field(name: intern(token.name), value: intern(value), token: token))
   }
 
-  package func append(_ token: HeaderToken, _ value: StaticString) {
-    fields.append(Field(name: intern(token.name), value: intern(value), token: token))
+  public func append(_ token: HeaderToken, _ value: StaticString) {
+    append(Field(name: intern(token.name), value: intern(value), token: token))
   }
 
-  package func append(_ token: HeaderToken, number: Int) {
+  public func append(_ token: HeaderToken, number: Int) {
     let name = intern(token.name)
     let value = withDecimal(number) { intern($0) }
-    fields.append(Field(name: name, value: value, token: token))
+    append(Field(name: name, value: value, token: token))
   }
 
-  package func append(name: String, value: String) {
+  public func append(name: String, value: String) {
     let name = intern(string: name)
     let token = HeaderToken.lookup(bytes(name))
-    fields.append(Field(name: name, value: intern(string: value), token: token))
+    append(Field(name: name, value: intern(string: value), token: token))
   }
 
-  package func remove(_ token: HeaderToken) {
-    for i in fields.indices where fields[i].token == token { fields[i].isRemoved = true }
+  public func remove(_ token: HeaderToken) {
+    for i in 0..<fieldCount where fieldStore[i].token == token { fieldStore[i].isRemoved = true }
   }
 
-  package func remove(named name: UnsafeRawBufferPointer) {
+  public func remove(named name: UnsafeRawBufferPointer) {
     let token = HeaderToken.lookup(name)
     if token != .other { return remove(token) }
-    for i in fields.indices where fields[i].token == .other {
-      if bytes(fields[i].name).equalsIgnoringCase(name) { fields[i].isRemoved = true }
+    for i in 0..<fieldCount where fieldStore[i].token == .other {
+      if bytes(fieldStore[i].name).equalsIgnoringCase(name) { fieldStore[i].isRemoved = true }
     }
   }
 
-  package func removeField(at index: Int) { fields[index].isRemoved = true }
+  public func removeField(at index: Int) {
+    precondition(index >= 0 && index < fieldCount, "no such field")
+    fieldStore[index].isRemoved = true
+  }
 
   /// Makes this head a copy of `other`, reusing its own memory.
-  package func copy(from other: MessageHead) {
+  public func copy(from other: MessageHead) {
     reset()
     version = other.version
     method = other.method
@@ -211,7 +283,9 @@ package final class MessageHead {
     scheme = other.scheme
     connectProtocol = other.connectProtocol
     status = other.status
-    fields.append(contentsOf: other.fields)
+    if fieldCapacity < other.fieldCount { growFields(to: other.fieldCapacity) }
+    fieldStore.initialize(from: other.fieldStore, count: other.fieldCount)
+    fieldCount = other.fieldCount
     if storeCapacity < other.storeCount {
       store.deallocate()
       store = UnsafeMutableRawPointer.allocate(byteCount: other.storeCapacity, alignment: 16)
@@ -223,7 +297,7 @@ package final class MessageHead {
 }
 
 /// Calls `body` with the decimal digits of `number`.
-package func withDecimal<R>(_ number: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+public func withDecimal<R>(_ number: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
   withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
     var n = number.magnitude
     var i = 20

@@ -1,15 +1,15 @@
 import MeshCore
 
 /// A request method (RFC 9110, section 9). Methods outside the list are `other` and keep their bytes in the head.
-package enum Method: UInt8, Sendable {
+public enum Method: UInt8, Sendable {
   case get, head, post, put, delete, connect, options, trace, patch, other
 
-  package init(_ bytes: UnsafeRawBufferPointer) {
+  public init(_ bytes: UnsafeRawBufferPointer) {
     self = Self.lookup(bytes)
   }
 
   /// The method's name; empty for `other`.
-  package var name: StaticString {
+  public var name: StaticString {
     switch self {
     case .get: "GET"
     case .head: "HEAD"
@@ -25,7 +25,7 @@ package enum Method: UInt8, Sendable {
   }
 
   /// RFC 9110, section 9.2.2: repeating the request has the effect of sending it once.
-  package var isIdempotent: Bool {
+  public var isIdempotent: Bool {
     switch self {
     case .get, .head, .put, .delete, .options, .trace: true
     case .post, .connect, .patch, .other: false
