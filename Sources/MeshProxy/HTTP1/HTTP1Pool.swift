@@ -5,7 +5,8 @@ import MeshRuntime
 ///
 /// Confined to one worker loop. Limits: `ProxyLimits.maximumIdlePerPool` connections, each for `upstreamIdleTimeout`.
 final class HTTP1Pool {
-  unowned let worker: ProxyWorker
+  /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
+  unowned(unsafe) let worker: ProxyWorker
   let address: SocketAddress
   /// The address is this workload's own application, not a remote endpoint: failures read differently.
   let isLocalApplication: Bool

@@ -53,6 +53,8 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     guard let stream = engine.openStream() else { return exchange.upstreamFailed(.upstreamRefusedStream) }
     if lifetime.streamStarted(pool.worker.loop.now, asking: true) { askForLife() }
     engine.setContext(exchange, for: stream)
+    // One stream alone has nothing to wait for.
+    connection.gathersOutput = engine.activeStreamCount > 1
     exchange.upstreamReady(.http2(self, stream))
   }
 
@@ -115,15 +117,16 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   // MARK: - Events
 
   private func process() {
-    guard !isProcessing, isOpen else { return }
+    guard !isProcessing, isOpen, let engine, let connection else { return }
     isProcessing = true
     defer { isProcessing = false }
     engine.now = pool.worker.loop.now
+    let input = connection.input
     while connection.isOpen {
-      let (event, consumed) = engine.next(connection.input.readable)
+      let (event, consumed) = engine.next(input.readable)
       let goesOn = handle(event)
       guard connection.isOpen else { return }
-      connection.input.consume(consumed)
+      input.consume(consumed)
       if !goesOn { break }
     }
     if !waiting.isEmpty { engine.isPeerGoingAway ? refuseWaiting() : startWaiting() }

@@ -9,7 +9,8 @@ import MeshTelemetry
 /// Limits: `HTTP2Settings` and `HTTP2Limits` of the engine, `ProxyLimits.downstreamLifetime`.
 final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   let connection: Connection
-  unowned let worker: ProxyWorker
+  /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
+  unowned(unsafe) let worker: ProxyWorker
   let entry: EntryPoint
   private let engine: HTTP2Connection
   private var isProcessing = false
@@ -41,7 +42,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   }
 
   /// The other side is a proxy of the mesh that proved its identity.
-  var isMeshPeer: Bool { if case .mesh = entry.kind { true } else { false } }
+  var isMeshPeer: Bool { entry.security == .mutual }
 
   func start() {
     connection.handler = self
@@ -212,6 +213,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     exchange.request.copy(from: engine.receivedHead)
     exchange.downstream = .http2(self, stream)
     engine.setContext(exchange, for: stream)
+    // One stream alone has nothing to wait for.
+    connection.gathersOutput = engine.activeStreamCount > 1
     var isUpgrade = false
     let head = exchange.request
     if head.method == .connect, !head.connectProtocol.isEmpty {

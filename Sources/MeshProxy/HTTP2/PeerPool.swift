@@ -6,11 +6,14 @@ import MeshTelemetry
 ///
 /// Confined to one worker loop. Limit: `ProxyLimits.maximumPeerConnections`.
 final class PeerPool {
-  unowned let worker: ProxyWorker
+  /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
+  unowned(unsafe) let worker: ProxyWorker
   let address: SocketAddress
   /// The identity the peer must prove; nil for an application that speaks HTTP/2 in cleartext.
   let identity: SPIFFEID?
   let isLocalApplication: Bool
+  /// There is an identity to prove. Kept, because a look at `identity` copies its strings.
+  let isMesh: Bool
   private var connections: [HTTP2ClientConnection] = []
   /// The TLS context in force when the newest connection was opened: a new one drains the old connections.
   private var contextGeneration = 0
@@ -19,13 +22,12 @@ final class PeerPool {
     self.worker = worker
     self.address = address
     self.identity = identity
+    isMesh = identity != nil
     self.isLocalApplication = isLocalApplication
   }
 
-  var isMesh: Bool { identity != nil }
-
   func serve(_ exchange: Exchange) {
-    if isMesh, worker.identity == nil { return exchange.upstreamFailed(.noIdentity) }
+    if isMesh, !worker.hasIdentity { return exchange.upstreamFailed(.noIdentity) }
     if contextGeneration != worker.identityGeneration { renew() }
     for connection in connections where connection.hasRoom { return serve(exchange, by: connection) }
     if connections.count >= worker.limits.maximumPeerConnections,

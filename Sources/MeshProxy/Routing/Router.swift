@@ -8,7 +8,8 @@ import MeshTelemetry
 ///
 /// Each stage either goes on or calls `Exchange.fail` with a `ProxyError`. Confined to one worker loop.
 struct Router {
-  unowned let worker: ProxyWorker
+  /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
+  unowned(unsafe) let worker: ProxyWorker
 
   // MARK: - Outbound
 
@@ -69,11 +70,12 @@ struct Router {
 
   private func chooseEndpoint(_ exchange: Exchange, excluding: EndpointRef?) {
     guard let backend = exchange.backend else { return exchange.fail(.noEndpoint) }
+    let (balancer, loop) = (backend.balancer, worker.loop)
     let ref =
-      backend.balancer.pick(now: worker.loop.now, &worker.loop.random, excluding: excluding)
-      ?? (excluding == nil ? nil : backend.balancer.pick(now: worker.loop.now, &worker.loop.random))
+      balancer.pick(now: loop.now, &loop.random, excluding: excluding)
+      ?? (excluding == nil ? nil : balancer.pick(now: loop.now, &loop.random))
     guard let ref, let endpoint = backend.entry(ref) else { return exchange.fail(.noEndpoint) }
-    backend.balancer.started(ref)
+    balancer.started(ref)
     exchange.ticket = ref
     exchange.lastTicket = ref
     exchange.endpoint = endpoint

@@ -25,6 +25,8 @@ final class ServiceEntry {
   var waiting: [Exchange] = []
   var waitingSince = Instant(nanoseconds: 0)
   var lastUsed = Instant(nanoseconds: 0)
+  /// Gave way to other services: no update reaches it any more.
+  var isEvicted = false
 
   /// Ids of the metric labels.
   let nameLabel: Int32

@@ -19,10 +19,19 @@ final class EntryPoint {
   }
 
   let kind: Kind
-  unowned let worker: ProxyWorker
+  // What requests ask of the kind, kept: a look at `kind` itself copies the names in it.
+  let direction: TrafficDirection
+  let security: TrafficSecurity
+  /// A tunnel through a listener that stands for one HTTP service would pass its rules by.
+  let allowsConnect: Bool
+  private let isMapped: Bool
+  /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
+  unowned(unsafe) let worker: ProxyWorker
   /// For `forward`: the endpoint, made once.
   private lazy var forwardEndpoint: EndpointEntry? =
     if case .forward(let address, let name) = kind { worker.forwardEndpoint(address, name) } else { nil }
+  /// For `mapped`: the service, once it was asked for.
+  private var service: ServiceEntry?
   /// Set when the listener speaks TLS to clients outside the mesh.
   let tls: TLSContext?
 
@@ -30,31 +39,31 @@ final class EntryPoint {
     self.kind = kind
     self.tls = tls
     self.worker = worker
+    (direction, security, allowsConnect) =
+      switch kind {
+      case .outboundProxy: (.outbound, .none, true)
+      case .mapped, .forward: (.outbound, .none, false)
+      case .mesh: (.inbound, .mutual, true)
+      case .inboundPlaintext: (.inbound, .none, false)
+      }
+    isMapped = if case .mapped = kind { true } else { false }
   }
 
-  var direction: TrafficDirection {
-    switch kind {
-    case .outboundProxy, .mapped, .forward: .outbound
-    case .mesh, .inboundPlaintext: .inbound
-    }
-  }
-
-  var security: TrafficSecurity { if case .mesh = kind { .mutual } else { .none } }
-
-  /// A tunnel through a listener that stands for one HTTP service would pass its rules by.
-  var allowsConnect: Bool {
-    switch kind {
-    case .outboundProxy, .mesh: true
-    case .mapped, .forward, .inboundPlaintext: false
-    }
+  /// Looked up once: hashing a service's name for every request would cost more than routing it.
+  private func mappedService() -> ServiceEntry? {
+    if let service, !service.isEvicted { return service }
+    guard case .mapped(let key) = kind else { return nil }
+    let found = worker.service(key)
+    service = found
+    return found
   }
 
   /// Sets what the entry point already knows about the request's destination.
   func prepare(_ exchange: Exchange) {
-    switch kind {
-    case .mapped(let key): exchange.service = worker.service(key)
-    case .forward: exchange.endpoint = forwardEndpoint
-    case .outboundProxy, .mesh, .inboundPlaintext: break
+    if isMapped {
+      exchange.service = mappedService()
+    } else if let forwardEndpoint {
+      exchange.endpoint = forwardEndpoint
     }
     // HTTP/1.1 does not say the scheme; the connection does (RFC 9110, section 4.2.2).
     if tls != nil, exchange.request.scheme.isEmpty { exchange.request.scheme = exchange.request.intern("https") }

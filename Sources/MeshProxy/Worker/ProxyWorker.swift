@@ -37,6 +37,8 @@ final class ProxyWorker: TimerHandler {
   // Identity
   private(set) var identity: WorkerIdentity?
   private(set) var identityGeneration = 0
+  /// Without the copy that a look at `identity` makes.
+  var hasIdentity: Bool { identityGeneration > 0 }
 
   // Configuration
   private(set) var services: [ServicePort: ServiceEntry] = [:]
@@ -173,6 +175,7 @@ final class ProxyWorker: TimerHandler {
       return
     }
     services[oldest.key] = nil
+    oldest.isEvicted = true
     authorities.removeAll()
   }
 

@@ -17,6 +17,12 @@ enum EventSource {
 package final class Worker {
   static let eventsPerTurn = 256
   private static let inboxKey = UInt64.max
+  /// A gathering connection is flushed as soon as no event is ready, at the latest after so many turns ...
+  static let gatherTurns = 4
+  /// ... or so long after the first of them ...
+  static let gatherTime = TimeSpan.microseconds(100)
+  /// ... or with so many bytes, which fill a TLS record.
+  static let gatherBytes = 16 * 1024
 
   package let index: Int
   /// The loop's clock: read once per turn.
@@ -38,6 +44,9 @@ package final class Worker {
   private var dirty: [Connection] = []
   private var stalled: [Connection] = []
   private var closing: [Connection] = []
+  private var gathering: [Connection] = []
+  private var gatherStart = Instant(nanoseconds: 0)
+  private var gatheredTurns = 0
   private var turnHandlers: [any TurnHandler] = []
   private var inboxBatch: [@Sendable (Worker) -> Void] = []
 
@@ -160,10 +169,12 @@ package final class Worker {
   package func stop() { isStopping = true }
 
   private func turn() {
-    let count = clinux_epoll_wait(epoll, events, Int32(Self.eventsPerTurn), waitMilliseconds())
+    let wait = waitMilliseconds()
+    let count = clinux_epoll_wait(epoll, events, Int32(Self.eventsPerTurn), wait)
     now = MonotonicClock.now
     counters.turns += 1
     counters.waits += 1
+    if count == 0, !gathering.isEmpty { flushGathered() }
     swap(&ready, &readyNow)
     var index: Int32 = 0
     while index < count {
@@ -178,7 +189,7 @@ package final class Worker {
 
   private func waitMilliseconds() -> Int32 {
     // All but `ready` are filled before a turn only by what ran before the first one.
-    if !ready.isEmpty || !dirty.isEmpty || !closing.isEmpty || !turnHandlers.isEmpty { return 0 }
+    if !ready.isEmpty || !dirty.isEmpty || !closing.isEmpty || !turnHandlers.isEmpty || !gathering.isEmpty { return 0 }
     guard let deadline = wheel.nextDeadline else { return -1 }
     // The clock has moved since the turn began; sleeping by the old reading would fire late.
     let left = (deadline - MonotonicClock.now).nanoseconds
@@ -228,14 +239,44 @@ package final class Worker {
       turnHandlers.removeAll(keepingCapacity: true)
       index = 0
       while index < dirty.count {
-        dirty[index].flushNow()
+        flushOrGather(dirty[index])
         index += 1
       }
       dirty.removeAll(keepingCapacity: true)
       deliverClosings()
     }
+    endGathering()
     guard !stalled.isEmpty else { return }
     stalled.removeAll { $0.leaveStallIfConsumed() }
+  }
+
+  // MARK: - Gathering
+
+  private func flushOrGather(_ connection: Connection) {
+    guard connection.gathersOutput, connection.output.count < Self.gatherBytes, !connection.wantsClose else {
+      return connection.flushNow()
+    }
+    if gathering.isEmpty {
+      gatherStart = now
+      gatheredTurns = 0
+    }
+    gathering.append(connection)
+  }
+
+  /// End of turn: enough turns, or enough time, for what gathers?
+  private func endGathering() {
+    guard !gathering.isEmpty else { return }
+    gatheredTurns += 1
+    if gatheredTurns >= Self.gatherTurns || now - gatherStart >= Self.gatherTime { flushGathered() }
+  }
+
+  private func flushGathered() {
+    var index = 0
+    while index < gathering.count {
+      gathering[index].flushNow()
+      index += 1
+    }
+    gathering.removeAll(keepingCapacity: true)
   }
 
   private func tearDown() {
@@ -253,6 +294,7 @@ package final class Worker {
     deliverClosings()
     turnHandlers.removeAll()
     dirty.removeAll()
+    gathering.removeAll()
     ready.removeAll()
     stalled.removeAll()
     deliverClosings()

@@ -32,13 +32,17 @@ package final class Connection: TimerHandler {
   package var inputHighWatermark = 64 * 1024
   package var outputHighWatermark = 64 * 1024
   package var outputLowWatermark = 16 * 1024
+  /// Many exchanges write here: while more events are ready, its flush waits for what they will add (see
+  /// `Worker.gatherTurns`), so that they share system calls and TLS records.
+  package var gathersOutput = false
   /// How long `closeAfterFlush` waits without progress for the peer to take the output, then for its end of file.
   package var lingerTime = TimeSpan.seconds(1)
 
   /// A peer that takes nothing of the waiting output for so long is cut off; zero switches it off.
   package var flushTimeout = TimeSpan.zero
 
-  package unowned let worker: Worker
+  /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
+  package unowned(unsafe) let worker: Worker
   let descriptor: Int32
   var key = Slab<EventSource>.Key(rawValue: .max)
   var phase: Phase
