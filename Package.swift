@@ -128,7 +128,8 @@ let package = Package(
     .testTarget(
       name: "MeshProxyTests",
       dependencies: [
-        "CMallocCounter", "MeshAPI", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshProxy", "MeshRuntime", "MeshTelemetry",
+        "CMallocCounter", "COpenSSL", "MeshAPI", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshProxy", "MeshRuntime",
+        "MeshTelemetry",
       ]),
     .testTarget(
       name: "MeshCLITests", dependencies: ["MeshCLI", "MeshCore", "MeshAPI", "MeshResources", argumentParser]),

@@ -39,7 +39,8 @@ let package = Package(
     .testTarget(
       name: "MeshProxyTests",
       dependencies: [
-        "CMallocCounter", "MeshAPI", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshProxy", "MeshRuntime", "MeshTelemetry",
+        "CMallocCounter", "COpenSSL", "MeshAPI", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshProxy", "MeshRuntime",
+        "MeshTelemetry",
       ]),
   ],
   swiftLanguageModes: [.v6]

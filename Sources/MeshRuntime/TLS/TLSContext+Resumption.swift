@@ -1,5 +1,5 @@
 internal import COpenSSL
-package import MeshCore
+internal import MeshCore
 
 // Resumption: a server hands out tickets and keeps nothing, a client keeps the tickets it was given.
 //

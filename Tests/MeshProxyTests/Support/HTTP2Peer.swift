@@ -63,6 +63,34 @@ final class HTTP2Peer {
     return stream
   }
 
+  /// Opens `count` streams with the same request and sends all in one piece.
+  func requests(_ method: Method, _ path: String, count: Int) throws -> [HTTP2StreamID] {
+    let head = Self.head(method, path)
+    let opened = (0..<count).compactMap { _ in
+      engine.openStream().map { stream in
+        streams[stream.rawValue] = Stream()
+        engine.sendHead(head, on: stream, endStream: true)
+        return stream
+      }
+    }
+    guard opened.count == count else { throw SocketProblem(description: "no stream") }
+    try flush()
+    return opened
+  }
+
+  /// Opens a stream with a request and its short body in one piece.
+  func request(
+    _ method: Method, _ path: String, _ fields: [(String, String)], body: [UInt8]
+  ) throws -> HTTP2StreamID {
+    guard let stream = engine.openStream() else { throw SocketProblem(description: "no stream") }
+    streams[stream.rawValue] = Stream()
+    engine.sendHead(Self.head(method, path, fields), on: stream, endStream: false)
+    let sent = body.withUnsafeBytes { engine.sendData($0, on: stream, endStream: true) }
+    guard sent == body.count else { throw SocketProblem(description: "no window") }
+    try flush()
+    return stream
+  }
+
   /// Sends a body, waiting for windows as they open.
   func send(_ body: [UInt8], on stream: HTTP2StreamID, endStream: Bool = true) throws {
     var sent = 0

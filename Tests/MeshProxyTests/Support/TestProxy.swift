@@ -48,9 +48,10 @@ final class TestProxy: Sendable {
 
   /// In front of one backend, without a control plane.
   static func forwarding(
-    to backend: Backend, limits: ProxyLimits = ProxyLimits(), accessLog: AccessLogPolicy = .off
+    to backend: Backend, protocol name: ForwardProtocol = .http1, limits: ProxyLimits = ProxyLimits(),
+    accessLog: AccessLogPolicy = .off
   ) throws -> TestProxy {
-    try TestProxy([.forward(backend.address, .http1)], limits: limits, accessLog: accessLog)
+    try TestProxy([.forward(backend.address, name)], limits: limits, accessLog: accessLog)
   }
 
   /// A listener for `orders.shop:80`, configured with `rules` and `endpoints` of `orders.shop:80`.

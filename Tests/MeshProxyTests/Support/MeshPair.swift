@@ -1,0 +1,49 @@
+import MeshCore
+import MeshHTTP
+import MeshPolicy
+import MeshRuntime
+
+@testable import MeshProxy
+
+/// Two proxies with mutual TLS between them: a client's, which listens for `orders.shop:80`, and that of a workload of
+/// `orders`, in front of `backend`.
+final class MeshPair: Sendable {
+  private static let web = SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "web")
+  private static let orders = SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders")
+
+  let sender: TestProxy
+  let receiver: TestProxy
+
+  init(to backend: Backend, appProtocol: AppProtocol = .http) throws {
+    let authority = TestAuthority()
+    receiver = try TestProxy([.mesh])
+    sender = try TestProxy([.mapped(.orders)])
+    try Self.identify(receiver, as: Self.orders, by: authority)
+    try Self.identify(sender, as: Self.web, by: authority)
+    let port = InboundPortConfig(port: 80, appProtocol: appProtocol, service: .orders, application: backend.address)
+    receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
+    let endpoint = Endpoint(
+      address: .loopback(port: 80), workload: "orders-0", identity: Self.orders, meshPort: receiver.port())
+    let service = ServiceConfig(key: .orders, appProtocol: appProtocol, rules: [.toOrders()])
+    sender.apply(
+      ConfigUpdate(
+        endpoints: [(.orders, EndpointSet(key: .orders, endpoints: [endpoint]))], services: [(.orders, service)]))
+  }
+
+  private static func identify(_ proxy: TestProxy, as identity: SPIFFEID, by authority: TestAuthority) throws {
+    let key = try WorkloadKey()
+    let chain = authority.issue(key, names: "URI:\(identity)")
+    let anchors = authority.pem
+    _ = try proxy.onLoop { worker in
+      func context(_ role: TLSConfiguration.Role) throws -> TLSContext {
+        try TLSContext(
+          TLSConfiguration(
+            role: role, key: key, chainPEM: chain, trustAnchorsPEM: anchors, protocols: ["h2"],
+            ticketKey: TLSTicketKey()))
+      }
+      guard let client = try? context(.client), let server = try? context(.server) else { return false }
+      worker.setIdentity(WorkerIdentity(identity: identity, clientContext: client, serverContext: server))
+      return true
+    }
+  }
+}

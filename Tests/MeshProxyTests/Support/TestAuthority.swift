@@ -1,0 +1,1 @@
+../../MeshRuntimeTests/TestAuthority.swift
