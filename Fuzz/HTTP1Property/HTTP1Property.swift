@@ -54,6 +54,10 @@ private func trace(
       case .head(let result):
         out.append(2)
         out += Array("\(result)".utf8)
+        if result.offersHTTP2, let settings = head.upgradeSettings {
+          precondition(settings.count % 6 == 0, "settings of an upgrade that are no settings")
+          out += settings
+        }
         describe(head, into: &out)
         write(head, result, role, method, into: reencoded)
       case .informational:

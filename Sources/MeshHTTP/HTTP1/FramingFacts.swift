@@ -9,6 +9,9 @@ struct FramingFacts {
   var connectionKeepsAlive = false
   var connectionUpgrades = false
   var hasUpgrade = false
+  /// `h2c` among the protocols of `Upgrade`, and `HTTP2-Settings` among the options of `Connection`.
+  var offersHTTP2 = false
+  var connectionListsSettings = false
   var expectsContinue = false
 
   /// Takes note of one field; `bytes` is what its slices point into. An error ends the message.
@@ -41,11 +44,13 @@ struct FramingFacts {
         if option.equalsIgnoringCase("close") { connectionCloses = true }
         if option.equalsIgnoringCase("keep-alive") { connectionKeepsAlive = true }
         if option.equalsIgnoringCase("upgrade") { connectionUpgrades = true }
+        if option.equalsIgnoringCase("http2-settings") { connectionListsSettings = true }
       }
       return nil
     case .upgrade:
-      // `h2c` through an intermediary smuggles requests past it, and nobody here can answer it.
-      if !value.isEmpty, !value.equalsIgnoringCase("h2c") { hasUpgrade = true }
+      value.forEachListMember { name in
+        if name.equalsIgnoringCase("h2c") { offersHTTP2 = true } else { hasUpgrade = true }
+      }
       return nil
     case .expect:
       if value.equalsIgnoringCase("100-continue") { expectsContinue = true }

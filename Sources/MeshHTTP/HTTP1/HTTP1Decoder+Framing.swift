@@ -24,7 +24,10 @@ extension HTTP1Decoder {
     }
     result.keepAlive = facts.keepAlive(head.version)
     result.expectsContinue = facts.expectsContinue && head.version != .http10 && !result.framing.isEmpty
-    result.isUpgrade = facts.connectionUpgrades && facts.hasUpgrade && head.version != .http10
+    let upgrades = facts.connectionUpgrades && head.version != .http10
+    // `h2c` beside another protocol must not go on with it: behind an intermediary it smuggles requests past that.
+    result.isUpgrade = upgrades && facts.hasUpgrade && !facts.offersHTTP2
+    result.offersHTTP2 = upgrades && facts.offersHTTP2 && facts.connectionListsSettings
     begin(result.framing)
     return .head(result)
   }
@@ -39,7 +42,8 @@ extension HTTP1Decoder {
     }
     var result = HTTP1Head()
     result.keepAlive = facts.keepAlive(head.version)
-    result.isUpgrade = facts.connectionUpgrades && facts.hasUpgrade && head.version != .http10
+    result.isUpgrade =
+      facts.connectionUpgrades && facts.hasUpgrade && !facts.offersHTTP2 && head.version != .http10
     if status == 101 || requestMethod == .connect && (200...299).contains(status) {
       result.framing = .tunnel
       result.keepAlive = false

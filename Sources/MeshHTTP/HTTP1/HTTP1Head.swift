@@ -24,6 +24,9 @@ package struct HTTP1Head: Equatable, Sendable {
   package var expectsContinue = false
   /// `Connection: upgrade` with an `Upgrade` field, HTTP/1.1 only. Upgrades to `h2c` are not offered on.
   package var isUpgrade = false
+  /// `Connection: Upgrade, HTTP2-Settings` with `Upgrade: h2c` (RFC 7540, section 3.2), HTTP/1.1 only. Whether the
+  /// settings are there and whole is for `MessageHead.upgradeSettings` to say.
+  package var offersHTTP2 = false
 
   package init() {}
 }

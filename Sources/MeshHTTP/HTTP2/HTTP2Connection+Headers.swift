@@ -5,13 +5,14 @@ struct HTTP2BlockProgress {
   var isActive = false
   var stream: UInt32 = 0
   var endsStream = false
+  var dependsOnItself = false
   var continuations = 0
   var since = Instant(nanoseconds: 0)
   var bytes: [UInt8] = []
 }
 
 extension HTTP2Connection {
-  /// RFC 9113, section 6.2. The deprecated priority part is skipped.
+  /// RFC 9113, section 6.2. The deprecated priority part is skipped, but for a stream that depends on itself.
   func handleHeaders(_ frame: HTTP2FrameHeader, _ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
     guard frame.stream != 0 else { return fail(.protocolError, "HEADERS on stream 0") }
     var start = 0
@@ -21,8 +22,10 @@ extension HTTP2Connection {
       padding = Int(payload[0])
       start = 1
     }
-    if frame.has(HTTP2Flags.priority) { start &+= 5 }
+    let hasPriority = frame.has(HTTP2Flags.priority)
+    if hasPriority { start &+= 5 }
     guard start <= payload.count else { return fail(.frameSizeError, "HEADERS too short") }
+    block.dependsOnItself = hasPriority && payload.dependency(at: start &- 5) == frame.stream
     guard padding <= payload.count &- start else { return fail(.protocolError, "padding too long") }
     let part = payload.slice(start, payload.count &- start &- padding)
     let endsStream = frame.has(HTTP2Flags.endStream)
@@ -155,10 +158,13 @@ extension HTTP2Connection {
 
   /// Decodes a block into `receivedHead`; the event is a failure of the connection.
   private func decode(_ bytes: UnsafeRawBufferPointer, _ kind: HTTP2HeadAssembler.Kind) -> HTTP2Event? {
-    guard let reason = Self.decode(bytes, kind, &decoder, &assembler, receivedHead) else { return nil }
-    let failure = fail(.compressionError, reason)
-    if decoder.hasTooManyUpdates { exceededLimit = .tableSizeUpdates }
-    return failure
+    if let reason = Self.decode(bytes, kind, &decoder, &assembler, receivedHead) {
+      let failure = fail(.compressionError, reason)
+      if decoder.hasTooManyUpdates { exceededLimit = .tableSizeUpdates }
+      return failure
+    }
+    if block.dependsOnItself { assembler.fail("stream depends on itself") }
+    return nil
   }
 
   private static func decode(

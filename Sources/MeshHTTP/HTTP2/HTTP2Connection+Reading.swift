@@ -61,14 +61,20 @@ extension HTTP2Connection {
 
   // MARK: - Control frames
 
-  /// RFC 9113, section 5.3.2: deprecated, checked and ignored.
+  /// RFC 9113, section 5.3.2: deprecated, checked and ignored. A stream that depends on itself is the one thing that
+  /// RFC 7540, section 5.3.1, called an error and no working client sends.
   private func handlePriority(_ frame: HTTP2FrameHeader, _ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
     guard frame.stream != 0 else { return fail(.protocolError, "PRIORITY on stream 0") }
-    guard payload.count == 5 else {
-      if open(frame.stream) == nil { return fail(.frameSizeError, "PRIORITY of wrong size") }
-      return resetForFault(frame.stream, .frameSizeError, "PRIORITY of wrong size")
+    var fault: HTTP2HeadAssembler.Fault?
+    if payload.count != 5 {
+      fault = .init(code: .frameSizeError, reason: "PRIORITY of wrong size")
+    } else if payload.dependency(at: 0) == frame.stream {
+      fault = .init(code: .protocolError, reason: "stream depends on itself")
     }
-    return ignoreFrame()
+    guard let fault else { return ignoreFrame() }
+    // An idle stream cannot be reset (RFC 9113, section 6.4).
+    if open(frame.stream) == nil { return fail(fault.code, fault.reason) }
+    return resetForFault(frame.stream, fault.code, fault.reason)
   }
 
   /// RFC 9113, section 6.4.

@@ -41,6 +41,11 @@ extension HTTP2Connection {
     return sent
   }
 
+  /// Body bytes that the windows of the stream and of the connection allow now.
+  package func sendRoom(on stream: HTTP2StreamID) -> Int {
+    open(stream.rawValue).map { max(0, min($0.pointee.sendWindow, sendWindow)) } ?? 0
+  }
+
   /// The smallest limit a peer may set (RFC 9113, section 6.5.2), and one TLS record.
   static let largestFrameSent = 16384
 

@@ -45,8 +45,34 @@ extension HTTP2Connection {
     if let limit = budget.settingsFrame(payload.count / 6, at: now) { return fail(limit) }
     if let limit = budget.controlFrameQueued(output.isEmpty) { return fail(limit) }
     // Without the setting the peer puts no bound on its streams.
-    if !isSettingsReceived { peerMaximumConcurrentStreams = HTTP2StreamID.maximum.rawValue }
+    if !isSettingsReceived {
+      peerMaximumConcurrentStreams = HTTP2StreamID.maximum.rawValue
+      sendWindow &+= heldSendWindow
+      heldSendWindow = 0
+    }
     isSettingsReceived = true
+    if let event = apply(payload) { return event }
+    output.appendFrame(
+      HTTP2FrameType.settings, flags: HTTP2Flags.acknowledge, stream: 0, payload: .init(start: nil, count: 0))
+    return .settings
+  }
+
+  /// Makes the request of an HTTP/1.1 upgrade stream 1, half closed by the client, under the settings that came with
+  /// it (RFC 7540, section 3.2). Call it before the first `next`. Returns the failure of settings out of range.
+  ///
+  /// Body bytes wait for the client's preface: curl takes no more than 32 KiB together with the 101.
+  package func acceptUpgrade(_ settings: UnsafeRawBufferPointer, method: Method) -> HTTP2Event? {
+    highestPeerStream = 1
+    heldSendWindow = sendWindow
+    sendWindow = 0
+    let record = makeStream(1)
+    record.pointee.isHeadReceived = true
+    record.pointee.isRemoteEnded = true
+    record.pointee.method = method
+    return apply(settings)
+  }
+
+  private func apply(_ payload: UnsafeRawBufferPointer) -> HTTP2Event? {
     var at = 0
     let initialWindow = peerInitialWindow
     while at < payload.count {
@@ -55,12 +81,8 @@ extension HTTP2Connection {
       at &+= 6
     }
     // Once for the frame: a frame that names it often must not walk over the streams as often.
-    if peerInitialWindow != initialWindow, let event = moveWindows(by: peerInitialWindow - initialWindow) {
-      return event
-    }
-    output.appendFrame(
-      HTTP2FrameType.settings, flags: HTTP2Flags.acknowledge, stream: 0, payload: .init(start: nil, count: 0))
-    return .settings
+    guard peerInitialWindow != initialWindow else { return nil }
+    return moveWindows(by: peerInitialWindow - initialWindow)
   }
 
   private func apply(_ identifier: UInt16, _ value: UInt32) -> HTTP2Event? {

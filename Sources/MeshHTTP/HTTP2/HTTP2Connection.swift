@@ -66,6 +66,8 @@ package final class HTTP2Connection {
 
   // Flow control of the connection.
   var sendWindow = HTTP2Connection.defaultWindow
+  /// The window of an upgraded connection until the client's preface has come.
+  var heldSendWindow = 0
   var receiveWindow: Int
   let receiveWindowSize: Int
   var receiveCredit = 0
@@ -151,7 +153,8 @@ package final class HTTP2Connection {
   func fail(_ code: HTTP2ErrorCode, _ reason: StaticString) -> HTTP2Event {
     isFailed = true
     exceededLimit = nil
-    writeGoAway(lastStream: highestPeerStream, code)
+    // Never above an earlier announcement: the streams between were ignored (RFC 9113, section 6.8).
+    writeGoAway(lastStream: min(highestPeerStream, goAwaySent ?? .max), code)
     return .failure(code, reason)
   }
 

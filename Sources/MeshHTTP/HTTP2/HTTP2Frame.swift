@@ -84,6 +84,9 @@ extension ByteQueue {
 }
 
 extension UnsafeRawBufferPointer {
+  /// The stream that the priority part at `offset` depends on (RFC 9113, section 6.3).
+  func dependency(at offset: Int) -> UInt32 { word(at: offset) & 0x7FFF_FFFF }
+
   /// The big-endian number at `offset`; four bytes must be there.
   func word(at offset: Int) -> UInt32 {
     UInt32(bigEndian: loadUnaligned(fromByteOffset: offset, as: UInt32.self))

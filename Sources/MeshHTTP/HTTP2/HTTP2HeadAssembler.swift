@@ -156,11 +156,15 @@ struct HTTP2HeadAssembler {
     if isExtended, head.method != .connect { return fail(":protocol without CONNECT") }
     if head.method == .connect, !isExtended {
       guard !hasPath, !hasScheme else { return fail(":scheme or :path with CONNECT") }
-      guard !head.authority.isEmpty else { return fail("CONNECT without :authority") }
+      // RFC 9110, section 9.3.6: host and port, the port never implied.
+      guard RequestTarget.isAuthority(head.bytes(head.authority), needsPort: true) else {
+        return fail("CONNECT without host and port")
+      }
       return
     }
     guard hasScheme else { return fail("no :scheme") }
     guard hasPath else { return fail("no :path") }
+    if isExtended, head.authority.isEmpty { return fail("extended CONNECT without :authority") }
     if head.bytes(head.path)[0] == 0x2A, head.method != .options { return fail(":path * without OPTIONS") }
     guard let host else { return }
     if head.authority.isEmpty {
@@ -183,6 +187,7 @@ struct HTTP2HeadAssembler {
       guard addContentLength(field.value) else { return fail("malformed Content-Length") }
     case .host where kind == .request:
       guard host == nil, !field.value.isEmpty else { return fail("repeated or empty Host") }
+      guard RequestTarget.isAuthority(field.value, needsPort: false) else { return fail("malformed Host") }
       host = head.intern(field.value)
       return
     case .cookie:
@@ -215,7 +220,7 @@ struct HTTP2HeadAssembler {
     head.append(field)
   }
 
-  private mutating func fail(_ reason: StaticString) {
+  mutating func fail(_ reason: StaticString) {
     if fault == nil { fault = Fault(code: .protocolError, reason: reason) }
   }
 
