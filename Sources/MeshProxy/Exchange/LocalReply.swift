@@ -20,12 +20,14 @@ enum LocalReply {
     }
     if exchange.isGRPC { return sendTrailersOnly(error, head, to: exchange) }
     head.append(.contentType, "text/plain; charset=utf-8")
-    if case .http2 = exchange.downstream, exchange.downstream.isCongested {
-      // Many answers wait for a slow reader already: the status and the flag say enough.
+    let length = error.reason.utf8CodeUnitCount + 1
+    if case .http2(let connection, let stream) = exchange.downstream,
+      exchange.downstream.isCongested || !connection.hasRoom(for: length, on: stream)
+    {
+      // A slow reader, or a window too small for the text: the status and the flag say enough, and nothing waits.
       exchange.downstream.sendHead(head, framing: .none, last: true, exchange)
       return
     }
-    let length = error.reason.utf8CodeUnitCount + 1
     head.append(.contentLength, number: length)
     let hasBody = exchange.request.method != .head
     exchange.downstream.sendHead(head, framing: .length(UInt64(length)), last: !hasBody, exchange)
@@ -34,7 +36,6 @@ enum LocalReply {
       let text = UnsafeRawBufferPointer(start: error.reason.utf8Start, count: length - 1)
       body.copyMemory(from: text)
       body[length - 1] = 0x0A
-      // A client that has stopped reading loses the tail of an error text; nothing waits for it.
       if exchange.downstream.send(UnsafeRawBufferPointer(body), last: true) < length {
         exchange.downstream.abort(exchange, error)
       }

@@ -27,6 +27,9 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private var isClosing = false
   /// Requests are left for the next turn, or for when the output has drained.
   private var isBehind = false
+  private var isFirstRequest = true
+  /// The connection belongs to another handler now.
+  private var isHandedOver = false
 
   private var requestMethod = Method.get
   private var requestVersion = MessageHead.Version.http11
@@ -66,7 +69,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
 
   func connectionReceived(_ connection: Connection) {
     process()
-    if connection.hasReachedEnd, !isTunnel { settleEnd() }
+    if connection.hasReachedEnd, !isTunnel, !isHandedOver { settleEnd() }
   }
 
   func connectionReachedEnd(_ connection: Connection) {
@@ -126,7 +129,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     defer { isProcessing = false }
     var share = TurnShare(worker.limits)
     isBehind = false
-    while connection.isOpen, !isClosing, !isPaused {
+    while connection.isOpen, !isClosing, !isPaused, !isHandedOver {
       if isTunnel {
         forwardTunnelBytes()
         return
@@ -139,7 +142,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       if !isServing { share.tookRequest() }
       guard decodeNext(input) else { break }
     }
-    if connection.input.isEmpty, !isServing { connection.input.releaseIfEmpty() }
+    if connection.input.isEmpty, !isServing, !isHandedOver { connection.input.releaseIfEmpty() }
   }
 
   /// True when the rest of the input is for the next turn, or for when the client has read answers of earlier requests.
@@ -191,6 +194,8 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
 
   private func begin(_ exchange: Exchange, _ head: HTTP1Head) {
     headStart = nil
+    if head.offersHTTP2, head.framing.isEmpty, switchToHTTP2(exchange) { return }
+    isFirstRequest = false
     isServing = true
     isRequestRead = false
     requestMethod = exchange.request.method
@@ -216,6 +221,17 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       ended: isRequestRead)
   }
 
+  /// Accepts an offer of `h2c`. False when it is to be ignored: over TLS, or without settings that can be read.
+  private func switchToHTTP2(_ exchange: Exchange) -> Bool {
+    guard connection.tls == nil, exchange.request.method != .connect, let settings = exchange.request.upgradeSettings
+    else { return false }
+    isHandedOver = true
+    self.exchange = nil
+    worker.loop.cancel(timer)
+    HTTP2ServerConnection.upgrade(connection, worker: worker, entry: entry, exchange, settings: settings)
+    return true
+  }
+
   private func awaitMore(_ exchange: Exchange) {
     guard !isServing else { return }
     if decoder.isIdle {
@@ -232,6 +248,12 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     worker.metrics.protocolError(entry.direction, error.counter)
     if let limit = error.limit { worker.limitReached(limit, by: connection) }
     keepAlive = false
+    if isFirstRequest, error == .malformedRequestLine, entry.tls == nil {
+      // Neither HTTP/1 nor the preface of HTTP/2 (RFC 9113, section 3.4): no answer would be understood.
+      self.exchange = nil
+      worker.recycle(exchange)
+      return close()
+    }
     if isServing {
       isRequestRead = false
       exchange.fail(.malformed(error))

@@ -44,6 +44,26 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// The other side is a proxy of the mesh that proved its identity.
   var isMeshPeer: Bool { entry.security == .mutual }
 
+  /// Takes over a connection whose first request, already read into `exchange`, offered `h2c` (RFC 7540, section 3.2).
+  static func upgrade(
+    _ connection: Connection, worker: ProxyWorker, entry: EntryPoint, _ exchange: Exchange, settings: [UInt8]
+  ) {
+    // Before the engine writes its preface.
+    connection.output.append("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    let server = HTTP2ServerConnection(connection, worker: worker, entry: entry)
+    connection.handler = server
+    let head = exchange.request
+    if let failure = settings.withUnsafeBytes({ server.engine.acceptUpgrade($0, method: head.method) }) {
+      worker.recycle(exchange)
+      _ = server.handle(failure)
+      return worker.registerForDrain(connection, server)
+    }
+    head.removeHopByHopFields(keepingTrailersTE: true)
+    head.version = .http2
+    server.begin(exchange, on: HTTP2StreamID(rawValue: 1), endStream: true)
+    server.start()
+  }
+
   func start() {
     connection.handler = self
     connection.flushTimeout = worker.limits.flushTimeout
@@ -60,28 +80,10 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   func connectionOpened(_ connection: Connection) {}
   func connectionReceived(_ connection: Connection) { process() }
 
-  /// The client sends no more, but may still read answers.
+  /// HTTP/2 has no half-closed connections: who has gone takes no answer, and no work goes on for it.
   func connectionReachedEnd(_ connection: Connection) {
-    isDraining = true
-    isDrainFinal = true
-    cancelCalls()
-    closeIfDrained()
-  }
-
-  /// No gRPC client reads on after it has closed its side: without this a killed client's calls would live as long as the
-  /// server has nothing to say.
-  private func cancelCalls() {
-    var calls: [(HTTP2StreamID, Exchange)] = []
-    engine.forEachStream { stream, context in
-      guard let context else { return }
-      let exchange = unsafeDowncast(context, to: Exchange.self)
-      if exchange.isGRPC { calls.append((stream, exchange)) }
-    }
-    for (stream, exchange) in calls {
-      engine.setContext(nil, for: stream)
-      exchange.downstreamGone()
-      engine.sendReset(stream, .cancel)
-    }
+    releaseExchanges()
+    connection.closeAfterFlush()
   }
 
   func connectionDrained(_ connection: Connection) {
@@ -96,11 +98,18 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     unfinishedWatch?.stop()
     worker.downstreamClosed(connection, entry)
     if reason == .flushTimeout { worker.limitReached("flush_timeout", by: connection) }
-    var open: [Exchange] = []
-    engine.forEachStream { _, context in
-      if let context { open.append(unsafeDowncast(context, to: Exchange.self)) }
+    releaseExchanges()
+  }
+
+  private func releaseExchanges() {
+    var open: [(HTTP2StreamID, Exchange)] = []
+    engine.forEachStream { stream, context in
+      if let context { open.append((stream, unsafeDowncast(context, to: Exchange.self))) }
     }
-    for exchange in open { exchange.downstreamGone() }
+    for (stream, exchange) in open {
+      engine.setContext(nil, for: stream)
+      exchange.downstreamGone()
+    }
   }
 
   // MARK: - Events
@@ -208,9 +217,13 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   }
 
   private func begin(_ stream: HTTP2StreamID, _ endStream: Bool) {
-    if lifetime.streamStarted(worker.loop.now, asking: false) { worker.loop.schedule(timer, at: lifetime.nextCheck) }
     let exchange = worker.takeExchange()
     exchange.request.copy(from: engine.receivedHead)
+    begin(exchange, on: stream, endStream: endStream)
+  }
+
+  private func begin(_ exchange: Exchange, on stream: HTTP2StreamID, endStream: Bool) {
+    if lifetime.streamStarted(worker.loop.now, asking: false) { worker.loop.schedule(timer, at: lifetime.nextCheck) }
     exchange.downstream = .http2(self, stream)
     engine.setContext(exchange, for: stream)
     // One stream alone has nothing to wait for.
@@ -222,6 +235,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       isUpgrade = true
       exchange.isExtendedConnect = true
       head.method = .get
+      if head.bytes(head.connectProtocol).equalsIgnoringCase("websocket") {
+        exchange.hasOwnWebSocketKey = head.addWebSocketKey(&worker.loop.random)
+      }
       head.append(.upgrade, head.bytes(head.connectProtocol))
       head.connectProtocol = .empty
     }
@@ -265,6 +281,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     if exchange.isTunnel, head.status == 101 {
       head.status = 200
       head.remove(.upgrade)
+      if exchange.hasOwnWebSocketKey { head.removeWebSocketAccept() }
     }
     head.removeHopByHopFields(keepingTrailersTE: false)
     if exchange.isExtendedConnect, !exchange.isTunnel, head.status < 300 { markRefusedUpgrade(head) }
@@ -286,6 +303,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     connection.flushSoon()
     return accepted
   }
+
+  /// The peer's windows take so many bytes at once.
+  func hasRoom(for count: Int, on stream: HTTP2StreamID) -> Bool { engine.sendRoom(on: stream) >= count }
 
   func finish(trailers: MessageHead?, on stream: HTTP2StreamID) {
     if let trailers {
