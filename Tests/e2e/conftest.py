@@ -3,6 +3,7 @@
 The tests run one after another: the addresses 127.66.0.0/16 exist once per machine.
 """
 
+import contextlib
 import pathlib
 import resource
 import socket
@@ -12,6 +13,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from support.forward import HOST, Credentials, Forward, TestBackend
+from support.frames import Connection
 from support.mesh import BINARIES, CONTROLLER, Mesh
 
 
@@ -57,3 +60,43 @@ def pytest_runtest_makereport(item, call):
         for name, text in made.log_tails():
             report.sections.append((f"log of {name}", text))
     return report
+
+
+@pytest.fixture(scope="session")
+def http2_backend(tmp_path_factory):
+    with TestBackend(tmp_path_factory.mktemp("backend")) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="session")
+def http2_credentials(tmp_path_factory):
+    return Credentials.make(tmp_path_factory.mktemp("credentials"))
+
+
+@pytest.fixture(scope="session")
+def http2_listeners(tmp_path_factory, http2_backend, http2_credentials):
+    """Standalone proxies before an HTTP/1.1 backend: name -> (port, TLS context or None)."""
+    directory = tmp_path_factory.mktemp("http2")
+    # The kernel takes a mute backend's connections; nobody ever accepts them.
+    with socket.create_server((HOST, 0), backlog=2048) as mute, contextlib.ExitStack() as stack:
+        made = {}
+        for name, upstream in (("", http2_backend.port), (" to a mute backend", mute.getsockname()[1])):
+            for kind, flags, context in (("cleartext", [], None), ("TLS", http2_credentials.flags, http2_credentials.context())):
+                proxy = Forward(upstream, directory / f"{kind}{name}.log", *flags)
+                made[kind + name] = (stack.enter_context(proxy).port, context)
+        yield made
+
+
+@pytest.fixture(params=["cleartext", "TLS"])
+def dial(request, http2_listeners):
+    """Opens connections of hand-made frames to a listener; each test runs on both kinds."""
+    made = []
+
+    def connect(**options):
+        port, context = http2_listeners[request.param]
+        made.append(Connection(port, context, **options))
+        return made[-1]
+
+    yield connect
+    for connection in made:
+        connection.socket.close()

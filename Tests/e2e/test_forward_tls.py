@@ -9,9 +9,8 @@ import h2.connection
 import h2.events
 import pytest
 
-from support.forward import HOST, Credentials, Forward, command
-from support.mesh import program
-from support.waiting import accepts, free_port, until
+from support.forward import HOST, Credentials, Forward, TestBackend, command
+from support.waiting import free_port
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,8 @@ def credentials(directory):
 
 @pytest.fixture(scope="module")
 def backend(directory):
-    port = free_port()
-    process = subprocess.Popen(program("app.py", port, "v1"))
-    until(lambda: accepts(HOST, port), "the backend listens")
-    yield port
-    process.kill()
-    process.wait()
+    with TestBackend(directory) as running:
+        yield running.port
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,11 @@ GET  /             short text
 GET  /bytes/N      N bytes, made while they are sent
 GET  /headers      the request's header fields as lines
 GET  /slow/SECONDS an answer after that time
+GET  /hop-by-hop   fields that belong to one connection
+GET  /trailers     a chunked body with a trailer field
+GET  /watched      no answer; says on standard error when the caller has gone
 POST /upload       reads the body (length or chunked), answers its size and CRC-32
+POST /early        refuses without reading the body
 """
 
 import http.server
@@ -53,7 +57,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/slow/"):
             time.sleep(float(self.path.split("/")[2]))
         if self.path == "/headers":
-            return self.answer("".join(f"{name}: {value}\n" for name, value in self.headers.items()).encode())
+            lines = "".join(f"{name}: {value}\n" for name, value in self.headers.items())
+            return self.answer(lines.encode("latin-1"))
+        if self.path in SPECIAL:
+            return SPECIAL[self.path](self)
         return self.answer(f"{VERSION} {self.path}\n".encode())
 
     do_HEAD = do_GET
@@ -69,7 +76,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(BLOCK[:min(size, len(BLOCK))])
             size -= len(BLOCK)
 
+    def hop_by_hop(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Nominated\r\nKeep-Alive: timeout=5\r\n"
+                         b"Proxy-Connection: keep-alive\r\nX-Nominated: gone\r\nX-Kept: yes\r\n"
+                         b"Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
+
+    def trailers(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         b"4\r\nbody\r\n0\r\nX-Sum: 42\r\n\r\n")
+
+    def watched(self):
+        print("watching", file=sys.stderr, flush=True)
+        self.connection.settimeout(60)
+        try:
+            said = self.connection.recv(1)
+        except ConnectionError:
+            said = b""
+        print("more" if said else "abandoned", file=sys.stderr, flush=True)
+        self.close_connection = True
+
     def do_POST(self):
+        if self.path == "/early":
+            self.close_connection = True
+            return self.answer(b"no\n", 403)
         size = checksum = 0
         for piece in self.body():
             size += len(piece)
@@ -99,5 +128,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+
+SPECIAL = {"/hop-by-hop": Handler.hop_by_hop, "/trailers": Handler.trailers, "/watched": Handler.watched}
 
 Server((ADDRESS, PORT), Handler).serve_forever()

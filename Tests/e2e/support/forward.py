@@ -7,7 +7,7 @@ import ssl
 import subprocess
 
 from .certificates import Authority
-from .mesh import BINARIES
+from .mesh import BINARIES, program
 from .waiting import accepts, free_port, until
 
 HOST = "127.0.0.1"
@@ -79,3 +79,31 @@ class Forward:
             self.process.wait()
             raise
         assert status == 0, f"apus-proxy ended with {status}:\n{self.log_path.read_text()}"
+
+
+class TestBackend:
+    """`programs/app.py` on a port of its own; use it in a `with` block."""
+
+    __test__ = False
+
+    def __init__(self, directory):
+        self.port, self.log_path, self.log_position = free_port(), directory / "backend.log", 0
+
+    def wait_for_log(self, text):
+        """Until a line that no earlier call has waited for says `text`."""
+        def appeared():
+            at = self.log_path.read_text().find(text + "\n", self.log_position)
+            if at >= 0:
+                self.log_position = at + len(text)
+            return at >= 0
+        until(appeared, f"the backend says {text!r}")
+
+    def __enter__(self):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(program("app.py", self.port, "v1"), stdin=subprocess.DEVNULL, stderr=log)
+        until(lambda: accepts(HOST, self.port), "the backend listens")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
