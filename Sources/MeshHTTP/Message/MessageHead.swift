@@ -228,15 +228,18 @@ public final class MessageHead {
     fieldCapacity = capacity
   }
 
-  /// Appends a field; an `other` name is kept in the letter case given.
+  /// Appends a field; an `other` name is kept in the letter case given. `value` may lie in the store, `name` may not.
   public func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+    // First, since the store may move.
+    let value = intern(value)
     let name = intern(name)
-    let token = HeaderToken.lookup(bytes(name))
-    append(Field(name: name, value: intern(value), token: token))
+    append(Field(name: name, value: value, token: HeaderToken.lookup(bytes(name))))
   }
 
+  /// `value` may lie in the store.
   public func append(_ token: HeaderToken, _ value: UnsafeRawBufferPointer) {
-    append(Field(name: intern(token.name), value: intern(value), token: token))
+    let value = intern(value)
+    append(Field(name: intern(token.name), value: value, token: token))
   }
 
   public func append(_ token: HeaderToken, _ value: StaticString) {
