@@ -42,7 +42,7 @@ import Testing
         identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders"),
         labels: ["version": "v1"]),
       Endpoint(address: SocketAddress(ipv4: 0x0A00_0001, port: 80), workload: "", identity: nil, meshPort: 0),
-    ])
+    ], appProtocol: .grpc)
 
   static let workload = WorkloadConfig(
     name: "orders-abcde", namespace: "shop",

@@ -135,7 +135,7 @@ struct HTTP2Tests {
     let seen = Promise<String>()
     let backend = Backend { peer, _ in
       seen.put(try peer.readThrough("\r\n\r\n"))
-      try peer.send("HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+      try peer.send("HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\nhello")
       try peer.send(try peer.read(4))
     }
     let proxy = try TestProxy.serving([backend.address])
@@ -143,7 +143,7 @@ struct HTTP2Tests {
     while !client.engine.peerEnablesConnectProtocol { try client.step() }
     guard let stream = client.engine.openStream() else { return #expect(Bool(false), "no stream") }
     let head = HTTP2Peer.head(.connect, "/chat")
-    head.connectProtocol = head.intern("websocket")
+    head.connectProtocol = head.intern("chat")
     client.engine.sendHead(head, on: stream, endStream: false)
     try client.flush()
     while client.stream(stream).body.count < 5 { try client.step() }
@@ -151,7 +151,7 @@ struct HTTP2Tests {
     try client.send(Array("ping".utf8), on: stream, endStream: false)
     while client.stream(stream).body.count < 9 { try client.step() }
     #expect(String(decoding: client.stream(stream).body, as: UTF8.self) == "helloping")
-    #expect(try seen.get().lowercased().contains("upgrade: websocket"))
+    #expect(try seen.get().lowercased().contains("upgrade: chat"))
   }
 
   @Test("a drain sends GOAWAY, finishes the streams in flight and closes")
@@ -225,6 +225,26 @@ struct HTTP2Tests {
     let answer = try client.finish(stream)
     #expect(answer.body.count == count)
     #expect(answer.reset == nil)
+  }
+
+  @Test(
+    "an endpoint outside the mesh is spoken to as its port's appProtocol says, and anew when that changes",
+    arguments: [[(AppProtocol.http2, "PRI"), (.http, "GET")], [(.tcp, "GET"), (.grpc, "PRI")]])
+  func appProtocol(expected: [(AppProtocol, String)]) throws {
+    let seen = expected.map { _ in Promise<String>() }
+    let backend = Backend { peer, number in
+      seen[number].put(try peer.readText(3))
+      while !peer.isCut() {}
+    }
+    let proxy = try TestProxy.serving([backend.address])
+    for (number, (appProtocol, start)) in expected.enumerated() {
+      proxy.configure([backend.address], appProtocol: appProtocol)
+      let client = try proxy.connect(1)
+      try client.send("GET http://orders.shop/ HTTP/1.1\r\nHost: orders.shop\r\n\r\n")
+      #expect(try seen[number].get() == start)
+      client.reset()
+      #expect(try proxy.becomes { $0.exchangeCount == 0 })
+    }
   }
 
   @Test("requests travel to an application that speaks HTTP/2 on one connection")

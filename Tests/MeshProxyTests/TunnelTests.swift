@@ -158,7 +158,7 @@ struct TunnelTests {
 
   @Test("HTTP/2 inside a CONNECT to such a service is balanced request by request", arguments: [true, false])
   func http2InsideConnect(_ isConfigured: Bool) throws {
-    let backends = [Backend.named("a"), Backend.named("b")]
+    let backends = [Backend.http2(named: "a"), Backend.http2(named: "b")]
     let proxy = try TestProxy([.outboundProxy])
     if isConfigured { _ = try proxy.onLoop { _ = $0.service(.orders) } }
     // The listeners close with their objects, which optimized code lets go after their last use.

@@ -12,7 +12,8 @@ extension EndpointSet {
       key: key,
       endpoints: try convertEach(message.endpoints, "endpoints") { endpoint throws(ConversionError) in
         try Endpoint(endpoint, limits: limits)
-      })
+      },
+      appProtocol: message.appProtocol.isEmpty ? .http : try convertAppProtocol(message.appProtocol))
   }
 }
 
@@ -47,5 +48,6 @@ extension Apus_V1_Endpoints {
       message.labels = endpoint.labels
       return message
     }
+    appProtocol = set.appProtocol.rawValue
   }
 }

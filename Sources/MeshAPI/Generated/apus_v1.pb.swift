@@ -521,6 +521,9 @@ package nonisolated struct Apus_V1_Endpoints: Sendable {
 
   package var endpoints: [Apus_V1_Endpoint] = []
 
+  /// how an endpoint that is not meshed is spoken to; empty: http
+  package var appProtocol: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1787,7 +1790,7 @@ nonisolated extension Apus_V1_Backend: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Endpoints"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}endpoints\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}endpoints\0\u{3}app_protocol\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1796,6 +1799,7 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.endpoints) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.appProtocol) }()
       default: break
       }
     }
@@ -1805,11 +1809,15 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.endpoints.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.endpoints, fieldNumber: 1)
     }
+    if !self.appProtocol.isEmpty {
+      try visitor.visitSingularStringField(value: self.appProtocol, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_Endpoints, rhs: Apus_V1_Endpoints) -> Bool {
     if lhs.endpoints != rhs.endpoints {return false}
+    if lhs.appProtocol != rhs.appProtocol {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -95,6 +95,7 @@ extension ContentHasher {
   mutating func add(_ set: EndpointSet) {
     add("endpoints")
     add(set.key)
+    add(set.appProtocol.rawValue)
     add(set.endpoints) { hasher, endpoint in
       hasher.add(endpoint.address.high)
       hasher.add(endpoint.address.low)

@@ -36,7 +36,7 @@ struct EndpointCompiler {
     let ordered = found.values.sorted {
       ($0.address.high, $0.address.low, $0.address.port) < ($1.address.high, $1.address.low, $1.address.port)
     }
-    return EndpointSet(key: key, endpoints: ordered)
+    return EndpointSet(key: key, endpoints: ordered, appProtocol: port.appProtocol)
   }
 
   private func endpoint(_ address: SocketAddress, _ workload: EffectiveWorkload) -> Endpoint {

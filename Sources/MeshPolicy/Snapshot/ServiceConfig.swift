@@ -20,6 +20,7 @@ package struct ServiceConfig: Hashable, Sendable {
 package enum AppProtocol: String, Hashable, Sendable {
   case http, http2, grpc, tcp
 
+  /// Spoken with HTTP/2 in cleartext, prior knowledge assumed.
   package var isHTTP2: Bool { self == .http2 || self == .grpc }
 }
 
@@ -130,10 +131,13 @@ package struct WeightedBackend: Hashable, Sendable {
 package struct EndpointSet: Hashable, Sendable {
   package var key: ServicePort
   package var endpoints: [Endpoint]
+  /// What the port speaks: how endpoints without a proxy of the mesh are spoken to.
+  package var appProtocol: AppProtocol
 
-  package init(key: ServicePort, endpoints: [Endpoint]) {
+  package init(key: ServicePort, endpoints: [Endpoint], appProtocol: AppProtocol = .http) {
     self.key = key
     self.endpoints = endpoints
+    self.appProtocol = appProtocol
   }
 }
 

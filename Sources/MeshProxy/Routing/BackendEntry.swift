@@ -22,16 +22,16 @@ final class BackendEntry {
     balancer = EndpointBalancer(seed: seed, now: now)
   }
 
-  func update(_ set: [Endpoint], worker: ProxyWorker) {
+  func update(_ set: EndpointSet, worker: ProxyWorker) {
     isKnown = true
-    balancer.update(set, now: worker.loop.now)
+    balancer.update(set.endpoints, now: worker.loop.now)
     var next: [EndpointEntry?] = []
     for (ref, endpoint) in balancer.current {
       while next.count <= ref.slot { next.append(nil) }
-      if ref.slot < entries.count, let old = entries[ref.slot], old.matches(endpoint) {
+      if ref.slot < entries.count, let old = entries[ref.slot], old.matches(endpoint, set.appProtocol) {
         next[ref.slot] = old
       } else {
-        next[ref.slot] = worker.makeEndpoint(endpoint)
+        next[ref.slot] = worker.makeEndpoint(endpoint, set.appProtocol)
       }
     }
     entries = next
@@ -41,7 +41,8 @@ final class BackendEntry {
 }
 
 extension EndpointEntry {
-  func matches(_ endpoint: Endpoint) -> Bool {
+  func matches(_ endpoint: Endpoint, _ appProtocol: AppProtocol) -> Bool {
     address == endpoint.address && identity == endpoint.identity && workload == endpoint.workload
+      && (isMeshed || isHTTP2 == appProtocol.isHTTP2)
   }
 }

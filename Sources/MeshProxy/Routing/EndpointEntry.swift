@@ -39,6 +39,8 @@ final class EndpointEntry {
   }
 
   var isMeshed: Bool { if case .mesh = transport { true } else { false } }
+  /// An application spoken to with HTTP/2.
+  var isHTTP2: Bool { if case .http2 = transport { true } else { false } }
 
   /// Sends the exchange there. Tunnels to an endpoint outside the mesh are plain TCP.
   func serve(_ exchange: Exchange) {

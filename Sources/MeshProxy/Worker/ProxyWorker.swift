@@ -188,7 +188,7 @@ final class ProxyWorker: TimerHandler {
 
   func apply(_ update: ConfigUpdate) {
     for (key, set) in update.endpoints {
-      backend(key).update(set?.endpoints ?? [], worker: self)
+      backend(key).update(set ?? EndpointSet(key: key, endpoints: []), worker: self)
     }
     for (key, config) in update.services {
       // Resources of other proxies' interest are not sent; a service evicted meanwhile is ignored.
@@ -208,12 +208,15 @@ final class ProxyWorker: TimerHandler {
 
   // MARK: - Endpoints
 
-  func makeEndpoint(_ endpoint: Endpoint) -> EndpointEntry {
+  /// `appProtocol`: what an endpoint outside the mesh speaks; a proxy of the mesh knows it of its own application.
+  func makeEndpoint(_ endpoint: Endpoint, _ appProtocol: AppProtocol) -> EndpointEntry {
     let transport: EndpointEntry.Transport
     if let identity = endpoint.identity {
       var address = endpoint.address
       address.port = endpoint.meshPort
       transport = .mesh(peerPool(address, identity, isLocalApplication: false))
+    } else if appProtocol.isHTTP2 {
+      transport = .http2(peerPool(endpoint.address, nil, isLocalApplication: false))
     } else {
       transport = .http1(applicationPool(endpoint.address, isLocalApplication: false))
     }

@@ -8,7 +8,12 @@ final class HTTP2Peer {
   struct Stream {
     var head = Message()
     var status = 0
+    var interim: [Int] = []
+    var method = ""
+    var authority = ""
     var path = ""
+    /// `:protocol` of an extended CONNECT.
+    var connectProtocol = ""
     var body: [UInt8] = []
     var trailers = ""
     var isEnded = false
@@ -25,12 +30,16 @@ final class HTTP2Peer {
   /// False: body bytes earn the sender no credit.
   var givesCredit = true
 
-  init(_ peer: Peer, role: HTTP2Connection.Role = .client) throws {
+  init(
+    _ peer: Peer, role: HTTP2Connection.Role = .client, settings: HTTP2Settings = .init(),
+    connectionWindow: Int = 16 << 20
+  ) throws {
     self.peer = peer
     let pool = BlockPool()
     input = ByteQueue(pool: pool)
     output = ByteQueue(pool: pool)
-    engine = HTTP2Connection(role: role, output: output)
+    engine = HTTP2Connection(
+      role: role, settings: settings, connectionWindow: connectionWindow, output: output)
     try flush()
   }
 
@@ -52,13 +61,24 @@ final class HTTP2Peer {
     return head
   }
 
+  static func answer(_ status: UInt16, _ fields: [(String, String)] = []) -> MessageHead {
+    let head = MessageHead()
+    head.status = status
+    for (name, value) in fields { head.append(name: name, value: value) }
+    return head
+  }
+
   /// Opens a stream with a request on it.
   func request(
     _ method: Method, _ path: String, _ fields: [(String, String)] = [], endStream: Bool = true
   ) throws -> HTTP2StreamID {
+    try request(Self.head(method, path, fields), endStream: endStream)
+  }
+
+  func request(_ head: MessageHead, endStream: Bool) throws -> HTTP2StreamID {
     guard let stream = engine.openStream() else { throw SocketProblem(description: "no stream") }
     streams[stream.rawValue] = Stream()
-    engine.sendHead(Self.head(method, path, fields), on: stream, endStream: endStream)
+    engine.sendHead(head, on: stream, endStream: endStream)
     try flush()
     return stream
   }
@@ -89,6 +109,16 @@ final class HTTP2Peer {
     guard sent == body.count else { throw SocketProblem(description: "no window") }
     try flush()
     return stream
+  }
+
+  /// The next request that comes, by its head.
+  func nextRequest(after last: UInt32) throws -> HTTP2StreamID {
+    while true {
+      if let id = streams.keys.filter({ $0 > last && streams[$0]?.hasHead == true }).min() {
+        return HTTP2StreamID(rawValue: id)
+      }
+      try step()
+    }
   }
 
   /// Sends a body, waiting for windows as they open.
@@ -122,7 +152,10 @@ final class HTTP2Peer {
       received(id) { stream, head in
         stream.hasHead = true
         stream.status = Int(head.status)
+        stream.method = head.method.name.description
+        stream.authority = String(decoding: head.bytes(head.authority), as: UTF8.self)
         stream.path = String(decoding: head.bytes(head.path), as: UTF8.self)
+        stream.connectProtocol = String(decoding: head.bytes(head.connectProtocol), as: UTF8.self)
         stream.head.head = "-\r\n" + Self.text(head, "\r\n")
         stream.isEnded = end
       }
@@ -139,7 +172,8 @@ final class HTTP2Peer {
       if givesCredit { engine.consumed(credit, on: id) }
     case .reset(let id, let code, _): received(id) { stream, _ in stream.reset = code }
     case .goAway: isGoingAway = true
-    case .informational, .writable, .settings, .pong: break
+    case .informational(let id): received(id) { stream, head in stream.interim.append(Int(head.status)) }
+    case .writable, .settings, .pong: break
     }
     return true
   }
@@ -161,5 +195,21 @@ final class HTTP2Peer {
   func finish(_ id: HTTP2StreamID) throws -> Stream {
     while !stream(id).isEnded, stream(id).reset == nil { try step() }
     return stream(id)
+  }
+}
+
+extension Backend {
+  /// Answers every request with 200 and `name` as the body, in HTTP/2.
+  static func http2(named name: String) -> Backend {
+    Backend { peer, _ in
+      let server = try HTTP2Peer(peer, role: .server)
+      var last: UInt32 = 0
+      while true {
+        let stream = try server.nextRequest(after: last)
+        last = stream.rawValue
+        server.engine.sendHead(HTTP2Peer.answer(200), on: stream, endStream: false)
+        try server.send(Array(name.utf8), on: stream)
+      }
+    }
   }
 }

@@ -69,7 +69,8 @@ final class TestProxy: Sendable {
   ) {
     let set = EndpointSet(
       key: .orders,
-      endpoints: endpoints.enumerated().map { Endpoint(address: $1, workload: "orders-\($0)", identity: nil) })
+      endpoints: endpoints.enumerated().map { Endpoint(address: $1, workload: "orders-\($0)", identity: nil) },
+      appProtocol: appProtocol)
     let service = ServiceConfig(key: .orders, appProtocol: appProtocol, rules: rules)
     apply(ConfigUpdate(endpoints: [(.orders, set)], services: [(.orders, service)]))
   }
