@@ -239,6 +239,15 @@ long clinux_recv(int fd, void *buffer, size_t size) {
   }
 }
 
+long clinux_peek(int fd) {
+  char byte;
+  for (;;) {
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n >= 0) return n;
+    if (errno != EINTR) return -errno;
+  }
+}
+
 long clinux_send(int fd, const void *buffer, size_t size) {
   for (;;) {
     ssize_t n = send(fd, buffer, size, MSG_NOSIGNAL);

@@ -54,6 +54,11 @@ package struct ProxyLimits: Sendable {
   package var connectionAgeGrace = TimeSpan.zero
   /// TCP connect and TLS handshake together.
   package var connectTimeout = TimeSpan.seconds(2)
+  /// An HTTP/2 server must send its SETTINGS within this time of the connection's start.
+  package var settingsTimeout = TimeSpan.seconds(10)
+  /// Before an application's connection that was idle longer than this is used again, the kernel is asked whether its
+  /// server has ended it or sent something meanwhile.
+  package var reuseCheckIdle = TimeSpan.milliseconds(100)
   /// Idle connections kept per application address and worker.
   package var maximumIdlePerPool = 512
   /// Requests that wait for one peer connection to open.

@@ -59,6 +59,8 @@ int clinux_shutdown_write(int fd);
 // Makes the coming close send RST.
 int clinux_set_reset_on_close(int fd);
 long clinux_recv(int fd, void *buffer, size_t size);
+// 1 when a byte waits, 0 at the peer's end, -EAGAIN when there is nothing. Never blocks, takes nothing.
+long clinux_peek(int fd);
 // MSG_NOSIGNAL: a closed peer is an error, never SIGPIPE.
 long clinux_send(int fd, const void *buffer, size_t size);
 void clinux_close(int fd);

@@ -87,7 +87,7 @@ extension HTTP2Connection {
   }
 
   static func encodeFields(
-    _ head: MessageHead, _ start: UnsafeMutableRawPointer, isRequest: Bool,
+    _ head: MessageHead, _ start: UnsafeMutableRawPointer, isRequest: Bool, isTrailers: Bool,
     _ encoder: inout HPACKEncoder, _ nameScratch: HTTP2NameScratch
   ) -> UnsafeMutableRawPointer {
     var out = start
@@ -98,6 +98,7 @@ extension HTTP2Connection {
       case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade, .http2Settings: continue
       case .host where isRequest: continue
       case .te where !value.equalsIgnoringCase("trailers"): continue
+      case let token where isTrailers && token.isForbiddenInTrailers: continue
       case .other: name = nameScratch.lowercased(head.bytes(field.name))
       default: name = Self.bytes(field.token.name)
       }

@@ -29,10 +29,11 @@ extension HTTP2Connection {
 
   /// What a frame header alone can violate.
   private func checkOrder(_ frame: HTTP2FrameHeader) -> HTTP2Event? {
-    if frame.length > Int(settings.maximumFrameSize) { return fail(.frameSizeError, "frame too large") }
+    // First, so that a server of another protocol is not told of a frame's size (RFC 9113, section 3.4).
     if !isSettingsReceived, frame.type != HTTP2FrameType.settings || frame.has(HTTP2Flags.acknowledge) {
       return fail(.protocolError, "first frame is not SETTINGS")
     }
+    if frame.length > Int(settings.maximumFrameSize) { return fail(.frameSizeError, "frame too large") }
     if block.isActive, frame.type != HTTP2FrameType.continuation || frame.stream != block.stream {
       return fail(.protocolError, "field block interrupted")
     }

@@ -111,7 +111,8 @@ extension HTTP2Connection {
     var out = encoder.begin(start)
     if !isTrailers, role == .client { out = Self.encodeRequestLine(head, out, &encoder) }
     if !isTrailers, role == .server { out = Self.encodeStatus(head.status, out, &encoder) }
-    return Self.encodeFields(head, out, isRequest: role == .client && !isTrailers, &encoder, nameScratch)
+    return Self.encodeFields(
+      head, out, isRequest: role == .client && !isTrailers, isTrailers: isTrailers, &encoder, nameScratch)
   }
 
   /// The rest of a long block lies uncommitted in the output: copy it out and write it frame by frame.

@@ -63,10 +63,14 @@ extension HTTP2Connection {
   /// Records that fit without taking more memory; it follows the highest number of streams open at once.
   package var streamCapacity: Int { streams.slabCapacity }
 
+  /// No stream will ever be opened again: after GOAWAY of either side, a failure, or the last id.
+  package var takesNoMoreStreams: Bool {
+    isFailed || isPeerGoingAway || goAwaySent != nil || nextLocalStream > HTTP2StreamID.maximum.rawValue
+  }
+
   /// Whether the peer's limit, its GOAWAY and the ids left allow one more stream.
   package var canOpenStream: Bool {
-    role == .client && !isFailed && !isPeerGoingAway && goAwaySent == nil
-      && activeStreamCount < Int(peerMaximumConcurrentStreams) && nextLocalStream <= HTTP2StreamID.maximum.rawValue
+    role == .client && !takesNoMoreStreams && activeStreamCount < Int(peerMaximumConcurrentStreams)
   }
 
   /// Opens a stream; its head must be sent before another stream is opened (RFC 9113, section 5.1.1).

@@ -10,6 +10,9 @@ extension Exchange {
   func upstreamFailed(_ error: ProxyError, onReusedConnection: Bool = false) {
     guard phase == .connecting || phase == .open else { return }
     upstream = .none
+    // The answer is complete already, only not yet with a slow reader: it goes on, and what is left of the request has
+    // nowhere to go (RFC 9113, section 8.1: a server may reset with NO_ERROR after its answer).
+    if responseEnded, !isTunnel { return discardRequest() }
     settleTicket(failed: true)
     if mayRetry(error, onReusedConnection: onReusedConnection) {
       phase = .resolving
@@ -22,7 +25,8 @@ extension Exchange {
   }
 
   private func mayRetry(_ error: ProxyError, onReusedConnection: Bool) -> Bool {
-    guard !responseStarted, !requestBodySent, attempts < worker.limits.maximumConnectAttempts else { return false }
+    guard !responseStarted, !hasInterimResponse, !requestBodySent, attempts < worker.limits.maximumConnectAttempts
+    else { return false }
     switch error.retry {
     case .no: return false
     case .notSent: return true
@@ -38,18 +42,44 @@ extension Exchange {
   func fail(_ error: ProxyError) {
     guard phase != .done, phase != .idle else { return }
     flag = error.flag
-    if responseStarted {
+    guard !responseStarted else {
       breakOff(error)
-    } else {
-      status = isGRPC ? 200 : error.status
-      responseStarted = true
-      responseEndSent = true
-      responseTime = worker.loop.now
-      // Whatever was asked for, what follows is an ordinary answer.
-      isTunnel = false
-      LocalReply.send(error, to: self)
+      return complete()
     }
-    complete()
+    answer(error)
+  }
+
+  /// Answers in the upstream's place. The exchange stays until the downstream, however slow, has taken the answer whole.
+  private func answer(_ error: ProxyError) {
+    settleTicket(failed: false)
+    upstream.release(self, complete: false)
+    upstream = .none
+    phase = .open
+    status = isGRPC ? 200 : error.status
+    responseStarted = true
+    responseEnded = true
+    responseTime = worker.loop.now
+    lastActivity = responseTime
+    // Whatever was asked for, what follows is an ordinary answer.
+    isTunnel = false
+    discardRequest()
+    LocalReply.send(error, to: self)
+  }
+
+  /// The upstream will not be asked for the upgrade: what remains is an ordinary request without a body. Bytes that came
+  /// early belong to the protocol that will not be spoken.
+  func declineUpgrade() {
+    isUpgrade = false
+    requestEnded = true
+    requestBuffer.removeAll()
+    settleRequestCredit()
+  }
+
+  /// Without an upstream, what waits of the request is dropped, and so is what still comes (`Upstream.none`).
+  private func discardRequest() {
+    requestBuffer.removeAll()
+    settleRequestCredit()
+    downstream.resumeRequest()
   }
 
   /// A message that could not be parsed: there is no route, only an answer.

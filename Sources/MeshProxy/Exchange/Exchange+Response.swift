@@ -8,6 +8,8 @@ extension Exchange {
   /// A 1xx response other than 101; goes through at once.
   func informationalResponse(_ head: MessageHead) {
     guard phase == .open, !responseStarted else { return }
+    lastActivity = worker.loop.now
+    hasInterimResponse = true
     downstream.sendInformational(head)
   }
 
@@ -23,14 +25,7 @@ extension Exchange {
     settleTicket(status: head.status)
     if isTunnel || isUpgrade {
       isTunnel = isTunnel && head.status < 300 || isUpgrade && head.status == 101
-      if !isTunnel {
-        // Refused: what remains is an ordinary request without a body.
-        // Bytes that came early belong to the protocol that will not be spoken.
-        isUpgrade = false
-        requestEnded = true
-        requestBuffer.removeAll()
-        settleRequestCredit()
-      }
+      if !isTunnel { declineUpgrade() }
     }
     head.remove(.xApusResponseFlag)
     head.remove(.xApusUpgrade)
@@ -41,6 +36,8 @@ extension Exchange {
     if endsHere { responseEndSent = true }
     downstream.sendHead(head, framing: framing, last: endsHere, self)
     if !requestEndSent { pumpRequest() }
+    // A tunnel whose far end has nothing to say is half closed at once.
+    if ended, isTunnel { return pumpResponse() }
     finishIfComplete()
   }
 

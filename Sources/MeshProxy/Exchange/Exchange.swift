@@ -52,6 +52,8 @@ final class Exchange: TimerHandler {
   var hasOwnWebSocketKey = false
   /// The protocol of an upgrade that went out as an extended CONNECT, in `request`.
   var upgradeProtocol = MessageHead.Slice.empty
+  /// The `Sec-WebSocket-Key` that this side of the exchange answers for (`WebSocketBridge`), in `request`.
+  var webSocketKey = MessageHead.Slice.empty
   /// CONNECT or an accepted upgrade: both directions are bytes.
   var isTunnel = false
   var requestEnded = false
@@ -66,6 +68,8 @@ final class Exchange: TimerHandler {
 
   // MARK: Response side
 
+  /// A 1xx response went through: the upstream is at work on the request.
+  var hasInterimResponse = false
   var responseStarted = false
   var responseEnded = false
   var responseEndSent = false
@@ -152,12 +156,14 @@ final class Exchange: TimerHandler {
     isExtendedConnect = false
     hasOwnWebSocketKey = false
     upgradeProtocol = .empty
+    webSocketKey = .empty
     isTunnel = false
     requestEnded = false
     requestEndSent = false
     hasRequestTrailers = false
     uncreditedRequestBytes = 0
     requestBodySent = false
+    hasInterimResponse = false
     responseStarted = false
     responseEnded = false
     responseEndSent = false

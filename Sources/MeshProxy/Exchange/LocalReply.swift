@@ -6,6 +6,8 @@ import MeshTelemetry
 ///
 /// A short `text/plain` body, `server: apus`, and on the mesh hop the response flag for the proxy on the other side.
 enum LocalReply {
+  /// The exchange is open, without an upstream, and its response is marked as ended: the body takes the way of any other,
+  /// through the exchange's buffer, so a reader that is slow or gives no window gets it whole when it reads on.
   static func send(_ error: ProxyError, to exchange: Exchange) {
     let head = exchange.worker.replyHead
     head.reset()
@@ -13,7 +15,7 @@ enum LocalReply {
     head.append(.server, "apus")
     if exchange.request.method == .connect, case .raw = exchange.downstream {
       exchange.downstream.abort(exchange, error)
-      return
+      return exchange.complete()
     }
     if case .http2(let connection, _) = exchange.downstream, connection.isMeshPeer {
       head.append(.xApusResponseFlag, error.flag.code)
@@ -21,25 +23,16 @@ enum LocalReply {
     if exchange.isGRPC { return sendTrailersOnly(error, head, to: exchange) }
     head.append(.contentType, "text/plain; charset=utf-8")
     let length = error.reason.utf8CodeUnitCount + 1
-    if case .http2(let connection, let stream) = exchange.downstream,
-      exchange.downstream.isCongested || !connection.hasRoom(for: length, on: stream)
-    {
-      // A slow reader, or a window too small for the text: the status and the flag say enough, and nothing waits.
-      exchange.downstream.sendHead(head, framing: .none, last: true, exchange)
-      return
-    }
     head.append(.contentLength, number: length)
     let hasBody = exchange.request.method != .head
-    exchange.downstream.sendHead(head, framing: .length(UInt64(length)), last: !hasBody, exchange)
-    guard hasBody else { return }
-    withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { body in
-      let text = UnsafeRawBufferPointer(start: error.reason.utf8Start, count: length - 1)
-      body.copyMemory(from: text)
-      body[length - 1] = 0x0A
-      if exchange.downstream.send(UnsafeRawBufferPointer(body), last: true) < length {
-        exchange.downstream.abort(exchange, error)
-      }
+    if hasBody {
+      exchange.responseBuffer.append(error.reason)
+      exchange.responseBuffer.append("\n")
+    } else {
+      exchange.responseEndSent = true
     }
+    exchange.downstream.sendHead(head, framing: .length(UInt64(length)), last: !hasBody, exchange)
+    exchange.pumpResponse()
   }
 
   /// gRPC's short form: one head that carries the status and ends the stream ("Trailers-Only"). The same over HTTP/1, for
@@ -49,6 +42,8 @@ enum LocalReply {
     head.append(.contentType, "application/grpc")
     head.appendGRPCStatus(error.grpcStatus, message: error.reason)
     exchange.grpcOutcome = .status(error.grpcStatus)
+    exchange.responseEndSent = true
     exchange.downstream.sendHead(head, framing: .none, last: true, exchange)
+    exchange.finishIfComplete()
   }
 }

@@ -65,6 +65,13 @@ struct ProxyError: Error {
   static let upstreamProtocol = ProxyError(
     status: 502, flag: .upstreamProtocolError, origin: .upstream, retry: .no,
     reason: "upstream sent a message that is not valid HTTP")
+  static let upstreamNotHTTP2 = ProxyError(
+    status: 502, flag: .upstreamProtocolError, origin: .upstream, retry: .no,
+    reason:
+      "upstream does not answer in HTTP/2: does that port speak it without TLS, as its Service's appProtocol says?")
+  static let upstreamUnasked = ProxyError(
+    status: 502, flag: .upstreamProtocolError, origin: .upstream, retry: .notSent,
+    reason: "upstream sent bytes before the request")
   static let upstreamOverflow = ProxyError(
     status: 503, flag: .upstreamOverflow, origin: .internal, retry: .no,
     reason: "overflow: too many requests are waiting for this endpoint")

@@ -22,7 +22,8 @@ enum Upstream {
   /// Takes body bytes; returns how many were accepted. The rest must be offered again after `Exchange.upstreamWritable`.
   func send(_ bytes: UnsafeRawBufferPointer, last: Bool) -> Int {
     switch self {
-    case .none: 0
+    // The upstream has answered and gone: nobody wants the rest of the request.
+    case .none: bytes.count
     case .http1(let connection): connection.send(bytes, last: last)
     case .http2(let connection, let stream): connection.send(bytes, on: stream, last: last)
     case .raw(let connection): connection.send(bytes, last: last)

@@ -27,6 +27,8 @@ final class HTTP1ClientConnection: ConnectionHandler {
   private var isTunnel = false
   /// The end of a close-delimited response or tunnel has been reported.
   private var hasEnded = false
+  /// Bytes that the kernel must have taken before an answer can be one to this request.
+  private var writtenBeforeRequest: UInt64 = 0
 
   init(pool: HTTP1Pool) { self.pool = pool }
 
@@ -53,7 +55,18 @@ final class HTTP1ClientConnection: ConnectionHandler {
       connection.abort()
       return
     }
+    if isUnasked { return failUnasked() }
     process()
+  }
+
+  /// Nothing of the request has left the proxy, so what came is no answer to it.
+  private var isUnasked: Bool {
+    !connection.input.isEmpty && !hasResponseBytes && connection.bytesWritten <= writtenBeforeRequest
+  }
+
+  private func failUnasked() {
+    pool.worker.metrics.protocolError(pool.isLocalApplication ? .inbound : .outbound, "unasked_response")
+    fail(.upstreamUnasked)
   }
 
   func connectionReachedEnd(_ connection: Connection) {
@@ -98,7 +111,9 @@ final class HTTP1ClientConnection: ConnectionHandler {
   func sendHead(_ exchange: Exchange) {
     hasResponseBytes = false
     hasEnded = false
+    writtenBeforeRequest = connection.bytesWritten + UInt64(connection.output.count)
     let request = exchange.request
+    if exchange.isUpgrade { WebSocketBridge.prepareHTTP1(exchange) }
     decoder.expectResponse(to: request.method)
     requestIsChunked = exchange.requestFraming == .chunked
     requestComplete = exchange.requestFraming == .none
@@ -198,7 +213,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
     keepAlive = parsed.keepAlive
     if head.status == 101 {
       // A switch that nobody asked for would let the application write the next responses, too.
-      guard exchange.isUpgrade else { return fail(.upstreamProtocol) }
+      guard exchange.isUpgrade, WebSocketBridge.isAccepted(head, exchange) else { return fail(.upstreamProtocol) }
       isTunnel = true
       exchange.responseHead(head, framing: .tunnel, ended: false)
       return
@@ -251,9 +266,15 @@ final class HTTP1ClientConnection: ConnectionHandler {
     pool.giveBack(self)
   }
 
-  /// Takes an idle connection into use. False when the server has already closed it.
+  /// Takes an idle connection into use. False when its server has ended it, or sent what nobody asked for.
+  ///
+  /// What the loop has seen costs nothing. The kernel is asked only after a longer idle time, or when the last read did not
+  /// empty the socket: a busy connection pays no system call. What comes between here and the flush of the request is
+  /// found by `isUnasked`.
   func reuse(for exchange: Exchange) -> Bool {
-    guard connection.isOpen, connection.input.isEmpty else { return false }
+    guard connection.isOpen, !connection.hasReachedEnd, connection.input.isEmpty else { return false }
+    let isLongIdle = pool.worker.loop.now - idleSince >= pool.worker.limits.reuseCheckIdle
+    if isLongIdle || connection.mayHaveInput, !connection.isQuiet { return false }
     self.exchange = exchange
     exchange.upstreamReady(.http1(self))
     return true

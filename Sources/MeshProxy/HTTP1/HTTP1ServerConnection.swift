@@ -307,7 +307,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     let isTunnel = exchange.isTunnel
     // An answer that is complete before the request is: the rest will not be read, and the client should know.
     let leavesRequest = !isRequestRead && !isTunnel && !isUpgrade && requestMethod != .connect
-    if worker.isDraining || leavesRequest && exchange.responseEndSent { keepAlive = false }
+    if worker.isDraining || leavesRequest && exchange.responseEnded { keepAlive = false }
     if keepAlive, worker.loop.now >= endsAt {
       worker.metrics.limitHit("connection_age")
       keepAlive = false

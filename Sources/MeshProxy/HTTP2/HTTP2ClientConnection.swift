@@ -18,6 +18,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   private var isRetired = false
   private var lifetime: ConnectionLifetime
   private lazy var timer = LoopTimer(owner: self, tag: 0)
+  private lazy var settingsTimer = LoopTimer(owner: self, tag: 1)
 
   init(pool: PeerPool) {
     self.pool = pool
@@ -31,12 +32,12 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   }
 
   /// A stream is free now, or the connection is still opening and will take what waits.
-  var hasRoom: Bool { !isOpen || waiting.isEmpty && engine.canOpenStream }
+  var hasRoom: Bool { connection.isOpen && (!isOpen || waiting.isEmpty && engine.canOpenStream) }
   var waitingCount: Int { waiting.count }
   var activeStreamCount: Int { isOpen ? engine.activeStreamCount : waiting.count }
 
   func serve(_ exchange: Exchange) {
-    guard isOpen, waiting.isEmpty, engine.canOpenStream else {
+    guard isOpen, waiting.isEmpty, mayStart(exchange), connection.isOpen else {
       exchange.upstream = .http2(self, .init(rawValue: 0))
       waiting.append(exchange)
       return
@@ -46,10 +47,17 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
 
   /// Starts as many waiting exchanges as the peer allows streams: at first the engine's guess, more when its SETTINGS are here.
   private func startWaiting() {
-    while isOpen, !waiting.isEmpty, engine.canOpenStream, connection.isOpen { startStream(waiting.removeFirst()) }
+    while isOpen, let next = waiting.first, mayStart(next), connection.isOpen { startStream(waiting.removeFirst()) }
+  }
+
+  /// Whether an application takes extended CONNECT only its SETTINGS tell (RFC 8441, section 3). A proxy of the mesh does.
+  private func mayStart(_ exchange: Exchange) -> Bool {
+    engine.canOpenStream && (!exchange.isUpgrade || pool.isMesh || engine.isSettingsReceived)
   }
 
   private func startStream(_ exchange: Exchange) {
+    // An upgrade is an offer that a server may leave unanswered (RFC 9110, section 7.8).
+    if exchange.isUpgrade, !pool.isMesh, !engine.peerEnablesConnectProtocol { exchange.declineUpgrade() }
     guard let stream = engine.openStream() else { return exchange.upstreamFailed(.upstreamRefusedStream) }
     if lifetime.streamStarted(pool.worker.loop.now, asking: true) { askForLife() }
     engine.setContext(exchange, for: stream)
@@ -69,6 +77,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
       connectionWindow: pool.worker.connectionWindow, output: connection.output)
     engine.outputHighWatermark = connection.outputHighWatermark
     pool.worker.loop.schedule(timer, at: lifetime.nextCheck)
+    pool.worker.loop.schedule(settingsTimer, after: pool.worker.limits.settingsTimeout)
     connection.flushSoon()
     startWaiting()
     // Retired while it was connecting, and nobody waits any more.
@@ -78,6 +87,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   func connectionReceived(_ connection: Connection) { process() }
 
   func connectionReachedEnd(_ connection: Connection) {
+    pool.remove(self)
     process()
     if connection.isOpen { connection.close() }
   }
@@ -86,32 +96,39 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     engine.outputDrained()
     process()
     guard !connection.isOverHighWatermark else { return }
-    var blocked: [Exchange] = []
-    engine.forEachStream { _, context in
-      if let context { blocked.append(unsafeDowncast(context, to: Exchange.self)) }
-    }
-    for exchange in blocked { exchange.upstreamWritable() }
+    for (_, exchange) in exchangesWithStreams() { exchange.upstreamWritable() }
   }
 
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
     pool.worker.loop.cancel(timer)
+    pool.worker.loop.cancel(settingsTimer)
     pool.remove(self)
     if isOpen { pool.worker.upstreamClosed(connection, tls: pool.isMesh, toApplication: pool.isLocalApplication) }
-    // In TLS 1.3 a client is open before the server has judged its certificate: a refusal comes as the end of an open connection.
+    // In TLS 1.3 a client is open before the server has judged its certificate: a refusal comes as the end of an open
+    // connection on which the server has said nothing yet. Later failures of TLS may have cut what was being served.
     var wasRefused = !isOpen
-    if case .tls = reason { wasRefused = true }
+    if case .tls = reason, isOpen, !engine.isSettingsReceived { wasRefused = true }
     let error: ProxyError =
       wasRefused ? pool.connectError(reason) : reason == .keepaliveTimeout ? .upstreamSilent : .upstreamClosed
-    var open: [Exchange] = []
-    if isOpen {
-      engine.forEachStream { _, context in
-        if let context { open.append(unsafeDowncast(context, to: Exchange.self)) }
-      }
-    }
+    failAll(error, waiting: wasRefused ? error : .upstreamRefusedStream)
+  }
+
+  /// Every exchange is told, once, that this connection will not serve it.
+  private func failAll(_ error: ProxyError, waiting waitingError: ProxyError) {
+    let open = isOpen ? exchangesWithStreams() : []
     let unsent = waiting
     waiting = []
-    for exchange in open { exchange.upstreamFailed(error, onReusedConnection: true) }
-    for exchange in unsent { exchange.upstreamFailed(wasRefused ? error : .upstreamRefusedStream) }
+    for (stream, _) in open { engine.setContext(nil, for: stream) }
+    for (_, exchange) in open { exchange.upstreamFailed(error, onReusedConnection: true) }
+    for exchange in unsent { exchange.upstreamFailed(waitingError) }
+  }
+
+  private func exchangesWithStreams() -> [(HTTP2StreamID, Exchange)] {
+    var open: [(HTTP2StreamID, Exchange)] = []
+    engine.forEachStream { stream, context in
+      if let context { open.append((stream, unsafeDowncast(context, to: Exchange.self))) }
+    }
+    return open
   }
 
   // MARK: - Events
@@ -129,7 +146,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
       input.consume(consumed)
       if !goesOn { break }
     }
-    if !waiting.isEmpty { engine.isPeerGoingAway ? refuseWaiting() : startWaiting() }
+    if !waiting.isEmpty { engine.takesNoMoreStreams ? refuseWaiting() : startWaiting() }
     if !connection.output.isEmpty { connection.flushSoon() }
     closeIfUnused()
   }
@@ -154,33 +171,50 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     case .trailers(let stream):
       exchange(stream)?.responseFinished(trailers: engine.receivedHead)
     case .reset(let stream, let code, let isLocal):
-      if isLocal { countFault("http2_stream_error") }
-      if let exchange = exchange(stream) {
-        engine.setContext(nil, for: stream)
-        exchange.upstreamFailed(code == .refusedStream ? .upstreamRefusedStream : .upstreamReset(by: code))
-      }
+      streamReset(stream, code, isLocal: isLocal)
     case .writable(let stream):
       exchange(stream)?.upstreamWritable()
     case .goAway:
       isRetired = true
       pool.remove(self)
-    case .settings, .pong:
+    case .settings:
+      pool.worker.loop.cancel(settingsTimer)
+    case .pong:
       break
     case .failure:
-      countFault("http2_connection_error")
-      connection.closeAfterFlush()
+      connectionFailed(engine.isSettingsReceived ? .upstreamProtocol : .upstreamNotHTTP2)
       return false
     }
     return true
+  }
+
+  /// A stream that the peer refused, or that its GOAWAY left out, was not processed; our own resets answer its faults.
+  private func streamReset(_ stream: HTTP2StreamID, _ code: HTTP2ErrorCode, isLocal: Bool) {
+    let isFault = isLocal && code != .refusedStream
+    if isFault { countFault("http2_stream_error") }
+    guard let exchange = exchange(stream) else { return }
+    engine.setContext(nil, for: stream)
+    exchange.upstreamFailed(
+      code == .refusedStream ? .upstreamRefusedStream : isFault ? .upstreamProtocol : .upstreamReset(by: code))
+  }
+
+  /// The peer broke the protocol. Nobody waits for the connection's end to learn it; what was never sent goes elsewhere.
+  private func connectionFailed(_ error: ProxyError) {
+    countFault("http2_connection_error")
+    pool.remove(self)
+    failAll(error, waiting: .upstreamRefusedStream)
+    connection.closeAfterFlush()
   }
 
   private func countFault(_ reason: StaticString) {
     if let limit = engine.exceededLimit {
       pool.worker.limitReached(limit.name, by: connection)
     } else {
-      pool.worker.metrics.protocolError(.outbound, reason)
+      pool.worker.metrics.protocolError(direction, reason)
     }
   }
+
+  private var direction: TrafficDirection { pool.isLocalApplication ? .inbound : .outbound }
 
   private func exchange(_ stream: HTTP2StreamID) -> Exchange? {
     guard let context = engine.context(of: stream) else { return nil }
@@ -189,13 +223,17 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
 
   private func receiveHead(_ exchange: Exchange, _ endStream: Bool) {
     let head = engine.receivedHead
-    if exchange.isUpgrade, head.status == 200, !head.contains(.xApusUpgrade) {
+    let isRefusedUpgrade = pool.isMesh && head.contains(.xApusUpgrade)
+    if exchange.isUpgrade, head.status < 300, !isRefusedUpgrade {
       // The answer to an extended CONNECT: an upgrade that was accepted.
       head.status = 101
       head.append(.upgrade, exchange.request.bytes(exchange.upgradeProtocol))
+      WebSocketBridge.answerKey(head, exchange)
     }
     let isTunnel = exchange.isTunnel && head.status < 300 || exchange.isUpgrade && head.status == 101
-    let framing: BodyFraming = isTunnel ? .tunnel : endStream ? .none : head.declaredFraming
+    // These have no content, and a client of HTTP/1 must not be sent framing for any.
+    let hasNoBody = endStream || exchange.request.method == .head || head.status == 204 || head.status == 304
+    let framing: BodyFraming = isTunnel ? .tunnel : hasNoBody ? .none : head.declaredFraming
     exchange.responseHead(head, framing: framing, ended: endStream)
   }
 
@@ -221,8 +259,10 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
       head.method = .connect
       if let upgrade = head.value(.upgrade) { exchange.upgradeProtocol = head.intern(upgrade) }
       head.connectProtocol = exchange.upgradeProtocol
+      if !pool.isMesh { WebSocketBridge.prepareHTTP2(exchange) }
     }
-    head.removeHopByHopFields(keepingTrailersTE: true)
+    // The engine leaves `Upgrade` out; another attempt may need it.
+    head.removeHopByHopFields(keepingTrailersTE: true, keepingUpgrade: exchange.isUpgrade)
     if pool.isMesh { addMeshFields(exchange) }
     if head.scheme.isEmpty, !exchange.isTunnel { head.scheme = head.intern("http") }
     engine.sendHead(head, on: stream, endStream: last)
@@ -275,14 +315,15 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
       engine.sendReset(stream, .cancel)
       connection.flushSoon()
     }
-    guard engine.activeStreamCount == 0 else { return }
-    lifetime.streamsEnded(pool.worker.loop.now)
-    if !isProcessing { closeIfUnused() }
+    if engine.activeStreamCount == 0 { lifetime.streamsEnded(pool.worker.loop.now) }
+    // A place is free, and no event of the peer need follow.
+    if !isProcessing, isRetired || !waiting.isEmpty || engine.takesNoMoreStreams { connection.receiveAgain() }
   }
 
   // MARK: - Life
 
   func timerFired(_ timer: LoopTimer) {
+    guard timer === self.timer else { return connectionFailed(.upstreamNotHTTP2) }
     let (now, streams) = (pool.worker.loop.now, engine.activeStreamCount)
     switch lifetime.check(now, lastReceived: connection.lastReceived, streams: streams) {
     case .none: break
@@ -311,7 +352,8 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   }
 
   private func closeIfUnused() {
-    guard isRetired, engine.activeStreamCount == 0, waiting.isEmpty, connection.isOpen else { return }
+    guard isRetired || engine.takesNoMoreStreams, engine.activeStreamCount == 0, waiting.isEmpty else { return }
+    guard connection.isOpen else { return }
     engine.sendGoAway(.noError)
     connection.closeAfterFlush()
   }

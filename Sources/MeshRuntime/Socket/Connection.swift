@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 package import MeshCore
 
 /// One TCP connection with its two byte queues and, if asked for, a TLS session.
@@ -106,6 +107,16 @@ package final class Connection: TimerHandler {
   package var isOverHighWatermark: Bool { output.count >= outputHighWatermark }
   /// True once the peer has ended its side.
   package var hasReachedEnd: Bool { reachedEnd }
+
+  /// The kernel may hold bytes that have not been read yet.
+  package var mayHaveInput: Bool { isReadable }
+
+  /// Asks the kernel: it holds neither bytes nor the peer's end. One system call. Plaintext only: TLS has its own queue.
+  package var isQuiet: Bool {
+    guard phase == .open, session == nil else { return false }
+    worker.counters.reads += 1
+    return clinux_peek(descriptor) == -Int(EAGAIN)
+  }
 
   /// Asks the kernel; not for the request path.
   package var localAddress: SocketAddress {

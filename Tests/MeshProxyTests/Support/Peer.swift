@@ -172,8 +172,14 @@ final class Peer: @unchecked Sendable {
   func message(isAnswerToHead: Bool = false) throws -> Message {
     var message = Message()
     message.head = try readThrough("\r\n\r\n")
+    if !isAnswerToHead { try readBody(of: &message) }
+    return message
+  }
+
+  /// The content behind a head that was read.
+  func readBody(of message: inout Message) throws {
     let status = message.head.hasPrefix("HTTP/") ? message.status : 0
-    if isAnswerToHead || status == 204 || status == 304 || (100..<200).contains(status) { return message }
+    if status == 204 || status == 304 || (100..<200).contains(status) { return }
     if message.isChunked {
       while true {
         let size = Int(try readThrough("\r\n"), radix: 16) ?? -1
@@ -194,7 +200,6 @@ final class Peer: @unchecked Sendable {
     } else if status > 0 {
       message.body = try readToEnd()
     }
-    return message
   }
 
   /// Sends a request and reads its answer.
