@@ -30,6 +30,7 @@ typedef struct {
   int drained;          // the last read came back short: nothing more until epoll says so
   int read_to_the_end;  // FIN is known to wait behind the data: do not stop after a short read
   int write_blocked;    // the socket's send buffer is full
+  int more;             // another record follows at once: the kernel may wait for it to fill a segment
   uint64_t reads, writes, bytes_read, bytes_written;
 } apus_bio_state;
 
@@ -69,7 +70,7 @@ static inline int apus_bio_write(BIO *bio, const char *buffer, int size) {
     return -1;
   }
   ssize_t n;
-  do n = send(s->fd, buffer, (size_t)size, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
+  do n = send(s->fd, buffer, (size_t)size, MSG_NOSIGNAL | (s->more ? MSG_MORE : 0)); while (n < 0 && errno == EINTR);
   s->writes++;
   if (n >= 0) {
     s->bytes_written += (uint64_t)n;

@@ -216,15 +216,19 @@ final class TLSSession {
     return .more
   }
 
-  /// Encrypts from `output`, one record of at most 16 KiB at a time.
+  /// Encrypts from `output`, one record of at most 16 KiB at a time. The kernel hears which is the last of this call, so
+  /// that it makes full segments of many and wakes the peer once.
   func write(from output: ByteQueue, budget: Int) -> Outcome {
     var left = budget
     while left > 0, !output.isEmpty {
       let bytes = output.readable
       var n = 0
       ERR_clear_error()
+      let size = min(bytes.count, 16 * 1024)
+      state.pointee.more = size < min(bytes.count, left) ? 1 : 0
+      defer { state.pointee.more = 0 }
       // A refused write is repeated with the same bytes: the queue only grows behind them.
-      guard SSL_write_ex(ssl, bytes.baseAddress, min(bytes.count, 16 * 1024), &n) == 1 else {
+      guard SSL_write_ex(ssl, bytes.baseAddress, size, &n) == 1 else {
         return interpret(SSL_get_error(ssl, 0), isReading: false)
       }
       output.consume(n)
