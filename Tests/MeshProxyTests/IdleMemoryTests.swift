@@ -34,7 +34,7 @@ struct IdleMemoryTests {
     #expect(bytes < 1536)
   }
 
-  @Test("HTTP/2: less than 10 KiB") func http2() throws {
+  @Test("HTTP/2: less than 8 KiB") func http2() throws {
     let proxy = try TestProxy.forwarding(to: Backend.named("hello"))
     let bytes = try Self.perConnection(proxy) {
       let client = try HTTP2Peer(try proxy.connect())
@@ -42,6 +42,6 @@ struct IdleMemoryTests {
       while client.streams[stream.rawValue]?.isEnded != true { try client.step() }
       return client
     }
-    #expect(bytes < 10 * 1024)
+    #expect(bytes < 8 * 1024)
   }
 }

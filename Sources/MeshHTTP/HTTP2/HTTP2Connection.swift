@@ -15,7 +15,8 @@ package final class HTTP2Connection {
 
   package let role: Role
   package let output: ByteQueue
-  /// The head or trailers of the event just returned; overwritten by the next one.
+  /// The head or trailers of the event just returned; overwritten by the next one, also by another engine's when the
+  /// owner has given both the same head.
   package let receivedHead: MessageHead
   /// `sendData` stops while the output holds so many bytes.
   package var outputHighWatermark = 256 * 1024
@@ -73,9 +74,13 @@ package final class HTTP2Connection {
   var receiveCredit = 0
 
   /// Writes the client preface, SETTINGS and the connection's window to `output` at once.
+  ///
+  /// `receivedHead`: where heads are decoded. A field block is decoded whole when its last byte is here, so that engines
+  /// of one loop may share one; left out, the engine has its own.
   package init(
     role: Role, settings: HTTP2Settings = .init(), limits: HTTP2Limits = .init(),
-    connectionWindow: Int = 16 << 20, output: ByteQueue, now: Instant = Instant(nanoseconds: 0)
+    connectionWindow: Int = 16 << 20, output: ByteQueue, now: Instant = Instant(nanoseconds: 0),
+    receivedHead: MessageHead? = nil
   ) {
     self.now = now
     start = now
@@ -83,7 +88,7 @@ package final class HTTP2Connection {
     self.settings = settings
     self.limits = limits
     self.output = output
-    receivedHead = MessageHead()
+    self.receivedHead = receivedHead ?? MessageHead()
     decoder = HPACKDecoder(tableSize: Int(settings.headerTableSize))
     assembler = HTTP2HeadAssembler(settings: settings, limits: limits)
     budget = HTTP2AbuseBudget(limits)

@@ -74,7 +74,8 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     pool.worker.upstreamOpened(tls: pool.isMesh, toApplication: pool.isLocalApplication)
     engine = HTTP2Connection(
       role: .client, settings: pool.worker.clientHTTP2Settings, limits: HTTP2Limits(),
-      connectionWindow: pool.worker.connectionWindow, output: connection.output)
+      connectionWindow: pool.worker.connectionWindow, output: connection.output,
+      receivedHead: pool.worker.receivedHead)
     engine.outputHighWatermark = connection.outputHighWatermark
     pool.worker.loop.schedule(timer, at: lifetime.nextCheck)
     pool.worker.loop.schedule(settingsTimer, after: pool.worker.limits.settingsTimeout)

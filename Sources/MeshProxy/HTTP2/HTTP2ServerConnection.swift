@@ -37,7 +37,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     if case .mesh = entry.kind { limits = .meshPeer }
     engine = HTTP2Connection(
       role: .server, settings: worker.serverHTTP2Settings, limits: limits,
-      connectionWindow: worker.connectionWindow, output: connection.output, now: worker.loop.now)
+      connectionWindow: worker.connectionWindow, output: connection.output, now: worker.loop.now,
+      receivedHead: worker.receivedHead)
     engine.outputHighWatermark = connection.outputHighWatermark
   }
 
@@ -305,7 +306,6 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   }
 
   /// The peer's windows take so many bytes at once.
-  func hasRoom(for count: Int, on stream: HTTP2StreamID) -> Bool { engine.sendRoom(on: stream) >= count }
 
   func finish(trailers: MessageHead?, on stream: HTTP2StreamID) {
     if let trailers {

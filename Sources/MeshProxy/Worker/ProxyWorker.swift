@@ -24,6 +24,8 @@ final class ProxyWorker: TimerHandler {
   let responseHead = MessageHead()
   let replyHead = MessageHead(capacity: 256)
   let trailersHead = MessageHead(capacity: 256)
+  /// Into which every HTTP/2 connection decodes.
+  let receivedHead = MessageHead()
 
   var router: Router { Router(worker: self) }
   var counters = ProxyCounters()
