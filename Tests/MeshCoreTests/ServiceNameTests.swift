@@ -22,6 +22,15 @@ import Testing
     #expect(ServiceName(host: host, namespace: "shop") == nil)
   }
 
+  @Test("a namespace may be called svc, as DNS would have it")
+  func namespaceSvc() {
+    let name = ServiceName(name: "orders", namespace: "svc")
+    #expect(ServiceName(host: "orders.svc", namespace: "shop") == name)
+    #expect(ServiceName(host: name.description, namespace: "shop") == name)
+    #expect(ServiceName(host: "orders.svc.svc.cluster.local", namespace: "shop") == name)
+    #expect(ServiceName(host: "orders.svc.cluster.local", namespace: "shop") == nil)
+  }
+
   @Test("a service port reads what it writes")
   func port() {
     let port = ServicePort(service: ServiceName(name: "orders", namespace: "shop"), port: 80)
@@ -32,7 +41,7 @@ import Testing
   @Test(
     "a service port needs a namespace and a plain number",
     arguments: [
-      "orders:80", "orders.svc:80", "orders.shop", "orders.shop:", "orders.shop:0", "orders.shop:65536",
+      "orders:80", "orders.shop", "orders.shop:", "orders.shop:0", "orders.shop:65536",
       "orders.shop:+80",
       "orders.shop:-1", "orders.shop:8o", ":80",
     ])

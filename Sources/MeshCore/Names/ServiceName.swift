@@ -17,12 +17,16 @@ public struct ServiceName: Hashable, Comparable, Sendable, CustomStringConvertib
     guard host.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     var host = host.lowercased()
     if host.hasSuffix(".") { host.removeLast() }
+    var isQualified = false
     for suffix in [".svc." + clusterDomain, ".svc"] where host.hasSuffix(suffix) {
+      // `orders.svc` is the service `orders` of a namespace that is called `svc`.
+      guard host.dropLast(suffix.count).contains(".") else { continue }
       host.removeLast(suffix.count)
+      isQualified = true
       break
     }
     let labels = host.split(separator: ".", omittingEmptySubsequences: false)
-    guard labels.count == 1 || labels.count == 2, labels.allSatisfy(Self.isLabel) else { return nil }
+    guard labels.count == 2 || labels.count == 1 && !isQualified, labels.allSatisfy(Self.isLabel) else { return nil }
     if labels.count == 1, labels[0] == "localhost" { return nil }
     name = String(labels[0])
     self.namespace = labels.count == 2 ? String(labels[1]) : namespace

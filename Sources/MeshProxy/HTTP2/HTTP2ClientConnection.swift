@@ -74,7 +74,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     pool.worker.upstreamOpened(tls: pool.isMesh, toApplication: pool.isLocalApplication)
     engine = HTTP2Connection(
       role: .client, settings: pool.worker.clientHTTP2Settings, limits: HTTP2Limits(),
-      connectionWindow: pool.worker.connectionWindow, output: connection.output,
+      connectionWindow: pool.worker.connectionWindow, output: connection.output, now: pool.worker.loop.now,
       receivedHead: pool.worker.receivedHead)
     engine.outputHighWatermark = connection.outputHighWatermark
     pool.worker.loop.schedule(timer, at: lifetime.nextCheck)

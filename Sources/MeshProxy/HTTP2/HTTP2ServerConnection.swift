@@ -305,8 +305,6 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     return accepted
   }
 
-  /// The peer's windows take so many bytes at once.
-
   func finish(trailers: MessageHead?, on stream: HTTP2StreamID) {
     if let trailers {
       engine.sendTrailers(trailers, on: stream)
