@@ -48,8 +48,6 @@ final class Exchange: TimerHandler {
   var isUpgrade = false
   /// The request came as an extended CONNECT, to which a 2xx answer means acceptance (RFC 8441, section 5).
   var isExtendedConnect = false
-  /// The key of its WebSocket handshake is ours.
-  var hasOwnWebSocketKey = false
   /// The protocol of an upgrade that went out as an extended CONNECT, in `request`.
   var upgradeProtocol = MessageHead.Slice.empty
   /// The `Sec-WebSocket-Key` that this side of the exchange answers for (`WebSocketBridge`), in `request`.
@@ -154,7 +152,6 @@ final class Exchange: TimerHandler {
     requestFraming = .none
     isUpgrade = false
     isExtendedConnect = false
-    hasOwnWebSocketKey = false
     upgradeProtocol = .empty
     webSocketKey = .empty
     isTunnel = false

@@ -236,9 +236,6 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       isUpgrade = true
       exchange.isExtendedConnect = true
       head.method = .get
-      if head.bytes(head.connectProtocol).equalsIgnoringCase("websocket") {
-        exchange.hasOwnWebSocketKey = head.addWebSocketKey(&worker.loop.random)
-      }
       head.append(.upgrade, head.bytes(head.connectProtocol))
       head.connectProtocol = .empty
     }
@@ -282,7 +279,6 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     if exchange.isTunnel, head.status == 101 {
       head.status = 200
       head.remove(.upgrade)
-      if exchange.hasOwnWebSocketKey { head.removeWebSocketAccept() }
     }
     head.removeHopByHopFields(keepingTrailersTE: false)
     if exchange.isExtendedConnect, !exchange.isTunnel, head.status < 300 { markRefusedUpgrade(head) }

@@ -104,9 +104,10 @@ extension ServerFault {
   // MARK: - Faults of one message
 
   private static func fault(
-    _ name: String, status: Int = 502, _ frames: @escaping @Sendable (UInt32) -> [UInt8]
+    _ name: String, status: Int = 502, reason: String = "http2_stream_error",
+    _ frames: @escaping @Sendable (UInt32) -> [UInt8]
   ) -> ServerFault {
-    ServerFault(name: name, status: status, flag: "UPE", reason: "http2_stream_error") { server, id in
+    ServerFault(name: name, status: status, flag: "UPE", reason: reason) { server, id in
       try server.send(frames(id))
     }
   }
@@ -132,7 +133,8 @@ extension ServerFault {
     fault("DATA before HEADERS") { F.data($0, "x") },
     fault("WINDOW_UPDATE of 0") { F.windowUpdate($0, 0) },
     fault("a stream's window past 2^31-1") { F.windowUpdate($0, 0x7FFF_FFFF) },
-    fault("too many fields") { id in
+    // A limit has a metric of its own.
+    fault("too many fields", reason: "") { id in
       F.frame(1, 5, id, F.literal(":status", "200") + (0..<101).flatMap { F.literal("x-\($0)", "") })
     },
     fault("less content than Content-Length", status: 0) {
