@@ -139,6 +139,31 @@ import Testing
     #expect(client.events.suffix(2) == ["end", "closed"])
   }
 
+  @Test("a writer past the high watermark goes on even when nobody can receive any more")
+  func drainedAfterWriteShutdown() throws {
+    let harness = try LoopHarness(limit: .seconds(5))
+    let server = Peer()
+    server.onReceived = {
+      $0.input.removeAll()
+      $0.output.append(string: String(repeating: "x", count: $0.outputHighWatermark))
+      $0.flushSoon()
+    }
+    var outputLeft: Int?
+    server.onDrained = {
+      outputLeft = $0.output.count
+      harness.worker.stop()
+    }
+    let listener = try harness.listen {
+      $0.handler = server
+      $0.shutdownWrite()
+    }
+    let client = Peer()
+    client.onEnd = { $0.send("question") }
+    _ = harness.worker.connect(to: listener.address, timeout: .seconds(5), handler: client)
+    harness.run()
+    #expect(outputLeft == 0)
+  }
+
   @Test("paused input is announced again after resume")
   func pauseAndResume() throws {
     let harness = try LoopHarness()

@@ -133,8 +133,9 @@ extension Connection {
   func flushNow() {
     isDirty = false
     guard phase == .open else { return }
-    if writeIsShut { output.removeAll() }
     if isOverHighWatermark { isOverflowing = true }
+    // Dropped only now: who stopped writing at the watermark waits for `connectionDrained` all the same.
+    if writeIsShut { output.removeAll() }
     let before = output.count
     let failure: CloseReason?
     switch session {
