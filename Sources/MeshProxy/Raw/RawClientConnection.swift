@@ -7,7 +7,7 @@ import MeshRuntime
 /// One exchange, one connection. Confined to one worker loop.
 final class RawClientConnection: ConnectionHandler {
   private(set) var connection: Connection!
-  unowned let worker: ProxyWorker
+  unowned(unsafe) let worker: ProxyWorker
   private var exchange: Exchange?
   private var isOpen = false
   private let isLocalApplication: Bool

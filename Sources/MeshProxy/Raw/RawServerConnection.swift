@@ -7,7 +7,7 @@ import MeshRuntime
 /// To the rest of the proxy it is a CONNECT request of its own making. Confined to one worker loop.
 final class RawServerConnection: ConnectionHandler {
   let connection: Connection
-  unowned let worker: ProxyWorker
+  unowned(unsafe) let worker: ProxyWorker
   let entry: EntryPoint
   private var exchange: Exchange?
 

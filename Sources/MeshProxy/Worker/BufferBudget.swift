@@ -9,7 +9,7 @@ import MeshTelemetry
 /// Told of every change by `Exchange`; acts at the end of the turn, when no exchange is in the middle of anything.
 /// Limit: `ProxyLimits.maximumBufferedBytes`, passed by at most what one turn reads.
 final class BufferBudget: TurnHandler {
-  private unowned let worker: ProxyWorker
+  private unowned(unsafe) let worker: ProxyWorker
   private let maximum: Int
   private(set) var held = 0
   private var isDue = false
