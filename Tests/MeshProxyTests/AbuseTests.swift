@@ -1,7 +1,6 @@
 import Glibc
 import MeshCore
 import MeshHTTP
-import MeshRuntime
 import Testing
 
 @testable import MeshProxy
@@ -209,11 +208,10 @@ struct AbuseTests {
     let client = try proxy.connect()
     let requests = (0..<200).flatMap { Self.frame(1, 5, UInt32($0 * 2 + 1), Self.headBlock) }
     try client.send(Self.preface + requests)
-    #expect(try proxy.becomes { $0.exchangeCount == 0 && $0.loop.counters.bytesRead >= requests.count })
-    client.shutdownWrite()
-    let answer = try client.readToEnd()
-    #expect(answer.frames.filter { $0.type == 1 }.count == 200)
+    let frames = FramePeer(client)
+    for _ in 0..<200 { _ = try frames.frame(ofType: 1) }
     #expect(try proxy.count("limit_hits_total", "turn_share") > 10)
+    client.shutdownWrite()
     #expect(try proxy.becomes { $0.downstreamConnectionCount == 0 })
   }
 

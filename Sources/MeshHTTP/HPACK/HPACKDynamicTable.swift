@@ -127,7 +127,8 @@ final class HPACKDynamicTable {
   /// Makes the arena take `bytes` more after those in use: grows it, or moves the live bytes to its start when it has its
   /// full size. Returns `name` where it is then.
   private func makeRoom(_ bytes: Int, keeping name: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    guard arenaUsed &+ bytes > arenaSize else { return name }
+    // The first field may be empty, and needs an arena all the same.
+    guard arena == nil || arenaUsed &+ bytes > arenaSize else { return name }
     let start = oldest <= newest ? Int(entry(oldest).pointee.offset) : arenaUsed
     let live = arenaUsed &- start
     // Half of the arena stays free after a move, so that moves are rare.

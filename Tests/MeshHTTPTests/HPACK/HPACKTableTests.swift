@@ -63,6 +63,14 @@ import Testing
     }
   }
 
+  @Test("the first field of a table may be empty")
+  func emptyFirst() {
+    var decoder = HPACKDecoder()
+    // A literal with incremental indexing, without a name and without a value; then the same by its index.
+    #expect(decode([0x40, 0, 0, 0xBE], with: &decoder) == [": ", ": "])
+    #expect(decoder.tableByteCount == 32)
+  }
+
   @Test("every byte value survives, coded or not")
   func allBytes() {
     var encoder = HPACKEncoder()
