@@ -1,8 +1,8 @@
-import Glibc
 import MeshCore
 import MeshHTTP
 import MeshPolicy
 import MeshRuntime
+import Synchronization
 import Testing
 
 @testable import MeshProxy
@@ -68,17 +68,17 @@ struct LocalReplyTests {
     #expect(try proxy.becomes { $0.exchangeCount == 0 })
   }
 
-  /// Until nothing has moved for a tenth of a second.
+  /// Until nothing was read for twenty looks in a row.
   private static func waitUntilStuck(_ proxy: TestProxy) throws {
-    var (last, isMoving) = (UInt64(0), true)
-    while isMoving {
-      usleep(100_000)
-      let moved = Promise<UInt64>()
-      proxy.handle.post { moved.put($0.loop.counters.bytesRead) }
-      let now = try moved.get()
-      isMoving = now != last || now == 0
-      last = now
+    let seen = Mutex((bytes: UInt64(0), looks: 0))
+    let isStuck = try proxy.becomes { worker in
+      seen.withLock { seen in
+        let bytes = worker.loop.counters.bytesRead
+        seen = bytes == seen.bytes ? (bytes, seen.looks + 1) : (bytes, 0)
+        return bytes > 0 && seen.looks == 20
+      }
     }
+    #expect(isStuck)
   }
 
   @Test("an upload that meets an answer of the proxy's own is taken and dropped, and its window comes back")

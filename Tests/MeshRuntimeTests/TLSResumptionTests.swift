@@ -1,8 +1,7 @@
 import COpenSSL
 import MeshCore
+import MeshRuntime
 import Testing
-
-@testable import MeshRuntime
 
 /// Which sessions resume. What does not resume must go on as a full handshake, so most tests look at both.
 @Suite(.serialized) struct TLSResumptionTests {

@@ -1,5 +1,5 @@
 internal import COpenSSL
-internal import MeshCore
+package import MeshCore
 
 // Resumption: a server hands out tickets and keeps nothing, a client keeps the tickets it was given.
 //
@@ -10,14 +10,19 @@ extension TLSContext {
   /// Seconds; also how often ticket keys are to be rotated.
   package static let sessionLifetime = 3600
   /// Sessions a client remembers, all peers together.
-  static let maximumSessions = 1024
+  package static let maximumSessions = 1024
   /// Tickets kept for one peer. A ticket is used once (RFC 8446, appendix C.4), and connections that open together need
   /// one each.
   static let maximumSessionsPerPeer = 4
 
-  struct SessionKey: Hashable {
-    var address: SocketAddress
-    var identity: SPIFFEID
+  package struct SessionKey: Hashable {
+    package var address: SocketAddress
+    package var identity: SPIFFEID
+
+    package init(address: SocketAddress, identity: SPIFFEID) {
+      self.address = address
+      self.identity = identity
+    }
   }
 
   // MARK: - Server
@@ -56,7 +61,7 @@ extension TLSContext {
   }
 
   /// Takes over the caller's reference.
-  func remember(_ session: OpaquePointer, for key: SessionKey) {
+  package func remember(_ session: OpaquePointer, for key: SessionKey) {
     if let kept = sessions[key], kept.count >= Self.maximumSessionsPerPeer {
       SSL_SESSION_free(kept[0])
       sessions[key]?.removeFirst()
@@ -74,7 +79,7 @@ extension TLSContext {
     for session in kept { SSL_SESSION_free(session) }
   }
 
-  func forgetSessions() {
+  package func forgetSessions() {
     for key in Array(sessions.keys) { forgetSessions(for: key) }
   }
 }

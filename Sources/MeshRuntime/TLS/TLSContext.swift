@@ -53,7 +53,7 @@ package final class TLSContext {
   /// ALPN wire form: each name behind its length.
   let protocolList: [UInt8]
   /// A client's sessions to resume, at most `maximumSessions`.
-  var sessions: [SessionKey: [OpaquePointer]] = [:]
+  package internal(set) var sessions: [SessionKey: [OpaquePointer]] = [:]
   var sessionCount = 0
   /// A server's; freed after `raw`.
   private(set) var ticketKeys: UnsafeMutablePointer<apus_ticket_keys>?

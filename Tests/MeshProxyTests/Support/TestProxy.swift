@@ -11,7 +11,7 @@ import Synchronization
 /// One worker of the data plane on a thread of its own, listening on loopback.
 final class TestProxy: Sendable {
   private let thread: WorkerThread
-  let handle: ProxyWorkerHandle
+  private let handle: ProxyWorkerHandle
   private let reserved: [ReservedPort]
   let log: LogFile
   let asked: Asked
