@@ -17,6 +17,8 @@
 #include <openssl/x509v3.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "tickets.h"
 
@@ -42,7 +44,8 @@ static inline int apus_bio_read(BIO *bio, char *buffer, int size) {
     return -1;
   }
   ssize_t n;
-  do n = recv(s->fd, buffer, (size_t)size, 0); while (n < 0 && errno == EINTR);
+  // By `syscall`: recv and send are cancellation points (see CLinux).
+  do n = syscall(SYS_recvfrom, s->fd, buffer, (size_t)size, 0, NULL, NULL); while (n < 0 && errno == EINTR);
   s->reads++;
   if (n > 0) {
     s->bytes_read += (uint64_t)n;
@@ -70,7 +73,8 @@ static inline int apus_bio_write(BIO *bio, const char *buffer, int size) {
     return -1;
   }
   ssize_t n;
-  do n = send(s->fd, buffer, (size_t)size, MSG_NOSIGNAL | (s->more ? MSG_MORE : 0)); while (n < 0 && errno == EINTR);
+  int flags = MSG_NOSIGNAL | (s->more ? MSG_MORE : 0);
+  do n = syscall(SYS_sendto, s->fd, buffer, (size_t)size, flags, NULL, 0); while (n < 0 && errno == EINTR);
   s->writes++;
   if (n >= 0) {
     s->bytes_written += (uint64_t)n;

@@ -55,10 +55,13 @@ public final class BlockPool {
     huge.trim(to: kept)
   }
 
+  /// A block of `smallBlockSize` bytes.
+  @inline(__always) func takeSmall() -> UnsafeMutableRawPointer { small.pop() ?? malloc(Self.smallBlockSize) }
+
   /// A block of at least `minimum` bytes.
   public func take(minimum: Int) -> UnsafeMutableRawBufferPointer {
     if minimum <= Self.smallBlockSize {
-      return .init(start: small.pop() ?? malloc(Self.smallBlockSize), count: Self.smallBlockSize)
+      return .init(start: takeSmall(), count: Self.smallBlockSize)
     }
     if minimum <= Self.mediumBlockSize {
       return .init(start: medium.pop() ?? malloc(Self.mediumBlockSize), count: Self.mediumBlockSize)

@@ -95,6 +95,12 @@ public final class ByteQueue {
   }
 
   @usableFromInline func grow(_ minimum: Int) {
+    if base == nil, minimum <= BlockPool.smallBlockSize {
+      // Nearly every message.
+      base = pool.takeSmall()
+      capacity = BlockPool.smallBlockSize
+      return
+    }
     let live = count
     if let base, live &+ minimum <= capacity, head >= live {
       base.copyMemory(from: base + head, byteCount: live)

@@ -26,7 +26,7 @@ public final class LoopTimer {
 
   deinit { wheel?.cancel(self) }
 
-  public var isScheduled: Bool { wheel != nil }
+  public fileprivate(set) var isScheduled = false
 }
 
 /// A hierarchical timer wheel (Varghese and Lauck, 1987; levels chosen by the highest differing bit, as in tokio).
@@ -152,6 +152,7 @@ public final class TimerWheel {
     let slot = level * Self.slotsPerLevel + place
     timer.slot = slot
     timer.wheel = self
+    timer.isScheduled = true
     if let head = heads[slot]?.takeUnretainedValue(), let tail = head.previous {
       timer.next = head
       timer.previous = tail
@@ -181,6 +182,7 @@ public final class TimerWheel {
     timer.next = nil
     timer.previous = nil
     timer.wheel = nil
+    timer.isScheduled = false
     count -= 1
   }
 }

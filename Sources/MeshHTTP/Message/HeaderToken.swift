@@ -192,7 +192,7 @@ private struct HeaderTokenTable: @unchecked Sendable {
     while slots[slot] != .other {
       let known = names[Int(slots[slot].rawValue)]
       if known.utf8CodeUnitCount == name.count,
-        name.equalsIgnoringCase(UnsafeRawBufferPointer(start: known.utf8Start, count: name.count))
+        name.equals(lowercaseName: UnsafeRawBufferPointer(start: known.utf8Start, count: name.count))
       {
         return slots[slot]
       }

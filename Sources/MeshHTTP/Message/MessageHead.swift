@@ -106,9 +106,9 @@ public final class MessageHead {
     UnsafeRawBufferPointer(start: store + Int(slice.offset), count: Int(slice.length))
   }
 
-  /// `: ` and CRLF as they lie in memory.
-  private static let separator = UInt16(bigEndian: 0x3A20)
-  private static let lineEnd = UInt16(bigEndian: 0x0D0A)
+  /// `: ` and CRLF as they lie in memory. Computed, and so folded: a stored constant would be initialized on demand.
+  private static var separator: UInt16 { UInt16(bigEndian: 0x3A20) }
+  private static var lineEnd: UInt16 { UInt16(bigEndian: 0x0D0A) }
 
   /// The whole line of a field, CRLF included, if the store holds it as an encoder would write it: a head that came by
   /// HTTP/1 is stored as it came.

@@ -107,11 +107,13 @@ extension Exchange {
     if let deadlineTimer { worker.loop.cancel(deadlineTimer) }
     returnCredit()
     uncountHead()
+    // Taken by exchange, not by copy: a copy would count references.
+    var upstream = Upstream.none
+    var downstream = Downstream.none
+    swap(&upstream, &self.upstream)
     upstream.release(self, complete: responseEndSent && responseEnded && requestEndSent && flag == .none)
-    upstream = .none
     worker.exchangeFinished(self)
-    let downstream = downstream
-    self.downstream = .none
+    swap(&downstream, &self.downstream)
     downstream.exchangeFinished(self)
   }
 

@@ -30,7 +30,7 @@ final class Exchange: TimerHandler {
   /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
   unowned(unsafe) let worker: ProxyWorker
   /// The worker's, told several times in each request: kept here to save the way over the worker.
-  private unowned(unsafe) let bufferBudget: BufferBudget
+  private let bufferBudget: Unmanaged<BufferBudget>
   let request = MessageHead()
   let requestTrailers = MessageHead(capacity: 64)
   let requestBuffer: ByteQueue
@@ -61,7 +61,7 @@ final class Exchange: TimerHandler {
   var hasRequestTrailers = false
   /// Body bytes passed on or waiting for which the downstream has no credit yet.
   var uncreditedRequestBytes = 0 {
-    didSet { bufferBudget.changed(by: uncreditedRequestBytes &- oldValue) }
+    didSet { heldChanged(by: uncreditedRequestBytes &- oldValue) }
   }
   /// True once a byte of the body was handed to an upstream: the request cannot be sent again.
   var requestBodySent = false
@@ -75,12 +75,12 @@ final class Exchange: TimerHandler {
   var responseEndSent = false
   var hasResponseTrailers = false
   var uncreditedResponseBytes = 0 {
-    didSet { bufferBudget.changed(by: uncreditedResponseBytes &- oldValue) }
+    didSet { heldChanged(by: uncreditedResponseBytes &- oldValue) }
   }
 
   /// Bytes of the request head past `ordinaryHeadBytes`: a few bytes of HPACK indexes can stand for a large head.
   private(set) var excessHeadBytes = 0 {
-    didSet { bufferBudget.changed(by: excessHeadBytes &- oldValue) }
+    didSet { heldChanged(by: excessHeadBytes &- oldValue) }
   }
   static let ordinaryHeadBytes = 4 * 1024
 
@@ -89,6 +89,10 @@ final class Exchange: TimerHandler {
 
   /// Bytes that wait in either direction for receivers that do not take them, and what is large of the head.
   var heldBytes: Int { uncreditedRequestBytes &+ uncreditedResponseBytes &+ excessHeadBytes }
+
+  @inline(__always) private func heldChanged(by difference: Int) {
+    bufferBudget._withUnsafeGuaranteedRef { $0.changed(by: difference) }
+  }
 
   // MARK: Choice
 
@@ -136,7 +140,7 @@ final class Exchange: TimerHandler {
 
   init(worker: ProxyWorker) {
     self.worker = worker
-    bufferBudget = worker.bufferBudget
+    bufferBudget = .passUnretained(worker.bufferBudget)
     requestBuffer = ByteQueue(pool: worker.loop.pool)
     responseBuffer = ByteQueue(pool: worker.loop.pool)
   }

@@ -7,7 +7,7 @@ import MeshTelemetry
 ///
 /// Serves one exchange at a time; idle connections wait in their `HTTP1Pool`. Confined to one worker loop.
 final class HTTP1ClientConnection: ConnectionHandler {
-  private(set) var connection: Connection!
+  let connection: Connection
   let pool: HTTP1Pool
   var exchange: Exchange?
   /// When the connection became idle.
@@ -30,13 +30,14 @@ final class HTTP1ClientConnection: ConnectionHandler {
   /// Bytes that the kernel must have taken before an answer can be one to this request.
   private var writtenBeforeRequest: UInt64 = 0
 
-  init(pool: HTTP1Pool) { self.pool = pool }
-
-  func connect(for exchange: Exchange) {
+  /// Connects, and serves `exchange` when it has.
+  init(pool: HTTP1Pool, for exchange: Exchange) {
+    self.pool = pool
     self.exchange = exchange
-    exchange.upstream = .http1(self)
     connection = pool.worker.loop.connect(
-      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: nil, handler: self)
+      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: nil, handler: nil)
+    connection.handler = self
+    exchange.upstream = .http1(self)
   }
 
   // MARK: - ConnectionHandler
@@ -167,7 +168,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
       }
       if isTunnel {
         exchange.responseBody(input, last: false)
-        if connection.isOpen { connection.input.consume(input.count) }
+        if connection.isOpen { connection.consume(input.count) }
         continue
       }
       hasResponseBytes = true
@@ -183,23 +184,23 @@ final class HTTP1ClientConnection: ConnectionHandler {
     let (event, consumed) = decoder.next(input, head: head, trailers: exchange.responseTrailers)
     switch event {
     case .needMore:
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       return false
     case .informational:
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       exchange.informationalResponse(head)
     case .head(let parsed):
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       begin(exchange, head, parsed)
     case .body(let bytes):
       deliver(exchange, bytes, consumed)
     case .trailers:
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       finishDecoding()
       exchange.responseFinished(trailers: exchange.responseTrailers)
       return false
     case .end:
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       exchange.responseFinished(trailers: nil)
     case .failure(let error):
       pool.worker.metrics.protocolError(exchange.direction, error.counter)
@@ -236,7 +237,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
     if last { finishDecoding() }
     // The exchange may let go of this connection; the bytes are spent either way.
     exchange.responseBody(bytes, last: last)
-    if connection.isOpen { connection.input.consume(consumed) }
+    if connection.isOpen { connection.consume(consumed) }
   }
 
   /// Fetches the end event that follows the last byte without input.

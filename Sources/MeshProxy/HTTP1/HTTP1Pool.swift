@@ -25,7 +25,7 @@ final class HTTP1Pool {
       // Closed by its server, or holding bytes that nobody asked for.
       connection.connection.abort()
     }
-    HTTP1ClientConnection(pool: self).connect(for: exchange)
+    _ = HTTP1ClientConnection(pool: self, for: exchange)
   }
 
   func giveBack(_ connection: HTTP1ClientConnection) {

@@ -140,7 +140,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       if mustWait(share) { return }
       share.tookEvent()
       if !isServing { share.tookRequest() }
-      guard decodeNext(input) else { break }
+      guard decodeNext(input, for: currentExchange()) else { break }
     }
     if connection.input.isEmpty, !isServing, !isHandedOver { connection.input.releaseIfEmpty() }
   }
@@ -157,31 +157,36 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     return isBehind
   }
 
+  private func currentExchange() -> Exchange {
+    if let exchange { return exchange }
+    let fresh = worker.takeExchange()
+    exchange = fresh
+    return fresh
+  }
+
   /// One decoder step. False when there is nothing more to do now.
-  private func decodeNext(_ input: UnsafeRawBufferPointer) -> Bool {
-    let exchange = exchange ?? worker.takeExchange()
-    self.exchange = exchange
+  private func decodeNext(_ input: UnsafeRawBufferPointer, for exchange: Exchange) -> Bool {
     let (event, consumed) = decoder.next(input, head: exchange.request, trailers: exchange.requestTrailers)
     switch event {
     case .needMore:
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       awaitMore(exchange)
       return false
     case .head(let head):
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       begin(exchange, head)
     case .informational:
-      connection.input.consume(consumed)
+      connection.consume(consumed)
     case .body(let bytes):
       requestRemaining &-= UInt64(bytes.count)
       // A chunked body never counts down to zero; its end comes by itself.
       exchange.requestBody(bytes, last: requestRemaining == 0)
-      if connection.isOpen { connection.input.consume(consumed) }
+      if connection.isOpen { connection.consume(consumed) }
     case .trailers:
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       exchange.hasRequestTrailers = true
     case .end:
-      connection.input.consume(consumed)
+      connection.consume(consumed)
       isRequestRead = true
       if !isUpgrade && requestMethod != .connect { self.exchange?.requestFinished(trailers: nil) }
     case .failure(let error):
@@ -287,7 +292,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     let bytes = connection.input.readable
     if !bytes.isEmpty {
       exchange.requestBody(bytes, last: false)
-      if connection.isOpen { connection.input.consume(bytes.count) }
+      if connection.isOpen { connection.consume(bytes.count) }
     }
     if connection.hasReachedEnd, connection.input.isEmpty { exchange.requestFinished(trailers: nil) }
   }

@@ -8,9 +8,9 @@ import MeshTelemetry
 /// Exchanges wait in `waiting` until the connection is open and a stream is free. Confined to one worker loop.
 /// Limits: `ProxyLimits.maximumPendingPerPeer`, the peer's SETTINGS_MAX_CONCURRENT_STREAMS, `upstreamLifetime`.
 final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
-  private(set) var connection: Connection!
+  let connection: Connection
   let pool: PeerPool
-  private var engine: HTTP2Connection!
+  private let engine: HTTP2Connection
   private var waiting: [Exchange] = []
   private(set) var isOpen = false
   private var isProcessing = false
@@ -24,11 +24,14 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     self.pool = pool
     let loop = pool.worker.loop
     lifetime = ConnectionLifetime(pool.worker.limits.upstreamLifetime(isMesh: pool.isMesh), now: loop.now, share: 0.5)
-  }
-
-  func connect() {
-    connection = pool.worker.loop.connect(
-      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: pool.tlsClient(), handler: self)
+    connection = loop.connect(
+      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: pool.tlsClient(), handler: nil)
+    engine = HTTP2Connection(
+      role: .client, settings: pool.worker.clientHTTP2Settings, limits: HTTP2Limits(),
+      connectionWindow: pool.worker.connectionWindow, output: connection.output, now: loop.now,
+      receivedHead: pool.worker.receivedHead)
+    engine.outputHighWatermark = connection.outputHighWatermark
+    connection.handler = self
   }
 
   /// A stream is free now, or the connection is still opening and will take what waits.
@@ -72,11 +75,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     isOpen = true
     if let tls = connection.tls { pool.worker.metrics.tlsHandshake(.outbound, resumed: tls.resumed) }
     pool.worker.upstreamOpened(tls: pool.isMesh, toApplication: pool.isLocalApplication)
-    engine = HTTP2Connection(
-      role: .client, settings: pool.worker.clientHTTP2Settings, limits: HTTP2Limits(),
-      connectionWindow: pool.worker.connectionWindow, output: connection.output, now: pool.worker.loop.now,
-      receivedHead: pool.worker.receivedHead)
-    engine.outputHighWatermark = connection.outputHighWatermark
+    engine.now = pool.worker.loop.now
     pool.worker.loop.schedule(timer, at: lifetime.nextCheck)
     pool.worker.loop.schedule(settingsTimer, after: pool.worker.limits.settingsTimeout)
     connection.flushSoon()
@@ -135,7 +134,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   // MARK: - Events
 
   private func process() {
-    guard !isProcessing, isOpen, let engine, let connection else { return }
+    guard !isProcessing, isOpen else { return }
     isProcessing = true
     defer { isProcessing = false }
     engine.now = pool.worker.loop.now

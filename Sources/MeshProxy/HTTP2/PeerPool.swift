@@ -29,6 +29,8 @@ final class PeerPool {
   func serve(_ exchange: Exchange) {
     if isMesh, !worker.hasIdentity { return exchange.upstreamFailed(.noIdentity) }
     if contextGeneration != worker.identityGeneration { renew() }
+    // Nearly always the only one.
+    if let first = connections.first, first.hasRoom { return serve(exchange, by: first) }
     for connection in connections where connection.hasRoom { return serve(exchange, by: connection) }
     if connections.count >= worker.limits.maximumPeerConnections,
       let shortest = connections.min(by: { $0.waitingCount < $1.waitingCount })
@@ -38,7 +40,6 @@ final class PeerPool {
     }
     let connection = HTTP2ClientConnection(pool: self)
     connections.append(connection)
-    connection.connect()
     connection.serve(exchange)
   }
 

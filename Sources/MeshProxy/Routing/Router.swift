@@ -65,17 +65,16 @@ struct Router {
     exchange.backend = backend.entry
     if let status = backend.failureStatus { return exchange.fail(.rule(status: status)) }
     rule.applyRequestFilters(exchange.request)
-    chooseEndpoint(exchange, excluding: nil)
+    chooseEndpoint(exchange, of: backend.entry, excluding: nil)
   }
 
-  private func chooseEndpoint(_ exchange: Exchange, excluding: EndpointRef?) {
-    guard let backend = exchange.backend else { return exchange.fail(.noEndpoint) }
-    let (balancer, loop) = (backend.balancer, worker.loop)
+  private func chooseEndpoint(_ exchange: Exchange, of backend: BackendEntry, excluding: EndpointRef?) {
+    let now = worker.loop.now
     let ref =
-      balancer.pick(now: loop.now, &loop.random, excluding: excluding)
-      ?? (excluding == nil ? nil : balancer.pick(now: loop.now, &loop.random))
+      backend.balancer.pick(now: now, &worker.loop.random, excluding: excluding)
+      ?? (excluding == nil ? nil : backend.balancer.pick(now: now, &worker.loop.random))
     guard let ref, let endpoint = backend.entry(ref) else { return exchange.fail(.noEndpoint) }
-    balancer.started(ref)
+    backend.balancer.started(ref)
     exchange.ticket = ref
     exchange.lastTicket = ref
     exchange.endpoint = endpoint
@@ -91,8 +90,8 @@ struct Router {
 
   /// Another attempt after a failure that reached no application. Another endpoint first, if there is one.
   func retry(_ exchange: Exchange) {
-    if exchange.backend != nil {
-      chooseEndpoint(exchange, excluding: exchange.lastTicket)
+    if let backend = exchange.backend {
+      chooseEndpoint(exchange, of: backend, excluding: exchange.lastTicket)
     } else if let endpoint = exchange.endpoint {
       send(exchange, to: endpoint)
     } else {

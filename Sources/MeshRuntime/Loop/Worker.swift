@@ -101,10 +101,11 @@ package final class Worker {
     return connection
   }
 
-  /// Connects; never throws: a failure arrives as `connectionClosed`, a success as `connectionOpened`.
+  /// Connects; never throws: a failure arrives as `connectionClosed`, a success as `connectionOpened`, both in a later turn or
+  /// at the end of this one, so that the handler may be set after the call.
   package func connect(
     to address: SocketAddress, from source: SocketAddress? = nil, timeout: TimeSpan, tls: TLSClient? = nil,
-    keepAlive: Bool = false, userTimeout: TimeSpan = .zero, handler: any ConnectionHandler
+    keepAlive: Bool = false, userTimeout: TimeSpan = .zero, handler: (any ConnectionHandler)?
   ) -> Connection {
     var inProgress: Int32 = 0
     let milliseconds = UInt32(clamping: userTimeout.nanoseconds / 1_000_000)

@@ -42,8 +42,9 @@ package final class Connection: TimerHandler {
   /// A peer that takes nothing of the waiting output for so long is cut off; zero switches it off.
   package var flushTimeout = TimeSpan.zero
 
-  /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
-  package unowned(unsafe) let worker: Worker
+  /// A constant, so that its use counts no references, as that of an `unowned(unsafe)` one does. The worker lets go of what
+  /// is closed, and at its end closes everything.
+  package let worker: Worker
   let descriptor: Int32
   var key = Slab<EventSource>.Key(rawValue: .max)
   var phase: Phase
@@ -149,6 +150,9 @@ package final class Connection: TimerHandler {
   }
 
   // MARK: - Reading
+
+  /// Drops the first `count` bytes of `input`.
+  package func consume(_ count: Int) { input.consume(count) }
 
   /// Stops reading; what the kernel holds stays there, so the peer is slowed down.
   package func pauseReading() { isReadPaused = true }
