@@ -54,15 +54,18 @@ final class HPACKDynamicTable {
 
   /// The entry with a live sequence number.
   @inline(__always) func entry(_ sequence: Int) -> UnsafeMutablePointer<Entry> {
+    // A live sequence number has been inserted, and `insert` has made room for it.
     entries.unsafelyUnwrapped + (sequence & mask)
   }
 
   @inline(__always) func name(_ entry: UnsafeMutablePointer<Entry>) -> UnsafeRawBufferPointer {
+    // There is an arena since the first insertion, and an entry has been inserted.
     UnsafeRawBufferPointer(
       start: arena.unsafelyUnwrapped + Int(entry.pointee.offset), count: Int(entry.pointee.nameLength))
   }
 
   @inline(__always) func value(_ entry: UnsafeMutablePointer<Entry>) -> UnsafeRawBufferPointer {
+    // As for `name`.
     UnsafeRawBufferPointer(
       start: arena.unsafelyUnwrapped + Int(entry.pointee.offset) + Int(entry.pointee.nameLength),
       count: Int(entry.pointee.valueLength))
@@ -86,6 +89,7 @@ final class HPACKDynamicTable {
     }
     let name = makeRoom(bytes, keeping: name)
     let offset = arenaUsed
+    // `makeRoom` leaves an arena behind, even for an empty field.
     let place = arena.unsafelyUnwrapped + offset
     if let source = name.baseAddress { place.copyMemory(from: source, byteCount: name.count) }
     if let source = value.baseAddress { (place + name.count).copyMemory(from: source, byteCount: value.count) }

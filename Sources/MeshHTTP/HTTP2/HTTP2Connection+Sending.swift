@@ -92,6 +92,7 @@ extension HTTP2Connection {
   private func writeBlock(
     _ head: MessageHead, isTrailers: Bool, _ record: HTTP2StreamTable.Record, endStream: Bool
   ) {
+    // Room of one byte or more always has a base address.
     let room = output.reserve(HTTP2FrameHeader.size + blockBound(head)).baseAddress.unsafelyUnwrapped
     let start = room + HTTP2FrameHeader.size
     let length = encodeBlock(head, isTrailers: isTrailers, start, &encoder) - start

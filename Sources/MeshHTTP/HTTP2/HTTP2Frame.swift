@@ -57,6 +57,7 @@ struct HTTP2FrameHeader {
   }
 }
 
+// Room of one byte or more always has a base address, hence `unsafelyUnwrapped`.
 extension ByteQueue {
   func appendFrame(_ type: UInt8, flags: UInt8 = 0, stream: UInt32, word: UInt32) {
     let room = reserve(HTTP2FrameHeader.size + 4).baseAddress.unsafelyUnwrapped
