@@ -27,7 +27,8 @@ package struct ProxyLimits: Sendable {
   /// most loses its largest exchanges with 503: 64 streams of full windows, and 64 MiB for four workers.
   package var maximumBufferedBytes = 16 << 20
   /// Requests, and other events such as pieces of bodies, taken from one connection in one loop turn before the others
-  /// have theirs. A turn's 64 KiB can hold 4,000 small requests, or 6,000 bodies' pieces.
+  /// have theirs. A turn's 64 KiB can hold 4,000 small requests, or 6,000 bodies' pieces. In a turn that has lasted for
+  /// a millisecond it is two requests.
   package var maximumRequestsPerTurn = 64
   package var maximumEventsPerTurn = 1_024
   /// An idle connection to an application is closed after this time, which is shorter than servers' own limit,

@@ -1,6 +1,7 @@
 import Glibc
 import MeshCore
 import MeshHTTP
+import MeshRuntime
 import Testing
 
 @testable import MeshProxy
@@ -132,7 +133,71 @@ struct AbuseTests {
     #expect(try proxy.count("limit_hits_total", "header_timeout") == 1)
   }
 
+  @Test("HTTP/2: a preface fed by and by has one deadline, from the connection's start")
+  func slowPreface() throws {
+    let backend = Backend.named("b")
+    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.headerTimeout = .seconds(1) })
+    let client = try proxy.connect()
+    var steps = 0
+    var answer: [UInt8] = []
+    // 20 bytes, of which 16 tell that it is HTTP/2; that must not begin another second. A step takes 10 ms or longer.
+    while answer.frames.last?.type != 7 {
+      if client.isReadable(within: 10) {
+        let bytes = try client.receive()
+        if bytes.isEmpty { break }
+        answer += bytes
+      } else {
+        if steps < 20 { try client.send([Self.preface[steps]]) }
+        steps += 1
+      }
+    }
+    #expect(steps < 108)
+    #expect(answer.frames.last?.payload.suffix(4) == [0, 0, 0, 4])
+    #expect(try proxy.count("limit_hits_total", "first_request_timeout") == 1)
+  }
+
   // MARK: - What is held for receivers that do not take it
+
+  @Test("what is on its way to an application that takes nothing counts, though flow control has let it pass")
+  func waitingOutput() throws {
+    let end = Signal()
+    let backend = Backend(receiveBuffer: 4 * 1024) { peer, _ in
+      _ = try peer.readThrough("\r\n\r\n")
+      end.wait()
+    }
+    let proxy = try TestProxy.forwarding(to: backend)
+    let client = try proxy.connect()
+    try client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: \(64 << 20)\r\n\r\n")
+    _ = client.sendUntilBlocked(64 << 20)
+    // Between the two watermarks, wherever the kernel stopped taking.
+    #expect(try proxy.becomes { (16 * 1024...64 * 1024).contains($0.loop.waitingOutput) })
+    client.close()
+    #expect(try proxy.becomes { $0.exchangeCount == 0 && $0.loop.waitingOutput == 0 })
+    end.raise()
+  }
+
+  @Test("of an answer that nobody takes no more is read ahead than is counted")
+  func readAhead() throws {
+    let stuck = Signal()
+    let backend = Backend { peer, _ in
+      _ = try peer.message()
+      try peer.send("HTTP/1.1 200 OK\r\nContent-Length: \(64 << 20)\r\n\r\n")
+      _ = peer.sendUntilBlocked(64 << 20)
+      stuck.raise()
+      _ = peer.isCut()
+    }
+    let proxy = try TestProxy.forwarding(to: backend)
+    let client = try proxy.connect()
+    // Windows of 0 on every stream.
+    let windows = Self.frame(4, 0, 0, [0, 4, 0, 0, 0, 0])
+    try client.send(Self.preface.dropLast(9) + windows + Self.frame(1, 5, 1, Self.getBlock))
+    #expect(stuck.wait())
+    let (read, held) = try proxy.onLoop { ($0.loop.counters.bytesRead, $0.bufferBudget.held) }
+    // Beside the answer's body: its head and the requests of both sides.
+    #expect(held >= 64 * 1024 && read < UInt64(held + 1_000))
+    client.close()
+    #expect(try proxy.becomes { $0.exchangeCount == 0 && $0.bufferBudget.held == 0 })
+  }
 
   @Test("past the buffer budget the connection that makes us hold most loses streams, and nobody else")
   func bufferBudget() throws {
@@ -199,7 +264,7 @@ struct AbuseTests {
     client.shutdownWrite()
     for _ in 0..<200 { #expect(try client.message().status == 404) }
     #expect(client.isCut())
-    #expect(try proxy.count("limit_hits_total", "turn_share") > 10)
+    #expect(try proxy.count("limit_hits_total", "turn_share") > 0)
   }
 
   @Test("more HTTP/2 streams than a turn's share are all answered")
@@ -210,7 +275,7 @@ struct AbuseTests {
     try client.send(Self.preface + requests)
     let frames = FramePeer(client)
     for _ in 0..<200 { _ = try frames.frame(ofType: 1) }
-    #expect(try proxy.count("limit_hits_total", "turn_share") > 10)
+    #expect(try proxy.count("limit_hits_total", "turn_share") > 0)
     client.shutdownWrite()
     #expect(try proxy.becomes { $0.downstreamConnectionCount == 0 })
   }

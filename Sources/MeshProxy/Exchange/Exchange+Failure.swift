@@ -93,10 +93,15 @@ extension Exchange {
 
   /// The downstream is gone: nobody is left to answer.
   func downstreamGone() {
+    downstreamLeft()
+    complete()
+  }
+
+  /// The first half of `downstreamGone`: nothing more goes to the client. `complete` must follow.
+  func downstreamLeft() {
     guard phase != .done, phase != .idle else { return }
     if !responseEndSent { flag = .downstreamTermination }
     downstream = .none
-    complete()
   }
 
   /// Accounting, release of the upstream, and back to the free list.

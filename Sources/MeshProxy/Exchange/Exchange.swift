@@ -88,7 +88,9 @@ final class Exchange: TimerHandler {
   func uncountHead() { excessHeadBytes = 0 }
 
   /// Bytes that wait in either direction for receivers that do not take them, and what is large of the head.
-  var heldBytes: Int { uncreditedRequestBytes &+ uncreditedResponseBytes &+ excessHeadBytes }
+  var heldBytes: Int {
+    uncreditedRequestBytes &+ uncreditedResponseBytes &+ excessHeadBytes &+ upstream.waitingOutput
+  }
 
   @inline(__always) private func heldChanged(by difference: Int) {
     bufferBudget._withUnsafeGuaranteedRef { $0.changed(by: difference) }

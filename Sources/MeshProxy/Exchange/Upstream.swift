@@ -48,6 +48,16 @@ enum Upstream {
     }
   }
 
+  /// What flushes have left in the output of the exchange's own connection, counted by the loop.
+  var waitingOutput: Int {
+    switch self {
+    // Shared by streams, and bounded by its watermark.
+    case .none, .http2: 0
+    case .http1(let connection): connection.connection.waitingOutput
+    case .raw(let connection): connection.connection.waitingOutput
+    }
+  }
+
   /// `count` body bytes of the response have left the proxy.
   func creditResponse(_ count: Int) {
     if case .http2(let connection, let stream) = self { connection.credit(count, on: stream) }

@@ -37,6 +37,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
     connection = pool.worker.loop.connect(
       to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: nil, handler: nil)
     connection.handler = self
+    connection.countsWaitingOutput = true
     exchange.upstream = .http1(self)
   }
 
@@ -133,6 +134,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
     }
     if last { requestComplete = true }
     connection.flushSoon()
+    pool.worker.bufferBudget.outputGrew()
     return bytes.count
   }
 
@@ -148,11 +150,16 @@ final class HTTP1ClientConnection: ConnectionHandler {
 
   // MARK: - Response
 
-  func pause() { isPaused = true }
+  /// What the kernel holds stays there: read ahead into the input, it would be in nobody's budget.
+  func pause() {
+    isPaused = true
+    connection.pauseReading()
+  }
 
   func resume() {
     guard isPaused else { return }
     isPaused = false
+    connection.resumeReading()
     connection.receiveAgain()
   }
 
@@ -261,8 +268,13 @@ final class HTTP1ClientConnection: ConnectionHandler {
       if connection.isOpen { isTunnel && complete ? connection.closeAfterFlush() : connection.abort() }
       return
     }
+    // The answer came before the server had taken the request: nobody knows when it will be ready for the next one.
+    guard connection.waitingOutput == 0 else { return connection.closeAfterFlush() }
     isReused = true
-    isPaused = false
+    if isPaused {
+      isPaused = false
+      connection.resumeReading()
+    }
     idleSince = pool.worker.loop.now
     pool.giveBack(self)
   }

@@ -127,7 +127,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     guard !isProcessing else { return }
     isProcessing = true
     defer { isProcessing = false }
-    var share = TurnShare(worker.limits)
+    var share = TurnShare(worker)
     isBehind = false
     while connection.isOpen, !isClosing, !isPaused, !isHandedOver {
       if isTunnel {
@@ -148,7 +148,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// True when the rest of the input is for the next turn, or for when the client has read answers of earlier requests.
   private func mustWait(_ share: TurnShare) -> Bool {
     if share.isSpent {
-      worker.metrics.limitHit("turn_share")
+      if share.isOverLimit { worker.metrics.limitHit("turn_share") }
       connection.receiveAgain()
       isBehind = true
     } else if !isServing, connection.isOverHighWatermark {

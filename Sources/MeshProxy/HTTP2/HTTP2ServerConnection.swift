@@ -25,7 +25,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// Input is left for the next turn, or for when the output has drained.
   private var isBehind = false
 
-  init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint) {
+  /// `since`: when the peer began to owe us preface and SETTINGS; now, unless given.
+  init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint, since: Instant? = nil) {
     self.connection = connection
     self.worker = worker
     self.entry = entry
@@ -37,7 +38,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     if case .mesh = entry.kind { limits = .meshPeer }
     engine = HTTP2Connection(
       role: .server, settings: worker.serverHTTP2Settings, limits: limits,
-      connectionWindow: worker.connectionWindow, output: connection.output, now: worker.loop.now,
+      connectionWindow: worker.connectionWindow, output: connection.output, now: since ?? worker.loop.now,
       receivedHead: worker.receivedHead)
     engine.outputHighWatermark = connection.outputHighWatermark
   }
@@ -68,7 +69,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   func start() {
     connection.handler = self
     connection.flushTimeout = worker.limits.flushTimeout
-    unfinishedWatch = UnfinishedWatch(self, since: worker.loop.now)
+    unfinishedWatch = UnfinishedWatch(self, since: engine.unfinishedSince ?? worker.loop.now)
     worker.registerForDrain(connection, self)
     worker.loop.schedule(timer, at: lifetime.nextCheck)
     connection.flushSoon()
@@ -107,10 +108,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     engine.forEachStream { stream, context in
       if let context { open.append((stream, unsafeDowncast(context, to: Exchange.self))) }
     }
-    for (stream, exchange) in open {
-      engine.setContext(nil, for: stream)
-      exchange.downstreamGone()
-    }
+    for (stream, _) in open { engine.setContext(nil, for: stream) }
+    worker.departures.add(open.map(\.1))
   }
 
   // MARK: - Events
@@ -125,10 +124,10 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
 
   private func processInput() {
     engine.now = worker.loop.now
-    var share = TurnShare(worker.limits)
+    var share = TurnShare(worker)
     isBehind = false
     while connection.isOpen {
-      if share.isSpent { return continueNextTurn() }
+      if share.isSpent { return continueNextTurn(share) }
       // The high watermark is what `connectionDrained` follows.
       if connection.output.count >= worker.limits.maximumQueuedOutputBytes, connection.isOverHighWatermark {
         return waitForOutput()
@@ -147,9 +146,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     }
   }
 
-  private func continueNextTurn() {
+  private func continueNextTurn(_ share: TurnShare) {
     isBehind = true
-    worker.metrics.limitHit("turn_share")
+    if share.isOverLimit { worker.metrics.limitHit("turn_share") }
     connection.receiveAgain()
     connection.flushSoon()
   }

@@ -21,6 +21,7 @@ final class RawClientConnection: ConnectionHandler {
     self.exchange = exchange
     exchange.upstream = .raw(self)
     connection = worker.loop.connect(to: address, timeout: worker.limits.connectTimeout, tls: nil, handler: self)
+    connection.countsWaitingOutput = true
   }
 
   func connectionOpened(_ connection: Connection) {
@@ -66,6 +67,7 @@ final class RawClientConnection: ConnectionHandler {
     connection.output.append(bytes)
     if last { connection.shutdownWrite() }
     connection.flushSoon()
+    worker.bufferBudget.outputGrew()
     return bytes.count
   }
 

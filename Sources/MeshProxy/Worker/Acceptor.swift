@@ -117,11 +117,13 @@ final class PlaintextStart: ConnectionHandler, TimerHandler, Drainable {
   private static let preface: StaticString = "PRI * HTTP/2.0\r\n"
   private lazy var timer = LoopTimer(owner: self, tag: 0)
   private var connection: Connection?
+  private let since: Instant
 
   init(worker: ProxyWorker, entry: EntryPoint, otherwise: Otherwise = .http1) {
     self.worker = worker
     self.entry = entry
     self.otherwise = otherwise
+    since = worker.loop.now
   }
 
   func start(_ connection: Connection) {
@@ -144,7 +146,7 @@ final class PlaintextStart: ConnectionHandler, TimerHandler, Drainable {
     worker.loop.cancel(timer)
     self.connection = nil
     if isPrefix {
-      HTTP2ServerConnection(connection, worker: worker, entry: entry).start()
+      HTTP2ServerConnection(connection, worker: worker, entry: entry, since: since).start()
     } else if otherwise == .http1 {
       HTTP1ServerConnection(connection, worker: worker, entry: entry).start()
     } else {

@@ -7,6 +7,8 @@ import MeshTelemetry
 /// Flow control bounds each stream, and a hostile client opens many. Past the budget, the connection that makes us hold
 /// most loses its largest exchanges until all fits again: whoever holds little is not touched, whatever others do.
 /// Told of every change by `Exchange`; acts at the end of the turn, when no exchange is in the middle of anything.
+/// Output of a stream's own upstream connection, which flow control has let pass, is counted by the loop once a flush has
+/// left it there.
 /// Limit: `ProxyLimits.maximumBufferedBytes`, passed by at most what one turn reads.
 final class BufferBudget: TurnHandler {
   private unowned(unsafe) let worker: ProxyWorker
@@ -19,9 +21,17 @@ final class BufferBudget: TurnHandler {
     maximum = worker.limits.maximumBufferedBytes
   }
 
+  /// What exchanges hold, and what waits in the outputs to their upstreams.
+  private var total: Int { held &+ worker.loop.waitingOutput }
+
   @inline(__always) func changed(by difference: Int) {
     held &+= difference
     if held > maximum, !isDue { becomeDue() }
+  }
+
+  /// More is on its way to an upstream, which may not have taken what went before.
+  func outputGrew() {
+    if total > maximum, !isDue { becomeDue() }
   }
 
   private func becomeDue() {
@@ -31,11 +41,13 @@ final class BufferBudget: TurnHandler {
 
   func turnEnded() {
     isDue = false
-    while held > maximum {
-      let before = held
+    // Before anybody loses a stream that is wanted.
+    if total > maximum { worker.departures.finishAll() }
+    while total > maximum {
+      let before = total
       shed()
       // Nothing to take away: what is held belongs to no exchange in flight.
-      if held == before { return }
+      if total == before { return }
     }
   }
 
@@ -54,7 +66,7 @@ final class BufferBudget: TurnHandler {
     worker.forEachExchange { if $0.heldBytes > 0, $0.downstream.connectionID == largest.id { its.append($0) } }
     its.sort { $0.heldBytes > $1.heldBytes }
     var left = largest.bytes
-    for exchange in its where held > maximum && left > largest.bytes / 2 {
+    for exchange in its where total > maximum && left > largest.bytes / 2 {
       left -= exchange.heldBytes
       worker.metrics.limitHit("buffered_bytes")
       exchange.fail(.overloaded)

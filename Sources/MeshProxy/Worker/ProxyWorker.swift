@@ -17,6 +17,7 @@ final class ProxyWorker: TimerHandler {
   private let log: ProxyLog?
   private var nextLimitLog = Instant(nanoseconds: 0)
   private(set) lazy var bufferBudget = BufferBudget(self)
+  private(set) lazy var departures = Departures(self)
   /// Asks the control thread to subscribe to a service.
   let subscribe: @Sendable (ServicePort) -> Void
 

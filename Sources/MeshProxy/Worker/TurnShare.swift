@@ -1,17 +1,29 @@
+import MeshRuntime
+
 /// What one connection may still have done in this loop turn; then it waits for the others.
 ///
 /// 64 KiB of input, which is what a connection may read in a turn, can hold thousands of requests or of tiny body
-/// pieces. Each costs us far more than its few bytes cost the sender.
+/// pieces. Each costs us far more than its few bytes cost the sender. What a request costs differs widely, from an index
+/// into HPACK tables to a new connection, and there may be many connections with many of them: hence the clock, too, looked
+/// at after every second request. One that comes alone, as honest clients' mostly do, pays nothing for it.
 struct TurnShare {
+  private unowned(unsafe) let loop: Worker
   private var events: Int
   private var requests: Int
+  private var isTurnLong = false
 
-  init(_ limits: ProxyLimits) {
-    events = limits.maximumEventsPerTurn
-    requests = limits.maximumRequestsPerTurn
+  init(_ worker: ProxyWorker) {
+    loop = worker.loop
+    events = worker.limits.maximumEventsPerTurn
+    requests = worker.limits.maximumRequestsPerTurn
   }
 
-  var isSpent: Bool { events <= 0 || requests <= 0 }
+  var isSpent: Bool { isOverLimit || isTurnLong }
+  /// It did more than one connection may; otherwise the turn was long, by whomever, which is nobody's fault.
+  var isOverLimit: Bool { events <= 0 || requests <= 0 }
   mutating func tookEvent() { events &-= 1 }
-  mutating func tookRequest() { requests &-= 1 }
+  mutating func tookRequest() {
+    requests &-= 1
+    if requests & 1 == 0, loop.isTurnLong { isTurnLong = true }
+  }
 }

@@ -23,6 +23,8 @@ package final class Worker {
   static let gatherTime = TimeSpan.microseconds(100)
   /// ... or with so many bytes, which fill a TLS record.
   static let gatherBytes = 16 * 1024
+  /// A turn of this length keeps everybody waiting: who has many things to do leaves the rest to the next one.
+  static let longTurn = TimeSpan.milliseconds(1)
 
   package let index: Int
   /// The loop's clock: read once per turn.
@@ -32,6 +34,8 @@ package final class Worker {
   package let inbox: WorkerInbox
   package internal(set) var counters = WorkerCounters()
   package private(set) var isStopping = false
+  /// What flushes left in the outputs of connections with `countsWaitingOutput`, in bytes.
+  package internal(set) var waitingOutput = 0
 
   let epoll: Int32
   private let events: UnsafeMutableRawPointer
@@ -146,6 +150,9 @@ package final class Worker {
   package func schedule(_ timer: LoopTimer, at deadline: Instant) { wheel.schedule(timer, at: deadline) }
 
   package func cancel(_ timer: LoopTimer) { wheel.cancel(timer) }
+
+  /// True once this turn has lasted for `longTurn`. Reads the clock.
+  package var isTurnLong: Bool { MonotonicClock.now - now >= Self.longTurn }
 
   /// Timers armed now.
   package var armedTimers: Int { wheel.count }

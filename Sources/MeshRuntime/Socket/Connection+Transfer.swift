@@ -142,6 +142,7 @@ extension Connection {
     case nil: failure = writePlain()
     case let session?: failure = writeTLS(session)
     }
+    if countsWaitingOutput { countWaitingOutput(min(output.count, outputHighWatermark)) }
     let written = before &- output.count
     if written > 0 {
       bytesWritten &+= UInt64(written)

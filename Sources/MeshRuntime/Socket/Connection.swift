@@ -39,6 +39,11 @@ package final class Connection: TimerHandler {
   /// How long `closeAfterFlush` waits without progress for the peer to take the output, then for its end of file.
   package var lingerTime = TimeSpan.seconds(1)
 
+  /// What a flush leaves in the output counts in `Worker.waitingOutput`.
+  package var countsWaitingOutput = false
+  /// The part of that count which is this connection's. At most the high watermark: past it the writers know.
+  package private(set) var waitingOutput = 0
+
   /// A peer that takes nothing of the waiting output for so long is cut off; zero switches it off.
   package var flushTimeout = TimeSpan.zero
 
@@ -149,6 +154,11 @@ package final class Connection: TimerHandler {
     flushSoon()
   }
 
+  func countWaitingOutput(_ bytes: Int) {
+    worker.waitingOutput &+= bytes &- waitingOutput
+    waitingOutput = bytes
+  }
+
   // MARK: - Reading
 
   /// Drops the first `count` bytes of `input`.
@@ -177,6 +187,7 @@ package final class Connection: TimerHandler {
   package func close(_ reason: CloseReason = .local) {
     guard phase != .closed else { return }
     phase = .closed
+    countWaitingOutput(0)
     self.reason = reason
     switch reason {
     case .local, .idle, .peerClosed: _ = session?.sendCloseNotify()
