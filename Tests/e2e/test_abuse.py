@@ -21,14 +21,15 @@ from support.metrics import Metrics
 from support.waiting import accepts, free_port, until
 
 RATE = 100  # The victim's requests per second.
-SECONDS = 1.2
-# Below this no one is hurt, and schedulers of busy machines alone cause as much.
+SECONDS = 1.0
+# Below this no one is hurt. Release builds on an idle machine of two cores keep below 5 ms under every attack; the rest is
+# for the schedulers of busier ones, which let a process wait as long for no reason of the proxy's.
 FLOOR_SECONDS = 0.025
 # One attack's connections, streams and pools; the proxy's own idle size is not in it.
 GROWTH_MIB = 32
-# The same with ProxyLimits.maximumBufferedBytes full: 16 MiB for the one worker. Queues grow by doubling, and what was
-# read ahead from HTTP/1 applications comes on top.
-BUFFER_GROWTH_MIB = 64
+# The same with ProxyLimits.maximumBufferedBytes full: 16 MiB for the one worker. Queues grow by doubling, and the
+# allocator keeps what it had.
+BUFFER_GROWTH_MIB = 48
 CALM = "goaway 11"
 
 
@@ -53,7 +54,7 @@ CASES = [
     Case("settings_flood", ("http2_settings_frames",), (CALM,)),
     Case("settings_entries", ("http2_settings_per_frame",), (CALM,)),
     Case("ping_flood", ("http2_queued_control_frames",)),
-    Case("empty_data", ("http2_empty_frames",), (CALM,)),
+    Case("empty_data", ("http2_empty_frames",), (CALM,), "stalls"),
     Case("priority_flood", ("http2_ignored_frames",), (CALM,)),
     Case("unknown_flood", ("http2_ignored_frames",), (CALM,)),
     Case("window_update_flood", ("http2_window_updates",), (CALM,)),
@@ -62,6 +63,9 @@ CASES = [
     Case("table_flapping", ("http2_table_size_updates",), ("goaway 9",)),
     Case("empty_names", ("http2_reset_streams",), (CALM, "rst 1")),
     Case("tiny_windows", ("http2_tiny_data_frames",), (CALM,), seconds=4),
+    Case("refused_streams", ("http2_concurrent_streams",), ("rst 7",), "stalls", seconds=2),
+    Case("window_stall", ("buffered_bytes",), ("rst 2",), seconds=2, growth=BUFFER_GROWTH_MIB),
+    Case("stalled_uploads", ("buffered_bytes",), ("rst 0",), "stalls", seconds=4, growth=BUFFER_GROWTH_MIB),
     Case("unread_answers", ("queued_output_bytes",), seconds=2, growth=BUFFER_GROWTH_MIB),
     Case("stream_churn"),
     Case("connect_churn", ("turn_share",)),
@@ -69,11 +73,14 @@ CASES = [
     Case("tiny_chunks", ("turn_share",)),
     Case("pipelining", growth=BUFFER_GROWTH_MIB),
     Case("long_head", ("http1_head_bytes",), ("status 431",)),
+    *(Case(f"{what}_{ending}") for what in ("requests", "streams") for ending in ("half_close", "close", "reset")),
+    Case("slow_heads", ("first_request_timeout", "header_timeout"), ("closed",), seconds=15),
     Case("tiny_records", target="stalls", listener="tls"),
     Case("left_handshakes", ("handshake_timeout",), ("closed",), seconds=12.5, listener="tls"),
     Case("rapid_reset", ("http2_reset_streams",), (CALM,), "stalls", listener="mutual"),
     Case("continuation_flood", ("http2_continuation_frames",), (CALM,), listener="mutual"),
     Case("ping_flood", ("http2_queued_control_frames",), listener="mutual"),
+    Case("window_stall", ("buffered_bytes",), ("rst 2",), seconds=2, growth=BUFFER_GROWTH_MIB, listener="mutual"),
 ]
 
 
@@ -83,16 +90,19 @@ def nginx(directory, name):
     (home / "tmp").mkdir(parents=True)
     home.chmod(0o755)
     (home / "large").write_bytes(b"x" * 65536)
+    (home / "larger").write_bytes(b"x" * 3 * 65536)
     temporary = " ".join(f"{kind}_temp_path {home}/tmp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (home / "nginx.conf").write_text(f"""
-        worker_processes 1; daemon off; pid {home}/nginx.pid; error_log stderr crit;
+        # Or its worker, as another user, could not read what only this test's user may.
+        user root; worker_processes 1; daemon off; pid {home}/nginx.pid; error_log stderr crit;
         events {{ worker_connections 8192; }}
         http {{ access_log off; keepalive_requests 100000000; {temporary}
           server {{ listen {HOST}:{port} backlog=4096; root {home};
             location / {{ default_type text/plain; return 200 ok; }}
             location /header {{ add_header x-large {"~" * 3500}; return 204; }}
             location /upload {{ client_max_body_size 0; proxy_pass http://{HOST}:{port}/; }}
-            location /large {{ default_type text/plain; }} }} }}""")
+            location /large {{ default_type text/plain; }}
+            location /larger {{ default_type text/plain; }} }} }}""")
     return port, subprocess.Popen(["nginx", "-c", str(home / "nginx.conf")])
 
 
@@ -190,11 +200,11 @@ def p99(latencies):
 @pytest.fixture(scope="module")
 def quiet(proxies):
     """The victim's 99th percentile beside a harmless load, for each proxy."""
-    return {name: p99(victim(proxy, proxy.attack("harmless", "answers", 3))[0]) for name, proxy in proxies.items()}
+    return {name: p99(victim(proxy, proxy.attack("harmless", "answers", 2))[0]) for name, proxy in proxies.items()}
 
 
-def attacked(case, proxy):
-    attacker = proxy.attack(case.name, case.target, case.seconds)
+def attacked(case, proxy, seconds):
+    attacker = proxy.attack(case.name, case.target, seconds)
     try:
         latencies, resident = victim(proxy, attacker)
         output, _ = attacker.communicate(timeout=10)
@@ -210,10 +220,11 @@ def test_the_victim_does_not_notice(case, proxies, quiet):
     proxy = proxies[case.listener]
     before, hits = resident_kib(proxy.pid), proxy.hits()
     allowed = max(3 * quiet[case.listener], FLOOR_SECONDS)
-    latency, resident, seen = attacked(case, proxy)
-    if latency > allowed:
-        # Once more: a scheduler's hiccup does not come twice, an attack that works does.
-        latency, resident, seen = attacked(case, proxy)
+    latency, resident, seen = attacked(case, proxy, case.seconds)
+    if latency > allowed or not all(seen.get(answer) for answer in case.seen):
+        # Once more, and for longer: a scheduler's hiccup does not come twice, an attack that works does; and an attacker
+        # of the lowest priority may not have got far on a busy machine.
+        latency, resident, seen = attacked(case, proxy, 2 * case.seconds)
     assert latency <= allowed, f"p99 {latency * 1000:.1f} ms, {quiet[case.listener] * 1000:.1f} ms when quiet; {seen}"
 
     # The attack was one, and was named.
@@ -226,5 +237,8 @@ def test_the_victim_does_not_notice(case, proxies, quiet):
     # Nothing is left of it but memory, and of that not more than was said.
     assert resident - before <= case.growth * 1024, f"grew by {(resident - before) // 1024} MiB"
     until(lambda: proxy.metrics().sum("tcp_open_connections", peer="src") == 0, "its connections are gone")
-    metrics = proxy.metrics()
-    assert metrics.sum("request_total") == metrics.sum("response_total")
+    until(lambda: all_ended(proxy.metrics()), "all of its requests have ended", 3)
+
+
+def all_ended(metrics):
+    return metrics.sum("request_total") == metrics.sum("response_total")

