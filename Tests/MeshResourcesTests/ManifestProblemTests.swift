@@ -118,6 +118,9 @@ struct ManifestProblemTests {
       Mistake(
         "f.yaml:1:1: the key \"kind\" stands more than once in this mapping; keep one of them",
         "kind: Service\napiVersion: v1\nkind: Service\n"),
+      Mistake(
+        "f.yaml:1:1: the document has keys that are not text; write each key as text",
+        "? {a: 1}\n: x\n? {a: 2}\n: x\n? {a: 1}\n: x\n? {a: 2}\n: x\n"),
     ])
   func mistake(_ mistake: Mistake) {
     let result = ManifestParser.parse(file: "f.yaml", text: mistake.text)

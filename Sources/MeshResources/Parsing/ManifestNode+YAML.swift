@@ -162,6 +162,11 @@ extension ManifestNodeReader {
       let column = (before.split(separator: "\n", omittingEmptySubsequences: false).last?.unicodeScalars.count ?? 0) + 1
       return ManifestSyntaxError(line: line, column: column, message: problem)
     case .duplicatedKeysInMapping(let duplicates, let context):
+      // Keys that are mappings have no order, so which of them the library names changes from run to run.
+      guard !duplicates.contains(Self.nameOfComplexKey) else {
+        return ManifestSyntaxError(
+          line: firstLine, column: 1, message: "the document has keys that are not text", fix: "write each key as text")
+      }
       return ManifestSyntaxError(
         line: context.mark.line + firstLine - 1, column: context.mark.column,
         message: "the key \(duplicates.first.map { "\"\($0)\" " } ?? "")stands more than once in this mapping",
@@ -170,6 +175,9 @@ extension ManifestNodeReader {
       return ManifestSyntaxError(line: firstLine, column: 1, message: "the document cannot be read: \(error)")
     }
   }
+
+  /// What the YAML library calls a key that is not text, spelt as it spells it.
+  private static let nameOfComplexKey = "<uncovertable>"
 
   private func hint(_ problem: String) -> String {
     if problem.contains("tab character") { return "indent with spaces" }
