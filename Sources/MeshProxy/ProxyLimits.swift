@@ -62,7 +62,9 @@ package struct ProxyLimits: Sendable {
   package var reuseCheckIdle = TimeSpan.milliseconds(100)
   /// Idle connections kept per application address and worker.
   package var maximumIdlePerPool = 512
-  /// Requests that wait for one peer connection to open.
+  /// Connections to one application address that are being opened at once, per worker.
+  package var maximumConnecting = 64
+  /// Requests that wait for a connection to one peer or application.
   package var maximumPendingPerPeer = 10_000
   /// Connections to one peer workload per worker; more than one only when streams run out.
   package var maximumPeerConnections = 8

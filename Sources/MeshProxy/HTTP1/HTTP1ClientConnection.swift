@@ -46,8 +46,8 @@ final class HTTP1ClientConnection: ConnectionHandler {
   func connectionOpened(_ connection: Connection) {
     isOpen = true
     pool.worker.upstreamOpened(tls: false, toApplication: pool.isLocalApplication)
-    guard let exchange else { return connection.close() }
-    exchange.upstreamReady(.http1(self))
+    if let exchange { exchange.upstreamReady(.http1(self)) } else { connection.close() }
+    pool.connectEnded(nil)
   }
 
   func connectionReceived(_ connection: Connection) {
@@ -101,6 +101,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
       pool.worker.upstreamClosed(connection, tls: false, toApplication: pool.isLocalApplication)
     } else {
       pool.worker.counters.connectFailures &+= 1
+      pool.connectEnded(pool.connectError(reason))
     }
     guard let exchange else { return pool.remove(self) }
     self.exchange = nil

@@ -42,9 +42,10 @@ package final class Worker {
   private let wheel: TimerWheel
   private var sources = Slab<EventSource>()
 
-  // Each pair of lists is swapped, not copied, so that a turn allocates nothing.
+  // Lists keep their storage, so that a turn allocates nothing.
   private var ready: [Connection] = []
-  private var readyNow: [Connection] = []
+  /// The first of `ready` that has not had its turn.
+  private var readyStart = 0
   private var dirty: [Connection] = []
   private var stalled: [Connection] = []
   private var closing: [Connection] = []
@@ -151,6 +152,20 @@ package final class Worker {
 
   package func cancel(_ timer: LoopTimer) { wheel.cancel(timer) }
 
+  /// New connections that a listener may take in a turn: fewer while turns are long, since each brings more work for a loop that has
+  /// too much already. They wait in the kernel's queue instead, behind the connections that are being served.
+  private(set) var acceptShare = Worker.largestAcceptShare
+  private static let largestAcceptShare = 1_024
+
+  /// Halved by a long turn, doubled by a short one.
+  private func adjustAcceptShare() {
+    if isTurnLong {
+      acceptShare = max(1, acceptShare / 2)
+    } else if acceptShare < Self.largestAcceptShare {
+      acceptShare *= 2
+    }
+  }
+
   /// True once this turn has lasted for `longTurn`. Reads the clock.
   package var isTurnLong: Bool { MonotonicClock.now - now >= Self.longTurn }
 
@@ -183,21 +198,24 @@ package final class Worker {
     counters.turns += 1
     counters.waits += 1
     if count == 0, !gathering.isEmpty { flushGathered() }
-    swap(&ready, &readyNow)
+    let readyEnd = ready.count
     var index: Int32 = 0
     while index < count {
       dispatch(key: clinux_event_key(events, index), flags: clinux_event_flags(events, index))
       index += 1
     }
-    runReady()
+    runReady(until: readyEnd)
     counters.timersFired += UInt64(wheel.advance(to: now))
     deliverClosings()
     endTurn()
+    adjustAcceptShare()
   }
 
   private func waitMilliseconds() -> Int32 {
     // All but `ready` are filled before a turn only by what ran before the first one.
-    if !ready.isEmpty || !dirty.isEmpty || !closing.isEmpty || !turnHandlers.isEmpty || !gathering.isEmpty { return 0 }
+    if readyStart < ready.count || !dirty.isEmpty || !closing.isEmpty || !turnHandlers.isEmpty || !gathering.isEmpty {
+      return 0
+    }
     guard let deadline = wheel.nextDeadline else { return -1 }
     // The clock has moved since the turn began; sleeping by the old reading would fire late.
     let left = (deadline - MonotonicClock.now).nanoseconds
@@ -214,9 +232,17 @@ package final class Worker {
     }
   }
 
-  private func runReady() {
-    for connection in readyNow { connection.handleTurn() }
-    readyNow.removeAll(keepingCapacity: true)
+  /// Connections that were left with more to do come after what is new, and in a long turn only some of them do: thousands
+  /// would keep everyone else waiting for them all. They stand in a queue, so each has its turn.
+  private func runReady(until end: Int) {
+    while readyStart < end {
+      ready[readyStart].handleTurn()
+      readyStart += 1
+      if readyStart & 7 == 0, isTurnLong { break }
+    }
+    guard readyStart == ready.count || readyStart >= 1_024 else { return }
+    ready.removeFirst(readyStart)
+    readyStart = 0
   }
 
   private func runInbox() {

@@ -50,7 +50,7 @@ package final class Listener: TimerHandler {
     worker.forget(key)
   }
 
-  func acceptReady() { acceptReady(atMost: batch) }
+  func acceptReady() { acceptReady(atMost: min(batch, worker.acceptShare)) }
 
   private func acceptReady(atMost count: Int) {
     for _ in 0..<count {
