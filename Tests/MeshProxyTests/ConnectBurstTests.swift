@@ -1,4 +1,5 @@
 import MeshCore
+import MeshHTTP
 import Testing
 
 @testable import MeshProxy
