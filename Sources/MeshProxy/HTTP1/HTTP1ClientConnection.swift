@@ -101,7 +101,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
       pool.worker.upstreamClosed(connection, tls: false, toApplication: pool.isLocalApplication)
     } else {
       pool.worker.counters.connectFailures &+= 1
-      pool.connectEnded(pool.connectError(reason))
+      pool.connectEnded(reason)
     }
     guard let exchange else { return pool.remove(self) }
     self.exchange = nil

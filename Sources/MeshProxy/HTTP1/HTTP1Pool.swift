@@ -10,7 +10,7 @@ import MeshTelemetry
 ///
 /// Confined to one worker loop. Limits: `ProxyLimits.maximumIdlePerPool` connections, each for `upstreamIdleTimeout`;
 /// `maximumPendingPerPeer` requests that wait.
-final class HTTP1Pool {
+final class HTTP1Pool: TurnHandler {
   /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
   unowned(unsafe) let worker: ProxyWorker
   let address: SocketAddress
@@ -20,6 +20,7 @@ final class HTTP1Pool {
   /// Connections being opened.
   private var connecting = 0
   private var waiting = ConnectQueue()
+  private var servesAtEndOfTurn = false
 
   init(worker: ProxyWorker, address: SocketAddress, isLocalApplication: Bool) {
     self.worker = worker
@@ -46,28 +47,33 @@ final class HTTP1Pool {
     waiting.append(exchange)
   }
 
-  /// A connection has opened, or has failed to.
-  func connectEnded(_ error: ProxyError?) {
+  /// A connection has opened (nil), or was closed before.
+  func connectEnded(_ reason: CloseReason?) {
     connecting -= 1
     // Whoever stands behind a connect that timed out has waited as long, for the same silent address.
-    if let error, error.status == ProxyError.connectTimeout.status {
+    if case .connectTimeout? = reason {
       var behind = waiting
       waiting = ConnectQueue()
-      while let exchange = behind.next() { exchange.upstreamFailed(error) }
+      while let exchange = behind.next() { exchange.upstreamFailed(.connectTimeout) }
     }
     while connecting < worker.limits.maximumConnecting, let exchange = waiting.next() { serve(exchange) }
   }
 
   func giveBack(_ connection: HTTP1ClientConnection) {
-    if let exchange = waiting.next() {
-      idle.append(connection)
-      return serve(exchange)
-    }
-    guard idle.count < worker.limits.maximumIdlePerPool, !worker.isDraining else {
+    guard waiting.count > 0 || idle.count < worker.limits.maximumIdlePerPool && !worker.isDraining else {
       connection.connection.close()
       return
     }
     idle.append(connection)
+    // Not at once: the last bytes of the answer are still in the connection's input while they are handed on.
+    guard waiting.count > 0, !servesAtEndOfTurn else { return }
+    servesAtEndOfTurn = true
+    worker.loop.endOfTurn(self)
+  }
+
+  func turnEnded() {
+    servesAtEndOfTurn = false
+    while !idle.isEmpty, let exchange = waiting.next() { serve(exchange) }
   }
 
   func remove(_ connection: HTTP1ClientConnection) {
