@@ -342,7 +342,7 @@ struct AbuseTests {
 extension Peer {
   func isReadable(within milliseconds: Int32) -> Bool {
     var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    return poll(&ready, 1, milliseconds) == 1
+    return uninterrupted { poll(&ready, 1, milliseconds) } == 1
   }
 
   /// Sends what `next` makes, over and over, until nothing has been taken for 300 ms or `total` bytes were.
@@ -356,7 +356,7 @@ extension Peer {
       var at = 0
       while at < block.count {
         var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        guard poll(&ready, 1, 300) == 1 else { return sent + at }
+        guard uninterrupted({ poll(&ready, 1, 300) }) == 1 else { return sent + at }
         let n = block.withUnsafeBytes {
           Glibc.send(descriptor, $0.baseAddress! + at, block.count - at, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
         }

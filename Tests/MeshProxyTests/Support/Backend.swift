@@ -38,7 +38,7 @@ final class Backend: Sendable {
     port = boundPort(descriptor)
     onThread { [descriptor, accepted] in
       while true {
-        let connection = accept(descriptor, nil, nil)
+        let connection = uninterrupted { accept(descriptor, nil, nil) }
         guard connection >= 0 else { return }
         var one: Int32 = 1
         setsockopt(connection, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
@@ -127,6 +127,6 @@ final class Signal: @unchecked Sendable {
   /// False when it does not happen in this time.
   func waits(milliseconds: Int32) -> Bool {
     var ready = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
-    return poll(&ready, 1, milliseconds) == 1
+    return uninterrupted { poll(&ready, 1, milliseconds) } == 1
   }
 }

@@ -6,6 +6,15 @@ struct SocketProblem: Error, CustomStringConvertible {
   var description: String
 }
 
+/// Makes a system call again for as long as it is interrupted: a process that was stopped for a moment, by a debugger or
+/// by a machine that was, finds its blocking calls interrupted when it goes on.
+func uninterrupted<Result: SignedInteger>(_ call: () -> Result) -> Result {
+  while true {
+    let result = call()
+    if result >= 0 || errno != EINTR { return result }
+  }
+}
+
 /// One HTTP/1 message as a test sees it.
 struct Message {
   /// Start line and fields, as they came, without the empty line.
@@ -87,8 +96,10 @@ final class Peer: @unchecked Sendable {
   func send(_ bytes: [UInt8]) throws {
     var sent = 0
     while sent < bytes.count {
-      let n = bytes.withUnsafeBytes {
-        Glibc.send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+      let n = bytes.withUnsafeBytes { bytes in
+        uninterrupted {
+          Glibc.send(descriptor, bytes.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+        }
       }
       guard n > 0 else { throw SocketProblem(description: "send: errno \(errno)") }
       sent += n
@@ -101,7 +112,7 @@ final class Peer: @unchecked Sendable {
     var sent = 0
     while sent < total {
       var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-      guard poll(&ready, 1, quietMilliseconds) == 1 else { return sent }
+      guard uninterrupted({ poll(&ready, 1, quietMilliseconds) }) == 1 else { return sent }
       let n = block.withUnsafeBytes {
         Glibc.send(
           descriptor, $0.baseAddress, min(block.count, total - sent), Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
@@ -120,7 +131,7 @@ final class Peer: @unchecked Sendable {
       return buffer
     }
     var bytes = [UInt8](repeating: 0, count: 64 * 1024)
-    let n = recv(descriptor, &bytes, bytes.count, 0)
+    let n = uninterrupted { recv(descriptor, &bytes, bytes.count, 0) }
     guard n >= 0 else { throw SocketProblem(description: "receive: errno \(errno)") }
     return Array(bytes[..<n])
   }
