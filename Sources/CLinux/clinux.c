@@ -289,6 +289,13 @@ long clinux_raise_file_limit(void) {
   return (long)limit.rlim_cur;
 }
 
+int clinux_reserve_files(int count) {
+  int highest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, count - 1);
+  if (highest < 0) return -errno;
+  close(highest);
+  return 0;
+}
+
 const char *clinux_error_text(int code) {
   const char *text = strerrordesc_np(code);
   return text ? text : "unknown error";

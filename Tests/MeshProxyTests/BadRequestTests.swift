@@ -66,7 +66,8 @@ struct BadRequestTests {
     let proxy = try TestProxy.forwarding(to: backend)
     let client = try proxy.connect()
     try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
-    #expect(try client.message().text == "good")
+    let first = try client.message()
+    #expect(first.text == "good", "\(first.head)")
     #expect(try client.message().status == 400)
     #expect(client.isCut())
   }

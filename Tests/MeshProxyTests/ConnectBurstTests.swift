@@ -1,5 +1,6 @@
 import MeshCore
 import MeshHTTP
+import MeshRuntime
 import Testing
 
 @testable import MeshProxy
@@ -53,5 +54,39 @@ struct ConnectBurstTests {
     #expect(answers.allSatisfy { $0 == 200 || $0 == 503 })
     #expect(answers.contains(503))
     #expect(try proxy.count("limit_hits_total", "pending_per_peer") == answers.count { $0 == 503 })
+  }
+
+  @Test("requests that were given up while they waited make room for others")
+  func roomAgain() throws {
+    let backend = Backend.named("b")
+    // Nobody gets a connection: all wait.
+    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits(connecting: 0, pending: 16))
+    for _ in 0..<3 {
+      let leaving = try HTTP2Peer(try proxy.connect())
+      let streams = try leaving.requests(.get, "/", count: 16)
+      #expect(try proxy.becomes { $0.exchangeCount == 16 })
+      for stream in streams { leaving.engine.sendReset(stream, .cancel) }
+      try leaving.flush()
+      #expect(try proxy.becomes { $0.exchangeCount == 0 })
+    }
+    #expect(try proxy.count("limit_hits_total", "pending_per_peer") == 0)
+    let staying = try HTTP2Peer(try proxy.connect())
+    let streams = try staying.requests(.get, "/", count: 17)
+    #expect(try staying.finish(streams[16]).status == 503)
+    #expect(try proxy.count("limit_hits_total", "pending_per_peer") == 1)
+  }
+
+  @Test("the requests of a client that leaves end a few in each turn")
+  func departure() throws {
+    let backend = Backend { peer, _ in while !peer.isCut() {} }
+    let limits = ProxyLimits.with { $0.maximumRequestsPerTurn = 2 }
+    let proxy = try TestProxy.forwarding(to: backend, limits: limits)
+    let leaving = try HTTP2Peer(try proxy.connect())
+    _ = try leaving.requests(.get, "/", count: 60)
+    #expect(try proxy.becomes { $0.exchangeCount == 60 })
+    let before = try proxy.onLoop { $0.loop.counters.turns }
+    leaving.peer.reset()
+    #expect(try proxy.becomes { $0.exchangeCount == 0 })
+    #expect(try proxy.onLoop { $0.loop.counters.turns } - before >= 30)
   }
 }

@@ -6,11 +6,12 @@ import MeshTelemetry
 ///
 /// A burst of requests does not become a burst of connections: `ProxyLimits.maximumConnecting` are opened at once, the other requests
 /// wait for the next connection that opens or becomes free. So thousands of requests that one client asks for together do not stand
-/// as thousands of ready sockets before everyone else's in the loop, and meet an application that is not busy accepting.
+/// as thousands of ready sockets before everyone else's in the loop, and meet an application that is not busy accepting. Those that
+/// wait get their connections at the end of turns, each turn some: opening one costs as much as serving a few requests.
 ///
 /// Confined to one worker loop. Limits: `ProxyLimits.maximumIdlePerPool` connections, each for `upstreamIdleTimeout`;
 /// `maximumPendingPerPeer` requests that wait.
-final class HTTP1Pool: TurnHandler {
+final class HTTP1Pool: TurnHandler, TimerHandler {
   /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
   unowned(unsafe) let worker: ProxyWorker
   let address: SocketAddress
@@ -21,6 +22,7 @@ final class HTTP1Pool: TurnHandler {
   private var connecting = 0
   private var waiting = ConnectQueue()
   private var servesAtEndOfTurn = false
+  private lazy var nextTurn = LoopTimer(owner: self, tag: 0)
 
   init(worker: ProxyWorker, address: SocketAddress, isLocalApplication: Bool) {
     self.worker = worker
@@ -30,21 +32,25 @@ final class HTTP1Pool: TurnHandler {
 
   /// Gives the exchange a connection: an idle one at once, or the first that opens or becomes free for it.
   func serve(_ exchange: Exchange) {
+    let waits =
+      waiting.count > 0 || idle.isEmpty && (connecting >= worker.limits.maximumConnecting || worker.loop.isTurnLong)
+    guard waits else { return connect(exchange) }
+    guard waiting.hasRoom(worker.limits.maximumPendingPerPeer) else {
+      worker.metrics.limitHit("pending_per_peer")
+      return exchange.upstreamFailed(.upstreamOverflow)
+    }
+    waiting.append(exchange)
+    if connecting < worker.limits.maximumConnecting { serveAtEndOfTurn() }
+  }
+
+  private func connect(_ exchange: Exchange) {
     while let connection = idle.popLast() {
       if connection.reuse(for: exchange) { return }
       // Closed by its server, or holding bytes that nobody asked for.
       connection.connection.abort()
     }
-    guard connecting >= worker.limits.maximumConnecting else {
-      connecting += 1
-      _ = HTTP1ClientConnection(pool: self, for: exchange)
-      return
-    }
-    guard waiting.count < worker.limits.maximumPendingPerPeer else {
-      worker.metrics.limitHit("pending_per_peer")
-      return exchange.upstreamFailed(.upstreamOverflow)
-    }
-    waiting.append(exchange)
+    connecting += 1
+    _ = HTTP1ClientConnection(pool: self, for: exchange)
   }
 
   /// A connection has opened (nil), or was closed before.
@@ -56,7 +62,7 @@ final class HTTP1Pool: TurnHandler {
       waiting = ConnectQueue()
       while let exchange = behind.next() { exchange.upstreamFailed(.connectTimeout) }
     }
-    while connecting < worker.limits.maximumConnecting, let exchange = waiting.next() { serve(exchange) }
+    serveAtEndOfTurn()
   }
 
   func giveBack(_ connection: HTTP1ClientConnection) {
@@ -66,6 +72,12 @@ final class HTTP1Pool: TurnHandler {
     }
     idle.append(connection)
     // Not at once: the last bytes of the answer are still in the connection's input while they are handed on.
+    serveAtEndOfTurn()
+  }
+
+  // MARK: - Those that wait
+
+  private func serveAtEndOfTurn() {
     guard waiting.count > 0, !servesAtEndOfTurn else { return }
     servesAtEndOfTurn = true
     worker.loop.endOfTurn(self)
@@ -73,8 +85,24 @@ final class HTTP1Pool: TurnHandler {
 
   func turnEnded() {
     servesAtEndOfTurn = false
-    while !idle.isEmpty, let exchange = waiting.next() { serve(exchange) }
+    serveSome()
   }
+
+  func timerFired(_ timer: LoopTimer) { serveSome() }
+
+  /// For as long as the turn is not long; four at least, so that it goes on however long turns are.
+  private func serveSome() {
+    var served = 0
+    while !idle.isEmpty || connecting < worker.limits.maximumConnecting, let exchange = waiting.next() {
+      connect(exchange)
+      served += 1
+      guard served & 3 == 0, worker.loop.isTurnLong else { continue }
+      if waiting.count > 0 { worker.loop.schedule(nextTurn, after: .zero) }
+      return
+    }
+  }
+
+  // MARK: - Those that are idle
 
   func remove(_ connection: HTTP1ClientConnection) {
     if let i = idle.lastIndex(where: { $0 === connection }) { idle.remove(at: i) }
@@ -105,18 +133,36 @@ final class HTTP1Pool: TurnHandler {
 }
 
 /// Exchanges in the order in which they came to wait for a connection. Those that ended meanwhile are skipped.
-private struct ConnectQueue {
+struct ConnectQueue {
   private struct Place {
     let exchange: Exchange
     let generation: UInt32
+
+    var isStillWaiting: Bool { exchange.generation == generation && exchange.phase == .connecting }
   }
 
   private var places: [Place] = []
   private var first = 0
+  /// Those that have come since the last search for some that ended.
+  private var comeSinceSearch = 0
 
+  /// With those that ended, as long as nobody needed their places.
   var count: Int { places.count - first }
 
+  /// Whether one more may wait where `limit` may. Full, it forgets those that ended; it searches them once for every
+  /// eighth part of the limit that came, so that a full queue costs next to nothing for each.
+  mutating func hasRoom(_ limit: Int) -> Bool {
+    if count < limit { return true }
+    guard comeSinceSearch > limit / 8 else { return false }
+    comeSinceSearch = 0
+    places.removeFirst(first)
+    first = 0
+    places.removeAll { !$0.isStillWaiting }
+    return count < limit
+  }
+
   mutating func append(_ exchange: Exchange) {
+    comeSinceSearch += 1
     places.append(Place(exchange: exchange, generation: exchange.generation))
   }
 
@@ -128,7 +174,7 @@ private struct ConnectQueue {
         places.removeAll(keepingCapacity: first <= 1_024)
         first = 0
       }
-      if place.exchange.generation == place.generation, place.exchange.phase == .connecting { return place.exchange }
+      if place.isStillWaiting { return place.exchange }
     }
     return nil
   }

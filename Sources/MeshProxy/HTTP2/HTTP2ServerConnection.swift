@@ -133,8 +133,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
         return waitForOutput()
       }
       let (event, consumed) = engine.next(connection.input.readable)
-      share.tookEvent()
-      if case .head = event { share.tookRequest() }
+      share.took(event)
       let goesOn = handle(event)
       guard connection.isOpen else { return }
       connection.input.consume(consumed)

@@ -33,7 +33,7 @@ package enum Proxy {
 
   private static func serve(_ options: ProxyOptions, _ log: ProxyLog) throws -> Int32 {
     blockSignals()
-    _ = ProcessLimits.raiseOpenFiles()
+    if let limit = ProcessLimits.raiseOpenFiles() { ProcessLimits.reserveOpenFiles(min(limit, 16_384)) }
     var anchors: [UInt8] = []
     if options.controller != nil {
       guard let text = FileText.read(options.trustAnchorsFile) else {

@@ -5,7 +5,7 @@ import MeshRuntime
 ///
 /// An HTTP/2 connection can end with 1,000 streams, and each of them with a connection to an application that has to be
 /// closed: tens of milliseconds, in which nobody else would be served. Confined to one worker loop.
-/// Limit: `ProxyLimits.maximumRequestsPerTurn` at a time, of all clients together.
+/// Limit: `ProxyLimits.maximumRequestsPerTurn` at a time, of all clients together, fewer when the turn is long.
 final class Departures: TimerHandler {
   private unowned(unsafe) let worker: ProxyWorker
   private var waiting: [(exchange: Exchange, generation: UInt32)] = []
@@ -21,20 +21,23 @@ final class Departures: TimerHandler {
     if !timer.isScheduled { finishSome() }
   }
 
-  func finishAll() { finish(waiting.count) }
+  func finishAll() {
+    while !waiting.isEmpty { finishOne() }
+  }
 
   func timerFired(_ timer: LoopTimer) { finishSome() }
 
   private func finishSome() {
-    finish(min(waiting.count, worker.limits.maximumRequestsPerTurn))
+    for count in 0..<min(waiting.count, worker.limits.maximumRequestsPerTurn) {
+      finishOne()
+      if count & 3 == 3, worker.loop.isTurnLong { break }
+    }
     if !waiting.isEmpty { worker.loop.schedule(timer, after: .zero) }
   }
 
-  private func finish(_ count: Int) {
-    for _ in 0..<count {
-      let (exchange, generation) = waiting.removeLast()
-      // Its upstream may have ended it first, and the exchange may serve another request by now.
-      if exchange.generation == generation { exchange.complete() }
-    }
+  private func finishOne() {
+    let (exchange, generation) = waiting.removeLast()
+    // Its upstream may have ended it first, and the exchange may serve another request by now.
+    if exchange.generation == generation { exchange.complete() }
   }
 }

@@ -24,7 +24,7 @@ package final class Worker {
   /// ... or with so many bytes, which fill a TLS record.
   static let gatherBytes = 16 * 1024
   /// A turn of this length keeps everybody waiting: who has many things to do leaves the rest to the next one.
-  static let longTurn = TimeSpan.milliseconds(1)
+  static let longTurn = TimeSpan.microseconds(250)
 
   package let index: Int
   /// The loop's clock: read once per turn.
@@ -157,13 +157,17 @@ package final class Worker {
   private(set) var acceptShare = Worker.largestAcceptShare
   private static let largestAcceptShare = 1_024
 
+  /// This turn began as a part of one that was long.
+  private var wasLong = false
+
   /// Halved by a long turn, doubled by a short one.
   private func adjustAcceptShare() {
-    if isTurnLong {
+    if wasLong || isTurnLong {
       acceptShare = max(1, acceptShare / 2)
     } else if acceptShare < Self.largestAcceptShare {
       acceptShare *= 2
     }
+    wasLong = false
   }
 
   /// True once this turn has lasted for `longTurn`. Reads the clock.
@@ -199,12 +203,12 @@ package final class Worker {
     counters.waits += 1
     if count == 0, !gathering.isEmpty { flushGathered() }
     let readyEnd = ready.count
-    var index: Int32 = 0
-    while index < count {
-      dispatch(key: clinux_event_key(events, index), flags: clinux_event_flags(events, index))
-      index += 1
+    dispatchEvents(count)
+    if readyEnd > readyStart {
+      // What the new events brought leaves before those go on that have much to do.
+      endTurn()
+      runReady(until: readyEnd)
     }
-    runReady(until: readyEnd)
     counters.timersFired += UInt64(wheel.advance(to: now))
     deliverClosings()
     endTurn()
@@ -220,6 +224,20 @@ package final class Worker {
     // The clock has moved since the turn began; sleeping by the old reading would fire late.
     let left = (deadline - MonotonicClock.now).nanoseconds
     return left <= 0 ? 0 : Int32(clamping: (left + 999_999) / 1_000_000)
+  }
+
+  /// A turn that grows long is ended and goes on as the next: what the first events brought does not wait for the last.
+  private func dispatchEvents(_ count: Int32) {
+    var index: Int32 = 0
+    while index < count {
+      dispatch(key: clinux_event_key(events, index), flags: clinux_event_flags(events, index))
+      index += 1
+      guard index & 3 == 0, index < count, isTurnLong else { continue }
+      endTurn()
+      wasLong = true
+      now = MonotonicClock.now
+      counters.turns += 1
+    }
   }
 
   private func dispatch(key: UInt64, flags: UInt32) {
@@ -238,7 +256,7 @@ package final class Worker {
     while readyStart < end {
       ready[readyStart].handleTurn()
       readyStart += 1
-      if readyStart & 7 == 0, isTurnLong { break }
+      if readyStart & 3 == 0, isTurnLong { break }
     }
     guard readyStart == ready.count || readyStart >= 1_024 else { return }
     ready.removeFirst(readyStart)
@@ -301,7 +319,9 @@ package final class Worker {
   private func endGathering() {
     guard !gathering.isEmpty else { return }
     gatheredTurns += 1
-    if gatheredTurns >= Self.gatherTurns || now - gatherStart >= Self.gatherTime { flushGathered() }
+    if gatheredTurns >= Self.gatherTurns || now - gatherStart >= Self.gatherTime || isTurnLong {
+      flushGathered()
+    }
   }
 
   private func flushGathered() {

@@ -43,18 +43,19 @@ package final class Listener: TimerHandler {
   /// most, so that a flood of connections cannot hold the loop.
   package func close() {
     guard isOpen else { return }
-    acceptReady(atMost: backlog)
+    acceptReady(atMost: backlog, isLast: true)
     isOpen = false
     worker.cancel(restTimer)
     clinux_close(descriptor)
     worker.forget(key)
   }
 
-  func acceptReady() { acceptReady(atMost: min(batch, worker.acceptShare)) }
+  func acceptReady() { acceptReady(atMost: min(batch, worker.acceptShare), isLast: false) }
 
-  private func acceptReady(atMost count: Int) {
-    for _ in 0..<count {
+  private func acceptReady(atMost count: Int, isLast: Bool) {
+    for index in 0..<count {
       guard isOpen else { return }
+      if !isLast, index & 7 == 7, worker.isTurnLong { return }
       var peer = clinux_address()
       let accepted = clinux_accept(descriptor, &peer)
       worker.counters.accepts += 1

@@ -37,6 +37,9 @@ final class Backend: Sendable {
     self.descriptor = descriptor
     port = boundPort(descriptor)
     onThread { [descriptor, accepted] in
+      // Closed by who accepts: the number of a descriptor that `deinit` closed could by the next call of accept be that of another
+      // test's listener, whose connection this one would take.
+      defer { close(descriptor) }
       while true {
         let connection = uninterrupted { accept(descriptor, nil, nil) }
         guard connection >= 0 else { return }
@@ -64,10 +67,7 @@ final class Backend: Sendable {
     answering { _ in "HTTP/1.1 200 OK\r\nContent-Length: \(name.utf8.count)\r\n\r\n\(name)" }
   }
 
-  deinit {
-    shutdown(descriptor, Int32(SHUT_RDWR))
-    close(descriptor)
-  }
+  deinit { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
   var connections: Int { accepted.value }
   var address: SocketAddress { .loopback(port: port) }

@@ -13,6 +13,8 @@ final class TestProxy: Sendable {
   private let thread: WorkerThread
   private let handle: ProxyWorkerHandle
   private let reserved: [ReservedPort]
+  /// Kept for as long as the proxy.
+  private let backend: Backend?
   let log: LogFile
   let asked: Asked
 
@@ -24,7 +26,10 @@ final class TestProxy: Sendable {
   }
 
   /// A listener for each of `kinds`; port 0 of `ports` belongs to the first.
-  init(_ kinds: [EntryPoint.Kind], limits: ProxyLimits = ProxyLimits(), accessLog: AccessLogPolicy = .off) throws {
+  init(
+    _ kinds: [EntryPoint.Kind], limits: ProxyLimits = ProxyLimits(), accessLog: AccessLogPolicy = .off,
+    keeping backend: Backend? = nil
+  ) throws {
     let reserved = kinds.map { _ in ReservedPort() }
     let log = LogFile()
     let asked = Asked()
@@ -42,6 +47,7 @@ final class TestProxy: Sendable {
     }
     handle = try ready.get()
     self.reserved = reserved
+    self.backend = backend
     self.log = log
     self.asked = asked
   }
@@ -51,7 +57,7 @@ final class TestProxy: Sendable {
     to backend: Backend, protocol name: ForwardProtocol = .http1, limits: ProxyLimits = ProxyLimits(),
     accessLog: AccessLogPolicy = .off
   ) throws -> TestProxy {
-    try TestProxy([.forward(backend.address, name)], limits: limits, accessLog: accessLog)
+    try TestProxy([.forward(backend.address, name)], limits: limits, accessLog: accessLog, keeping: backend)
   }
 
   /// A listener for `orders.shop:80`, configured with `rules` and `endpoints` of `orders.shop:80`.
