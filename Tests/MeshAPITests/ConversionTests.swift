@@ -19,18 +19,38 @@ import Testing
             headers: [
               HeaderMatch(name: "x-user", value: .exact("")),
               HeaderMatch(name: "x-beta", value: .regularExpression("a+")),
+            ],
+            queryParameters: [
+              QueryMatch(name: "Animal", value: .exact("")), QueryMatch(name: "b", value: .regularExpression("c|d")),
             ]),
           RouteMatch(path: .exact("/x")),
           RouteMatch(path: .regularExpression("/[0-9]+")),
         ],
         filters: [
-          HeaderFilter(
-            direction: .response, set: [HeaderPair(name: "X-A", value: "1")],
-            add: [HeaderPair(name: "b", value: "")], remove: ["c"])
+          .headers(
+            HeaderFilter(
+              direction: .response, set: [HeaderPair(name: "X-A", value: "1")],
+              add: [HeaderPair(name: "b", value: "")], remove: ["c"])),
+          .rewrite(URLRewrite(hostname: "orders.example", path: .prefix(matched: "/a", replacement: ""))),
+          .mirror(RequestMirror(backend: v2, numerator: 1, denominator: 3)),
+          .cors(
+            CORSPolicy(
+              allowOrigins: ["https://*.example"], allowCredentials: true, allowMethods: ["GET"],
+              allowHeaders: ["x-a"], exposeHeaders: ["x-b"], maxAge: 60)),
         ],
         backends: [
-          WeightedBackend(backend: key, weight: 90), WeightedBackend(backend: v2, weight: 10, failureStatus: 500),
-        ]),
+          WeightedBackend(backend: key, weight: 90, filters: [.rewrite(URLRewrite(path: .full("/b")))]),
+          WeightedBackend(backend: v2, weight: 10, failureStatus: 500),
+        ],
+        timeouts: RouteTimeouts(request: .seconds(10), backendRequest: .milliseconds(2)),
+        retry: RetryPolicy(attempts: 2, statusCodes: [500, 503], backoff: .milliseconds(5))),
+      RouteRule(
+        name: "moved",
+        filters: [
+          .redirect(
+            RequestRedirect(scheme: "https", hostname: "orders.example", path: .full("/"), port: 8443, status: 308))
+        ],
+        backends: []),
       RouteRule(name: "broken", backends: [], failureStatus: 500),
     ])
 
@@ -93,14 +113,26 @@ import Testing
       ("rules[0].name", { $0.rules[0].name = "" }),
       ("rules[0].failure_status", { $0.rules[0].failureStatus = 99 }),
       ("rules[0].backends[0].failure_status", { $0.rules[0].backends[0].failureStatus = 70_000 }),
-      ("rules[1].backends", { $0.rules[1].failureStatus = 0 }),
+      ("rules[2].backends", { $0.rules[2].failureStatus = 0 }),
       ("rules[0].matches[0].path_prefix", { $0.rules[0].matches[0].pathPrefix = "a" }),
       ("rules[0].matches[1].exact_path", { $0.rules[0].matches[1].exactPath = "x" }),
       ("rules[0].matches[0].headers[0].name", { $0.rules[0].matches[0].headers[0].name = "X-User" }),
       ("rules[0].matches[0].headers[0].value", { $0.rules[0].matches[0].headers[0].value = nil }),
-      ("rules[0].filters[0].set[0].name", { $0.rules[0].filters[0].set[0].name = "a b" }),
-      ("rules[0].filters[0].set[0].value", { $0.rules[0].filters[0].set[0].value = "a\r\nb: c" }),
-      ("rules[0].filters[0].remove[0].name", { $0.rules[0].filters[0].remove[0] = "" }),
+      ("rules[0].filters[0].set[0].name", { $0.rules[0].filters[0].headers.set[0].name = "a b" }),
+      ("rules[0].filters[0].set[0].value", { $0.rules[0].filters[0].headers.set[0].value = "a\r\nb: c" }),
+      ("rules[0].filters[0].remove[0].name", { $0.rules[0].filters[0].headers.remove[0] = "" }),
+      ("rules[0].filters[1].hostname", { $0.rules[0].filters[1].rewrite.hostname = "a b" }),
+      ("rules[0].filters[1].prefix.replacement", { $0.rules[0].filters[1].rewrite.path.prefix.replacement = "/\r\n" }),
+      ("rules[0].filters[2].numerator", { $0.rules[0].filters[2].mirror.numerator = 4 }),
+      ("rules[0].filters[2].numerator", { $0.rules[0].filters[2].mirror.denominator = 0 }),
+      ("rules[0].filters[3].cors", { $0.rules[0].filters[3].cors.allowOrigins = ["a\r\nb: c"] }),
+      ("rules[1].filters[0].scheme", { $0.rules[1].filters[0].redirect.scheme = "javascript" }),
+      ("rules[1].filters[0].status", { $0.rules[1].filters[0].redirect.status = 200 }),
+      ("rules[1].filters[0].kind", { $0.rules[1].filters[0].kind = nil }),
+      ("rules[0].timeouts.request_ms", { $0.rules[0].timeouts.requestMs = -1 }),
+      ("rules[0].retry.status_codes[0]", { $0.rules[0].retry.statusCodes = [200] }),
+      ("rules[0].retry.backoff_ms", { $0.rules[0].retry.backoffMs = .max }),
+      ("rules[0].matches[0].query_parameters[0].value", { $0.rules[0].matches[0].queryParameters[0].value = nil }),
     ]
     for (field, change) in changes {
       let text = rejection(of: .service(Self.service)) { change(&$0.service) }
@@ -132,9 +164,9 @@ import Testing
   @Test("each limit holds at its number and rejects one more")
   func limits() {
     var limits = ConversionLimits()
-    limits.maximumRules = 2
+    limits.maximumRules = 3
     limits.maximumEndpoints = 2
-    limits.maximumRuleParts = 3
+    limits.maximumRuleParts = 4
     limits.maximumInboundPorts = 2
     #expect(rejection(of: .service(Self.service), limits: limits) { _ in } == nil)
     #expect(rejection(of: .endpoints(Self.endpoints), limits: limits) { _ in } == nil)
@@ -144,7 +176,20 @@ import Testing
     #expect(rejection(of: service, limits: limits) { $0.service.rules.append($0.service.rules[0]) } != nil)
     #expect(
       rejection(of: service, limits: limits) {
-        $0.service.rules[0].matches.append($0.service.rules[0].matches[0])
+        let match = $0.service.rules[0].matches[0]
+        $0.service.rules[0].matches = Array(repeating: match, count: 5)
+      } != nil)
+    #expect(
+      rejection(of: service, limits: limits) {
+        $0.service.rules[0].filters.append($0.service.rules[0].filters[0])
+      } != nil)
+    #expect(
+      rejection(of: service, limits: limits) {
+        $0.service.rules[0].backends[0].filters = Array(repeating: $0.service.rules[0].filters[0], count: 5)
+      } != nil)
+    #expect(
+      rejection(of: service, limits: limits) {
+        $0.service.rules[0].retry.statusCodes = Array(repeating: 500, count: 5)
       } != nil)
     #expect(
       rejection(of: .endpoints(Self.endpoints), limits: limits) {

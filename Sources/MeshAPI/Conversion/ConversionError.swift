@@ -89,6 +89,19 @@ func convertFailureStatus(_ status: UInt32) throws(ConversionError) -> UInt16? {
   return number
 }
 
+/// A time of the wire in milliseconds; 0 means none. At most a year, which the timer wheel can hold.
+func convertTimeSpan(_ milliseconds: Int64, _ field: String) throws(ConversionError) -> TimeSpan? {
+  guard (0...31_536_000_000).contains(milliseconds) else {
+    throw ConversionError(field: field, problem: "\(milliseconds) is not within 0 and a year")
+  }
+  return milliseconds == 0 ? nil : .milliseconds(milliseconds)
+}
+
+extension TimeSpan {
+  /// For the wire, rounded up: a short time must not become none.
+  var wireMilliseconds: Int64 { nanoseconds / 1_000_000 + (nanoseconds % 1_000_000 == 0 ? 0 : 1) }
+}
+
 func convertAppProtocol(_ name: String) throws(ConversionError) -> AppProtocol {
   guard let value = AppProtocol(rawValue: name) else {
     throw ConversionError(field: "app_protocol", problem: "\"\(name)\" is not one of http, http2, grpc, tcp")

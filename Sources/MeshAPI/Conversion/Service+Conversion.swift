@@ -29,23 +29,60 @@ extension RouteRule {
         try RouteMatch(match, limits: limits)
       },
       filters: try convertEach(message.filters, "filters") { filter throws(ConversionError) in
-        try HeaderFilter(filter, limits: limits)
+        try RouteFilter(filter, limits: limits)
       },
       backends: try convertEach(message.backends, "backends") { backend throws(ConversionError) in
-        WeightedBackend(
-          backend: try convertServicePort(backend.service, "service"), weight: backend.weight,
-          failureStatus: try convertFailureStatus(backend.failureStatus))
+        try WeightedBackend(backend, limits: limits)
       },
+      timeouts: try RouteTimeouts(message.timeouts),
+      retry: message.hasRetry ? try RetryPolicy(message.retry, limits: limits) : nil,
       failureStatus: try convertFailureStatus(message.failureStatus))
-    if backends.isEmpty, failureStatus == nil {
+    let isRedirect = filters.contains { if case .redirect = $0 { true } else { false } }
+    if backends.isEmpty, failureStatus == nil, !isRedirect {
       throw ConversionError(field: "backends", problem: "a rule without backends needs a failure_status")
     }
+  }
+}
+
+extension WeightedBackend {
+  init(_ message: Apus_V1_Backend, limits: ConversionLimits) throws(ConversionError) {
+    try limits.check(message.filters.count, atMost: limits.maximumRuleParts, "filters")
+    self.init(
+      backend: try convertServicePort(message.service, "service"), weight: message.weight,
+      filters: try convertEach(message.filters, "filters") { filter throws(ConversionError) in
+        try RouteFilter(filter, limits: limits)
+      },
+      failureStatus: try convertFailureStatus(message.failureStatus))
+  }
+}
+
+extension RouteTimeouts {
+  init(_ message: Apus_V1_Timeouts) throws(ConversionError) {
+    self.init(
+      request: try convertTimeSpan(message.requestMs, "timeouts.request_ms"),
+      backendRequest: try convertTimeSpan(message.backendRequestMs, "timeouts.backend_request_ms"))
+  }
+}
+
+extension RetryPolicy {
+  init(_ message: Apus_V1_Retry, limits: ConversionLimits) throws(ConversionError) {
+    try limits.check(message.statusCodes.count, atMost: limits.maximumRuleParts, "retry.status_codes")
+    self.init(
+      attempts: message.attempts,
+      statusCodes: try convertEach(message.statusCodes, "retry.status_codes") { code throws(ConversionError) in
+        guard let status = UInt16(exactly: code), (400...599).contains(status) else {
+          throw ConversionError(field: "", problem: "\(code) is no status that can be repeated: 400 to 599")
+        }
+        return status
+      },
+      backoff: try convertTimeSpan(message.backoffMs, "retry.backoff_ms") ?? .zero)
   }
 }
 
 extension RouteMatch {
   init(_ message: Apus_V1_Match, limits: ConversionLimits) throws(ConversionError) {
     try limits.check(message.headers.count, atMost: limits.maximumPairs, "headers")
+    try limits.check(message.queryParameters.count, atMost: limits.maximumPairs, "query_parameters")
     try limits.check(message.method, "method", allowEmpty: true)
     var path: PathMatch?
     switch message.path {
@@ -72,7 +109,26 @@ extension RouteMatch {
       method: message.method.isEmpty ? nil : message.method,
       headers: try convertEach(message.headers, "headers") { header throws(ConversionError) in
         try HeaderMatch(header, limits: limits)
+      },
+      queryParameters: try convertEach(message.queryParameters, "query_parameters") { query throws(ConversionError) in
+        try QueryMatch(query, limits: limits)
       })
+  }
+}
+
+extension QueryMatch {
+  init(_ message: Apus_V1_QueryMatch, limits: ConversionLimits) throws(ConversionError) {
+    try limits.check(message.name, "name")
+    switch message.value {
+    case .exact(let text):
+      try limits.check(text, "exact", allowEmpty: true)
+      self.init(name: message.name, value: .exact(text))
+    case .regex(let text):
+      try limits.check(text, "regex")
+      self.init(name: message.name, value: .regularExpression(text))
+    case nil:
+      throw ConversionError(field: "value", problem: "neither exact nor regex is set")
+    }
   }
 }
 
@@ -95,50 +151,6 @@ extension HeaderMatch {
   }
 }
 
-extension HeaderFilter {
-  init(_ message: Apus_V1_HeaderFilter, limits: ConversionLimits) throws(ConversionError) {
-    let count = message.set.count + message.add.count + message.remove.count
-    try limits.check(count, atMost: limits.maximumPairs, "set, add and remove")
-    self.init(
-      direction: message.response ? .response : .request,
-      set: try convertEach(message.set, "set") { pair throws(ConversionError) in
-        try HeaderPair(pair, limits: limits)
-      },
-      add: try convertEach(message.add, "add") { pair throws(ConversionError) in
-        try HeaderPair(pair, limits: limits)
-      },
-      remove: try convertEach(message.remove, "remove") { name throws(ConversionError) in
-        try checkHeaderName(name, limits: limits)
-        return name
-      })
-  }
-}
-
-extension HeaderPair {
-  init(_ message: Apus_V1_HeaderPair, limits: ConversionLimits) throws(ConversionError) {
-    try checkHeaderName(message.name, limits: limits)
-    try limits.check(message.value, "value", allowEmpty: true)
-    // RFC 9110 section 5.5: these three would end the field or be cut by the next recipient.
-    guard !message.value.utf8.contains(where: { $0 == 0x0D || $0 == 0x0A || $0 == 0 }) else {
-      throw ConversionError(field: "value", problem: "holds CR, LF or NUL")
-    }
-    self.init(name: message.name, value: message.value)
-  }
-}
-
-/// RFC 9110 section 5.1: a field name is a token.
-private func checkHeaderName(_ name: String, limits: ConversionLimits) throws(ConversionError) {
-  try limits.check(name, "name")
-  let isToken = name.utf8.allSatisfy { byte in
-    switch byte {
-    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-    case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E, 0x5F, 0x60, 0x7C, 0x7E: true
-    default: false
-    }
-  }
-  guard isToken else { throw ConversionError(field: "name", problem: "\"\(name)\" is no header name") }
-}
-
 // MARK: - To the wire
 
 extension Apus_V1_Service {
@@ -154,15 +166,25 @@ extension Apus_V1_Rule {
     self.init()
     name = rule.name
     matches = rule.matches.map(Apus_V1_Match.init)
-    filters = rule.filters.map(Apus_V1_HeaderFilter.init)
+    filters = rule.filters.map(Apus_V1_RouteFilter.init)
     backends = rule.backends.map { share in
       var backend = Apus_V1_Backend()
       backend.service = share.backend.description
       backend.weight = share.weight
       backend.failureStatus = UInt32(share.failureStatus ?? 0)
+      backend.filters = share.filters.map(Apus_V1_RouteFilter.init)
       return backend
     }
     failureStatus = UInt32(rule.failureStatus ?? 0)
+    if rule.timeouts != RouteTimeouts() {
+      timeouts.requestMs = rule.timeouts.request?.wireMilliseconds ?? 0
+      timeouts.backendRequestMs = rule.timeouts.backendRequest?.wireMilliseconds ?? 0
+    }
+    if let policy = rule.retry {
+      retry.attempts = policy.attempts
+      retry.statusCodes = policy.statusCodes.map(UInt32.init)
+      retry.backoffMs = policy.backoff.wireMilliseconds
+    }
   }
 }
 
@@ -185,23 +207,14 @@ extension Apus_V1_Match {
       }
       return message
     }
-  }
-}
-
-extension Apus_V1_HeaderFilter {
-  init(_ filter: HeaderFilter) {
-    self.init()
-    response = filter.direction == .response
-    set = filter.set.map(Apus_V1_HeaderPair.init)
-    add = filter.add.map(Apus_V1_HeaderPair.init)
-    remove = filter.remove
-  }
-}
-
-extension Apus_V1_HeaderPair {
-  init(_ pair: HeaderPair) {
-    self.init()
-    name = pair.name
-    value = pair.value
+    queryParameters = match.queryParameters.map { query in
+      var message = Apus_V1_QueryMatch()
+      message.name = query.name
+      switch query.value {
+      case .exact(let text): message.exact = text
+      case .regularExpression(let text): message.regex = text
+      }
+      return message
+    }
   }
 }

@@ -369,12 +369,65 @@ package nonisolated struct Apus_V1_Rule: Sendable {
 
   package var matches: [Apus_V1_Match] = []
 
-  package var filters: [Apus_V1_HeaderFilter] = []
+  package var filters: [Apus_V1_RouteFilter] = []
 
   package var backends: [Apus_V1_Backend] = []
 
   /// 0: none
   package var failureStatus: UInt32 = 0
+
+  package var timeouts: Apus_V1_Timeouts {
+    get {_timeouts ?? Apus_V1_Timeouts()}
+    set {_timeouts = newValue}
+  }
+  /// Returns true if `timeouts` has been explicitly set.
+  package var hasTimeouts: Bool {self._timeouts != nil}
+  /// Clears the value of `timeouts`. Subsequent reads from it will return its default value.
+  package mutating func clearTimeouts() {self._timeouts = nil}
+
+  package var retry: Apus_V1_Retry {
+    get {_retry ?? Apus_V1_Retry()}
+    set {_retry = newValue}
+  }
+  /// Returns true if `retry` has been explicitly set.
+  package var hasRetry: Bool {self._retry != nil}
+  /// Clears the value of `retry`. Subsequent reads from it will return its default value.
+  package mutating func clearRetry() {self._retry = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _timeouts: Apus_V1_Timeouts? = nil
+  fileprivate var _retry: Apus_V1_Retry? = nil
+}
+
+package nonisolated struct Apus_V1_Timeouts: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: none
+  package var requestMs: Int64 = 0
+
+  /// 0: none
+  package var backendRequestMs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_Retry: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var attempts: UInt32 = 0
+
+  package var statusCodes: [UInt32] = []
+
+  package var backoffMs: Int64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -416,12 +469,50 @@ package nonisolated struct Apus_V1_Match: Sendable {
 
   package var headers: [Apus_V1_HeaderMatch] = []
 
+  package var queryParameters: [Apus_V1_QueryMatch] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Path: Equatable, Sendable {
     case exactPath(String)
     case pathPrefix(String)
     case pathRegex(String)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_QueryMatch: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var value: Apus_V1_QueryMatch.OneOf_Value? = nil
+
+  package var exact: String {
+    get {
+      if case .exact(let v)? = value {return v}
+      return String()
+    }
+    set {value = .exact(newValue)}
+  }
+
+  package var regex: String {
+    get {
+      if case .regex(let v)? = value {return v}
+      return String()
+    }
+    set {value = .regex(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Value: Equatable, Sendable {
+    case exact(String)
+    case regex(String)
 
   }
 
@@ -460,6 +551,208 @@ package nonisolated struct Apus_V1_HeaderMatch: Sendable {
     case regex(String)
 
   }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_RouteFilter: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var kind: Apus_V1_RouteFilter.OneOf_Kind? = nil
+
+  package var headers: Apus_V1_HeaderFilter {
+    get {
+      if case .headers(let v)? = kind {return v}
+      return Apus_V1_HeaderFilter()
+    }
+    set {kind = .headers(newValue)}
+  }
+
+  package var redirect: Apus_V1_Redirect {
+    get {
+      if case .redirect(let v)? = kind {return v}
+      return Apus_V1_Redirect()
+    }
+    set {kind = .redirect(newValue)}
+  }
+
+  package var rewrite: Apus_V1_Rewrite {
+    get {
+      if case .rewrite(let v)? = kind {return v}
+      return Apus_V1_Rewrite()
+    }
+    set {kind = .rewrite(newValue)}
+  }
+
+  package var mirror: Apus_V1_Mirror {
+    get {
+      if case .mirror(let v)? = kind {return v}
+      return Apus_V1_Mirror()
+    }
+    set {kind = .mirror(newValue)}
+  }
+
+  package var cors: Apus_V1_Cors {
+    get {
+      if case .cors(let v)? = kind {return v}
+      return Apus_V1_Cors()
+    }
+    set {kind = .cors(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Kind: Equatable, Sendable {
+    case headers(Apus_V1_HeaderFilter)
+    case redirect(Apus_V1_Redirect)
+    case rewrite(Apus_V1_Rewrite)
+    case mirror(Apus_V1_Mirror)
+    case cors(Apus_V1_Cors)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_PathModifier: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var kind: Apus_V1_PathModifier.OneOf_Kind? = nil
+
+  package var full: String {
+    get {
+      if case .full(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .full(newValue)}
+  }
+
+  package var prefix: Apus_V1_PrefixModifier {
+    get {
+      if case .prefix(let v)? = kind {return v}
+      return Apus_V1_PrefixModifier()
+    }
+    set {kind = .prefix(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Kind: Equatable, Sendable {
+    case full(String)
+    case prefix(Apus_V1_PrefixModifier)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_PrefixModifier: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var matched: String = String()
+
+  package var replacement: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Empty and 0 leave what the request has.
+package nonisolated struct Apus_V1_Redirect: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var scheme: String = String()
+
+  package var hostname: String = String()
+
+  package var path: Apus_V1_PathModifier {
+    get {_path ?? Apus_V1_PathModifier()}
+    set {_path = newValue}
+  }
+  /// Returns true if `path` has been explicitly set.
+  package var hasPath: Bool {self._path != nil}
+  /// Clears the value of `path`. Subsequent reads from it will return its default value.
+  package mutating func clearPath() {self._path = nil}
+
+  package var port: UInt32 = 0
+
+  package var status: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _path: Apus_V1_PathModifier? = nil
+}
+
+package nonisolated struct Apus_V1_Rewrite: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var hostname: String = String()
+
+  package var path: Apus_V1_PathModifier {
+    get {_path ?? Apus_V1_PathModifier()}
+    set {_path = newValue}
+  }
+  /// Returns true if `path` has been explicitly set.
+  package var hasPath: Bool {self._path != nil}
+  /// Clears the value of `path`. Subsequent reads from it will return its default value.
+  package mutating func clearPath() {self._path = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _path: Apus_V1_PathModifier? = nil
+}
+
+package nonisolated struct Apus_V1_Mirror: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "orders-v2.shop:80"
+  package var service: String = String()
+
+  package var numerator: UInt32 = 0
+
+  package var denominator: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_Cors: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var allowOrigins: [String] = []
+
+  package var allowCredentials: Bool = false
+
+  package var allowMethods: [String] = []
+
+  package var allowHeaders: [String] = []
+
+  package var exposeHeaders: [String] = []
+
+  /// seconds
+  package var maxAge: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -508,6 +801,8 @@ package nonisolated struct Apus_V1_Backend: Sendable {
 
   /// 0: none
   package var failureStatus: UInt32 = 0
+
+  package var filters: [Apus_V1_RouteFilter] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1479,7 +1774,7 @@ nonisolated extension Apus_V1_Service: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Rule"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1492,12 +1787,18 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.filters) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.backends) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.failureStatus) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._timeouts) }()
+      case 7: try { try decoder.decodeSingularMessageField(value: &self._retry) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.name.isEmpty {
       try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
     }
@@ -1513,6 +1814,12 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.failureStatus != 0 {
       try visitor.visitSingularUInt32Field(value: self.failureStatus, fieldNumber: 5)
     }
+    try { if let v = self._timeouts {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
+    try { if let v = self._retry {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1522,6 +1829,83 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.filters != rhs.filters {return false}
     if lhs.backends != rhs.backends {return false}
     if lhs.failureStatus != rhs.failureStatus {return false}
+    if lhs._timeouts != rhs._timeouts {return false}
+    if lhs._retry != rhs._retry {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Timeouts: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Timeouts"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_ms\0\u{3}backend_request_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self.requestMs) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.backendRequestMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.requestMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.requestMs, fieldNumber: 1)
+    }
+    if self.backendRequestMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.backendRequestMs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Timeouts, rhs: Apus_V1_Timeouts) -> Bool {
+    if lhs.requestMs != rhs.requestMs {return false}
+    if lhs.backendRequestMs != rhs.backendRequestMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Retry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Retry"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}attempts\0\u{3}status_codes\0\u{3}backoff_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.attempts) }()
+      case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.statusCodes) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.backoffMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.attempts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.attempts, fieldNumber: 1)
+    }
+    if !self.statusCodes.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.statusCodes, fieldNumber: 2)
+    }
+    if self.backoffMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.backoffMs, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Retry, rhs: Apus_V1_Retry) -> Bool {
+    if lhs.attempts != rhs.attempts {return false}
+    if lhs.statusCodes != rhs.statusCodes {return false}
+    if lhs.backoffMs != rhs.backoffMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1529,7 +1913,7 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension Apus_V1_Match: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Match"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}exact_path\0\u{3}path_prefix\0\u{3}path_regex\0\u{1}method\0\u{1}headers\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}exact_path\0\u{3}path_prefix\0\u{3}path_regex\0\u{1}method\0\u{1}headers\0\u{3}query_parameters\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1563,6 +1947,7 @@ nonisolated extension Apus_V1_Match: SwiftProtobuf.Message, SwiftProtobuf._Messa
       }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.method) }()
       case 5: try { try decoder.decodeRepeatedMessageField(value: &self.headers) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.queryParameters) }()
       default: break
       }
     }
@@ -1594,6 +1979,9 @@ nonisolated extension Apus_V1_Match: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.headers.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.headers, fieldNumber: 5)
     }
+    if !self.queryParameters.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.queryParameters, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1601,6 +1989,69 @@ nonisolated extension Apus_V1_Match: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.path != rhs.path {return false}
     if lhs.method != rhs.method {return false}
     if lhs.headers != rhs.headers {return false}
+    if lhs.queryParameters != rhs.queryParameters {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_QueryMatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".QueryMatch"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}exact\0\u{1}regex\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .exact(v)
+        }
+      }()
+      case 3: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .regex(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    switch self.value {
+    case .exact?: try {
+      guard case .exact(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    }()
+    case .regex?: try {
+      guard case .regex(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_QueryMatch, rhs: Apus_V1_QueryMatch) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.value != rhs.value {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1663,6 +2114,409 @@ nonisolated extension Apus_V1_HeaderMatch: SwiftProtobuf.Message, SwiftProtobuf.
   package static func ==(lhs: Apus_V1_HeaderMatch, rhs: Apus_V1_HeaderMatch) -> Bool {
     if lhs.name != rhs.name {return false}
     if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RouteFilter: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RouteFilter"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}headers\0\u{1}redirect\0\u{1}rewrite\0\u{1}mirror\0\u{1}cors\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: Apus_V1_HeaderFilter?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .headers(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .headers(v)
+        }
+      }()
+      case 2: try {
+        var v: Apus_V1_Redirect?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .redirect(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .redirect(v)
+        }
+      }()
+      case 3: try {
+        var v: Apus_V1_Rewrite?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .rewrite(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .rewrite(v)
+        }
+      }()
+      case 4: try {
+        var v: Apus_V1_Mirror?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .mirror(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .mirror(v)
+        }
+      }()
+      case 5: try {
+        var v: Apus_V1_Cors?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .cors(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .cors(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.kind {
+    case .headers?: try {
+      guard case .headers(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .redirect?: try {
+      guard case .redirect(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .rewrite?: try {
+      guard case .rewrite(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .mirror?: try {
+      guard case .mirror(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .cors?: try {
+      guard case .cors(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RouteFilter, rhs: Apus_V1_RouteFilter) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_PathModifier: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PathModifier"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}full\0\u{1}prefix\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .full(v)
+        }
+      }()
+      case 2: try {
+        var v: Apus_V1_PrefixModifier?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .prefix(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .prefix(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.kind {
+    case .full?: try {
+      guard case .full(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    }()
+    case .prefix?: try {
+      guard case .prefix(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_PathModifier, rhs: Apus_V1_PathModifier) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_PrefixModifier: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PrefixModifier"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}matched\0\u{1}replacement\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.matched) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.replacement) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.matched.isEmpty {
+      try visitor.visitSingularStringField(value: self.matched, fieldNumber: 1)
+    }
+    if !self.replacement.isEmpty {
+      try visitor.visitSingularStringField(value: self.replacement, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_PrefixModifier, rhs: Apus_V1_PrefixModifier) -> Bool {
+    if lhs.matched != rhs.matched {return false}
+    if lhs.replacement != rhs.replacement {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Redirect: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Redirect"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}scheme\0\u{1}hostname\0\u{1}path\0\u{1}port\0\u{1}status\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.scheme) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.hostname) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._path) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.status) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.scheme.isEmpty {
+      try visitor.visitSingularStringField(value: self.scheme, fieldNumber: 1)
+    }
+    if !self.hostname.isEmpty {
+      try visitor.visitSingularStringField(value: self.hostname, fieldNumber: 2)
+    }
+    try { if let v = self._path {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if self.port != 0 {
+      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 4)
+    }
+    if self.status != 0 {
+      try visitor.visitSingularUInt32Field(value: self.status, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Redirect, rhs: Apus_V1_Redirect) -> Bool {
+    if lhs.scheme != rhs.scheme {return false}
+    if lhs.hostname != rhs.hostname {return false}
+    if lhs._path != rhs._path {return false}
+    if lhs.port != rhs.port {return false}
+    if lhs.status != rhs.status {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Rewrite: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Rewrite"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hostname\0\u{1}path\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.hostname) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._path) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.hostname.isEmpty {
+      try visitor.visitSingularStringField(value: self.hostname, fieldNumber: 1)
+    }
+    try { if let v = self._path {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Rewrite, rhs: Apus_V1_Rewrite) -> Bool {
+    if lhs.hostname != rhs.hostname {return false}
+    if lhs._path != rhs._path {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Mirror: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Mirror"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}numerator\0\u{1}denominator\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.numerator) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.denominator) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
+    }
+    if self.numerator != 0 {
+      try visitor.visitSingularUInt32Field(value: self.numerator, fieldNumber: 2)
+    }
+    if self.denominator != 0 {
+      try visitor.visitSingularUInt32Field(value: self.denominator, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Mirror, rhs: Apus_V1_Mirror) -> Bool {
+    if lhs.service != rhs.service {return false}
+    if lhs.numerator != rhs.numerator {return false}
+    if lhs.denominator != rhs.denominator {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Cors: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Cors"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}allow_origins\0\u{3}allow_credentials\0\u{3}allow_methods\0\u{3}allow_headers\0\u{3}expose_headers\0\u{3}max_age\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.allowOrigins) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.allowCredentials) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.allowMethods) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.allowHeaders) }()
+      case 5: try { try decoder.decodeRepeatedStringField(value: &self.exposeHeaders) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.maxAge) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.allowOrigins.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.allowOrigins, fieldNumber: 1)
+    }
+    if self.allowCredentials != false {
+      try visitor.visitSingularBoolField(value: self.allowCredentials, fieldNumber: 2)
+    }
+    if !self.allowMethods.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.allowMethods, fieldNumber: 3)
+    }
+    if !self.allowHeaders.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.allowHeaders, fieldNumber: 4)
+    }
+    if !self.exposeHeaders.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.exposeHeaders, fieldNumber: 5)
+    }
+    if self.maxAge != 0 {
+      try visitor.visitSingularUInt32Field(value: self.maxAge, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Cors, rhs: Apus_V1_Cors) -> Bool {
+    if lhs.allowOrigins != rhs.allowOrigins {return false}
+    if lhs.allowCredentials != rhs.allowCredentials {return false}
+    if lhs.allowMethods != rhs.allowMethods {return false}
+    if lhs.allowHeaders != rhs.allowHeaders {return false}
+    if lhs.exposeHeaders != rhs.exposeHeaders {return false}
+    if lhs.maxAge != rhs.maxAge {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1750,7 +2604,7 @@ nonisolated extension Apus_V1_HeaderPair: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension Apus_V1_Backend: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Backend"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}weight\0\u{3}failure_status\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}weight\0\u{3}failure_status\0\u{1}filters\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1761,6 +2615,7 @@ nonisolated extension Apus_V1_Backend: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.weight) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.failureStatus) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.filters) }()
       default: break
       }
     }
@@ -1776,6 +2631,9 @@ nonisolated extension Apus_V1_Backend: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.failureStatus != 0 {
       try visitor.visitSingularUInt32Field(value: self.failureStatus, fieldNumber: 3)
     }
+    if !self.filters.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.filters, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1783,6 +2641,7 @@ nonisolated extension Apus_V1_Backend: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.service != rhs.service {return false}
     if lhs.weight != rhs.weight {return false}
     if lhs.failureStatus != rhs.failureStatus {return false}
+    if lhs.filters != rhs.filters {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -48,7 +48,15 @@ extension ContentHasher {
       hasher.add(rule.backends) { hasher, backend in
         hasher.add(backend.backend)
         hasher.add(backend.weight)
+        hasher.add(backend.filters) { $0.add($1) }
         hasher.add(backend.failureStatus) { $0.add($1) }
+      }
+      hasher.add(rule.timeouts.request) { $0.add($1.nanoseconds) }
+      hasher.add(rule.timeouts.backendRequest) { $0.add($1.nanoseconds) }
+      hasher.add(rule.retry) { hasher, retry in
+        hasher.add(retry.attempts)
+        hasher.add(retry.statusCodes) { $0.add($1) }
+        hasher.add(retry.backoff.nanoseconds)
       }
       hasher.add(rule.failureStatus) { $0.add($1) }
     }
@@ -70,14 +78,65 @@ extension ContentHasher {
     add(match.method) { $0.add($1) }
     add(match.headers) { hasher, header in
       hasher.add(header.name)
-      switch header.value {
-      case .exact(let value):
-        hasher.add(0)
-        hasher.add(value)
-      case .regularExpression(let pattern):
-        hasher.add(1)
-        hasher.add(pattern)
+      hasher.add(header.value)
+    }
+    add(match.queryParameters) { hasher, query in
+      hasher.add(query.name)
+      hasher.add(query.value)
+    }
+  }
+
+  private mutating func add(_ value: ValueMatch) {
+    switch value {
+    case .exact(let text):
+      add(0)
+      add(text)
+    case .regularExpression(let pattern):
+      add(1)
+      add(pattern)
+    }
+  }
+
+  private mutating func add(_ filter: RouteFilter) {
+    switch filter {
+    case .headers(let filter):
+      add(0)
+      add(filter)
+    case .redirect(let filter):
+      add(1)
+      add(filter.scheme) { $0.add($1) }
+      add(filter.hostname) { $0.add($1) }
+      add(filter.path) { $0.add($1) }
+      add(filter.port) { $0.add($1) }
+      add(filter.status)
+    case .rewrite(let filter):
+      add(2)
+      add(filter.hostname) { $0.add($1) }
+      add(filter.path) { $0.add($1) }
+    case .mirror(let filter):
+      add(3)
+      add(filter.backend)
+      add(filter.numerator)
+      add(filter.denominator)
+    case .cors(let filter):
+      add(4)
+      for list in [filter.allowOrigins, filter.allowMethods, filter.allowHeaders, filter.exposeHeaders] {
+        add(list) { $0.add($1) }
       }
+      add(filter.allowCredentials ? 1 : 0)
+      add(filter.maxAge)
+    }
+  }
+
+  private mutating func add(_ modifier: PathModifier) {
+    switch modifier {
+    case .full(let path):
+      add(0)
+      add(path)
+    case .prefix(let matched, let replacement):
+      add(1)
+      add(matched)
+      add(replacement)
     }
   }
 

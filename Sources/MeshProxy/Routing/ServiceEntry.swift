@@ -92,8 +92,8 @@ final class CompiledRule {
     backends = rule.backends.map {
       Share(entry: worker.backend($0.backend), failureStatus: $0.failureStatus)
     }
-    requestFilter = CompiledHeaderFilter(rule.filters, direction: .request)
-    responseFilter = CompiledHeaderFilter(rule.filters, direction: .response)
+    requestFilter = CompiledHeaderFilter(rule.filters.headerFilters, direction: .request)
+    responseFilter = CompiledHeaderFilter(rule.filters.headerFilters, direction: .response)
   }
 
   /// The backend whose turn it is by weight.

@@ -69,7 +69,7 @@ extension HTTPRoute {
       fields.optional("matches")?.elements(atMost: maximumMatchesPerRule)
       .compactMap { RouteMatch(httpRouteMatch: $0) } ?? []
     if matches.isEmpty { matches = [RouteMatch(path: .prefix("/"))] }
-    let filters = HeaderFilter.list(fields.optional("filters"))
+    let filters = HeaderFilter.list(fields.optional("filters")).map(RouteFilter.headers)
     let backends =
       fields.optional("backendRefs")?.elements(atMost: maximumBackends)
       .compactMap { backend($0, namespace: namespace) } ?? []

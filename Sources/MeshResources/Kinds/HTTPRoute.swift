@@ -43,11 +43,11 @@ package struct HTTPRoute: Hashable, Sendable {
     package var name: String?
     /// Alternatives, never empty.
     package var matches: [RouteMatch]
-    package var filters: [HeaderFilter]
+    package var filters: [RouteFilter]
     package var backends: [Backend]
 
     package init(
-      name: String? = nil, matches: [RouteMatch] = [RouteMatch(path: .prefix("/"))], filters: [HeaderFilter] = [],
+      name: String? = nil, matches: [RouteMatch] = [RouteMatch(path: .prefix("/"))], filters: [RouteFilter] = [],
       backends: [Backend]
     ) {
       self.name = name

@@ -151,7 +151,7 @@ extension RouteRule {
     matches: [RouteMatch] = [], filters: [HeaderFilter] = [], weight: UInt32 = 1, failureStatus: UInt16? = nil
   ) -> RouteRule {
     RouteRule(
-      name: "httproute/shop/orders#0", matches: matches, filters: filters,
+      name: "httproute/shop/orders#0", matches: matches, filters: filters.map(RouteFilter.headers),
       backends: [WeightedBackend(backend: .orders, weight: weight)], failureStatus: failureStatus)
   }
 }

@@ -1,0 +1,40 @@
+package import MeshCore
+
+/// The endpoints behind one port of one service. Changes much more often than `ServiceConfig`, so it travels alone.
+package struct EndpointSet: Hashable, Sendable {
+  package var key: ServicePort
+  package var endpoints: [Endpoint]
+  /// What the port speaks: how endpoints without a proxy of the mesh are spoken to.
+  package var appProtocol: AppProtocol
+
+  package init(key: ServicePort, endpoints: [Endpoint], appProtocol: AppProtocol = .http) {
+    self.key = key
+    self.endpoints = endpoints
+    self.appProtocol = appProtocol
+  }
+}
+
+/// One place that serves a backend.
+package struct Endpoint: Hashable, Sendable {
+  /// Where the application listens, as its EndpointSlice says.
+  package var address: SocketAddress
+  /// Name of the workload, for metrics and logs.
+  package var workload: String
+  /// The identity that the peer must prove. Nil: not meshed, plaintext to `address`.
+  package var identity: SPIFFEID?
+  /// The peer proxy's mesh port; meaningful when `identity` is set.
+  package var meshPort: UInt16
+  /// Labels such as `version`.
+  package var labels: [String: String]
+
+  package init(
+    address: SocketAddress, workload: String, identity: SPIFFEID?, meshPort: UInt16 = 15008,
+    labels: [String: String] = [:]
+  ) {
+    self.address = address
+    self.workload = workload
+    self.identity = identity
+    self.meshPort = meshPort
+    self.labels = labels
+  }
+}

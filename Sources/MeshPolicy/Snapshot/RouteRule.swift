@@ -1,0 +1,77 @@
+package import MeshCore
+
+/// One rule of a route: any of `matches`, then filters, then a backend by weight.
+package struct RouteRule: Hashable, Sendable {
+  /// Where the rule comes from, for metrics, logs and `apus why`: `httproute/shop/orders#0`, `trafficsplit/shop/orders`, `service/shop/orders`.
+  package var name: String
+  /// Alternatives; empty matches everything.
+  package var matches: [RouteMatch]
+  /// In the order of the manifest. At most one of each kind but `mirror` and `headers`; a `redirect` excludes `rewrite` and backends.
+  package var filters: [RouteFilter]
+  package var backends: [WeightedBackend]
+  package var timeouts: RouteTimeouts
+  /// Nil: only what is safe for every request is repeated (`ReuseRetry`, failed connects).
+  package var retry: RetryPolicy?
+  /// Set when the rule cannot serve, with the status to answer (Gateway API: no or invalid backends answer 500).
+  package var failureStatus: UInt16?
+
+  package init(
+    name: String, matches: [RouteMatch] = [], filters: [RouteFilter] = [], backends: [WeightedBackend],
+    timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil, failureStatus: UInt16? = nil
+  ) {
+    self.name = name
+    self.matches = matches
+    self.filters = filters
+    self.backends = backends
+    self.timeouts = timeouts
+    self.retry = retry
+    self.failureStatus = failureStatus
+  }
+}
+
+/// A share of a rule's requests. Weight 0 gets none.
+package struct WeightedBackend: Hashable, Sendable {
+  /// The service port whose endpoints serve; its `EndpointSet` is a resource of its own.
+  package var backend: ServicePort
+  package var weight: UInt32
+  /// Apply to the requests of this share only, after those of the rule.
+  package var filters: [RouteFilter]
+  /// Set when this share must be answered by the proxy with that status: 500 for a reference that names nothing.
+  package var failureStatus: UInt16?
+
+  package init(backend: ServicePort, weight: UInt32, filters: [RouteFilter] = [], failureStatus: UInt16? = nil) {
+    self.backend = backend
+    self.weight = weight
+    self.filters = filters
+    self.failureStatus = failureStatus
+  }
+}
+
+/// How long a request may take. Nil: without limit.
+package struct RouteTimeouts: Hashable, Sendable {
+  /// From the request's first byte to the end of the answer, repeats included. Passing it answers 504.
+  package var request: TimeSpan?
+  /// Each attempt, from choosing its endpoint to the end of its answer. Passing it counts as a failure that may be repeated.
+  package var backendRequest: TimeSpan?
+
+  package init(request: TimeSpan? = nil, backendRequest: TimeSpan? = nil) {
+    self.request = request
+    self.backendRequest = backendRequest
+  }
+}
+
+/// Which failed attempts are repeated. Every repeat, whatever asks for it, takes from the retry budget of its service.
+package struct RetryPolicy: Hashable, Sendable {
+  /// Repeats after the first attempt.
+  package var attempts: UInt32
+  /// Statuses of an answer that are repeated, ascending. Connections that fail and attempts that time out always are.
+  package var statusCodes: [UInt16]
+  /// The shortest wait before a repeat. Grows exponentially, with jitter.
+  package var backoff: TimeSpan
+
+  package init(attempts: UInt32, statusCodes: [UInt16], backoff: TimeSpan = .milliseconds(25)) {
+    self.attempts = attempts
+    self.statusCodes = statusCodes
+    self.backoff = backoff
+  }
+}
