@@ -118,6 +118,36 @@ private func rule(_ matches: RouteMatch...) -> RouteRule {
     #expect(table.match(request("/", authority: "orders", headers: [("host", "shop")])) == nil)
   }
 
+  @Test(
+    "a query condition reads the first parameter of its name, undecoded and case-sensitive",
+    arguments: [
+      ("/?animal=whale", true), ("/?a=b&animal=whale&animal=x", true), ("/p?animal=whale&", true),
+      ("/?animal=x&animal=whale", false), ("/?ANIMAL=whale", false), ("/?animal=Whale", false),
+      ("/?animal=wh%61le", false),
+      ("/?animal=whaledolphin", false), ("/?xanimal=whale", false), ("/?animal", false), ("/?animalwhale", false),
+      ("/animal=whale", false), ("/", false), ("/?", false), ("*", false), ("", false),
+    ])
+  func query(_ target: String, _ matches: Bool) {
+    let table = RouteTable([rule(RouteMatch(queryParameters: [QueryMatch(name: "animal", value: .exact("whale"))]))])
+    #expect((table.match(request(target)) == 0) == matches)
+  }
+
+  @Test("a parameter without a value is an empty one, and all conditions of an alternative are needed")
+  func queryConditions() {
+    let empty = QueryMatch(name: "flag", value: .exact(""))
+    let version = QueryMatch(name: "v", value: .regularExpression("[0-9]+"))
+    let table = RouteTable([
+      rule(RouteMatch(path: .exact("/a"), queryParameters: [version, empty])),
+      rule(RouteMatch(queryParameters: [version, QueryMatch(name: "v", value: .exact("never"))])),
+      rule(RouteMatch(queryParameters: [empty])),
+    ])
+    #expect(table.match(request("/a?flag&v=12")) == 0)
+    #expect(table.match(request("/a?flag=&v=12")) == 0)
+    #expect(table.match(request("/a?v=12")) == 1)
+    #expect(table.match(request("/a?flag&v=x")) == 2)
+    #expect(table.match(request("/a?flag=1")) == nil)
+  }
+
   @Test("regular expressions must cover the whole path or value") func regex() {
     let table = RouteTable([
       rule(RouteMatch(path: .regularExpression("/v[0-9]+/.*"))),

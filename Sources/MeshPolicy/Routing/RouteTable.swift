@@ -17,6 +17,8 @@ package final class RouteTable {
     var methodText = TextRange(offset: 0, count: 0)
     var firstHeader = 0
     var headerCount = 0
+    var firstParameter = 0
+    var parameterCount = 0
   }
 
   private enum PathCondition {
@@ -36,6 +38,12 @@ package final class RouteTable {
     var value = TextRange(offset: 0, count: 0)
   }
 
+  private struct ParameterCondition {
+    var name: TextRange
+    var condition: ValueCondition
+    var value = TextRange(offset: 0, count: 0)
+  }
+
   private struct TextRange {
     var offset: Int
     var count: Int
@@ -46,9 +54,11 @@ package final class RouteTable {
 
   private let alternatives: [Alternative]
   private let headers: [HeaderCondition]
+  private let parameters: [ParameterCondition]
   private let regexes: [LinearRegex]
   private let text: [UInt8]
-  private let anyPathConditions: Bool
+  /// Some condition looks at the request target.
+  private let anyTargetConditions: Bool
 
   package init(_ rules: [RouteRule]) {
     var compiler = Compiler()
@@ -60,17 +70,18 @@ package final class RouteTable {
     invalidPatterns = compiler.invalidPatterns
     alternatives = compiler.alternatives
     headers = compiler.headers
+    parameters = compiler.parameters
     regexes = compiler.regexes
     text = compiler.text
-    anyPathConditions = compiler.anyPathConditions
+    anyTargetConditions = compiler.anyTargetConditions
   }
 
   /// The index of the first rule that matches `head`, nil when none does.
   package func match(_ head: MessageHead) -> Int? {
     text.withUnsafeBytes { text in
-      let path = anyPathConditions ? Self.pathWithoutQuery(head) : UnsafeRawBufferPointer(start: nil, count: 0)
+      let target = anyTargetConditions ? head.target : MessageHead.Target()
       for alternative in alternatives {
-        if holds(alternative, path: path, head: head, text: text) { return alternative.rule }
+        if holds(alternative, target, head: head, text: text) { return alternative.rule }
       }
       return nil
     }
@@ -80,7 +91,7 @@ package final class RouteTable {
 
   @inline(__always)
   private func holds(
-    _ alternative: Alternative, path: UnsafeRawBufferPointer, head: MessageHead, text: UnsafeRawBufferPointer
+    _ alternative: Alternative, _ target: MessageHead.Target, head: MessageHead, text: UnsafeRawBufferPointer
   ) -> Bool {
     if alternative.hasMethod {
       guard head.method == alternative.method else { return false }
@@ -93,24 +104,40 @@ package final class RouteTable {
     switch alternative.path {
     case .any: break
     case .never: return false
-    case .exact: guard path.equals(wanted) else { return false }
-    case .prefix: guard Self.hasElementPrefix(path, wanted) else { return false }
-    case .regex(let index): guard regexes[index].matches(path) else { return false }
+    case .exact: guard target.path.equals(wanted) else { return false }
+    case .prefix: guard target.path.hasElementPrefix(wanted) else { return false }
+    case .regex(let index): guard regexes[index].matches(target.path) else { return false }
     }
     for i in 0..<alternative.headerCount
     where !holds(headers[alternative.firstHeader &+ i], head: head, text: text) { return false }
+    for i in 0..<alternative.parameterCount
+    where !holds(parameters[alternative.firstParameter &+ i], target.query, text: text) { return false }
     return true
   }
 
   private func holds(_ condition: HeaderCondition, head: MessageHead, text: UnsafeRawBufferPointer) -> Bool {
     let name = text.slice(condition.name.offset, condition.name.count)
     let wanted = text.slice(condition.value.offset, condition.value.count)
-    return Self.withValue(condition.token, name, of: head) { value in
-      switch condition.condition {
-      case .never: false
-      case .exact: value.equals(wanted)
-      case .regex(let index): regexes[index].matches(value)
-      }
+    return Self.withValue(condition.token, name, of: head) { holds(condition.condition, $0, wanted: wanted) }
+  }
+
+  private func holds(
+    _ condition: ParameterCondition, _ query: UnsafeRawBufferPointer, text: UnsafeRawBufferPointer
+  ) -> Bool {
+    guard let value = query.firstParameter(named: text.slice(condition.name.offset, condition.name.count)) else {
+      return false
+    }
+    return holds(condition.condition, value, wanted: text.slice(condition.value.offset, condition.value.count))
+  }
+
+  @inline(__always)
+  private func holds(
+    _ condition: ValueCondition, _ value: UnsafeRawBufferPointer, wanted: UnsafeRawBufferPointer
+  ) -> Bool {
+    switch condition {
+    case .never: false
+    case .exact: value.equals(wanted)
+    case .regex(let index): regexes[index].matches(value)
     }
   }
 
@@ -152,28 +179,16 @@ package final class RouteTable {
     return token != .other || head.bytes(field.name).equalsIgnoringCase(name)
   }
 
-  private static func pathWithoutQuery(_ head: MessageHead) -> UnsafeRawBufferPointer {
-    let path = head.bytes(head.path)
-    for i in 0..<path.count where path[i] == UInt8(ascii: "?") { return path.slice(0, i) }
-    return path
-  }
-
-  /// `prefix` has no slash at its end; it must end where an element of `path` does.
-  @inline(__always)
-  private static func hasElementPrefix(_ path: UnsafeRawBufferPointer, _ prefix: UnsafeRawBufferPointer) -> Bool {
-    guard path.count >= prefix.count, path.slice(0, prefix.count).equals(prefix) else { return false }
-    return prefix.count == 0 || path.count == prefix.count || path[prefix.count] == UInt8(ascii: "/")
-  }
-
   // MARK: - Compiling
 
   /// Collects what the table then holds as constants.
   private struct Compiler {
     var alternatives: [Alternative] = []
     var headers: [HeaderCondition] = []
+    var parameters: [ParameterCondition] = []
     var regexes: [LinearRegex] = []
     var text: [UInt8] = []
-    var anyPathConditions = false
+    var anyTargetConditions = false
     var invalidPatterns: [RegexError] = []
 
     mutating func add(_ match: RouteMatch, rule: Int) {
@@ -192,7 +207,7 @@ package final class RouteTable {
       case .regularExpression(let pattern):
         alternative.path = compile(pattern).map { .regex($0) } ?? .never
       }
-      if case .any = alternative.path {} else { anyPathConditions = true }
+      if case .any = alternative.path {} else { anyTargetConditions = true }
       if let method = match.method {
         alternative.hasMethod = true
         alternative.method = Array(method.utf8).withUnsafeBytes { Method($0) }
@@ -204,17 +219,29 @@ package final class RouteTable {
         headers.append(compile(header))
       }
       alternative.headerCount = headers.count - alternative.firstHeader
+      alternative.firstParameter = parameters.count
+      var seenParameters: Set<String> = []
+      for parameter in match.queryParameters where seenParameters.insert(parameter.name).inserted {
+        let (condition, value) = compile(parameter.value)
+        parameters.append(ParameterCondition(name: add(parameter.name), condition: condition, value: value))
+        anyTargetConditions = true
+      }
+      alternative.parameterCount = parameters.count - alternative.firstParameter
       alternatives.append(alternative)
     }
 
     private mutating func compile(_ header: HeaderMatch) -> HeaderCondition {
       let token = Array(header.name.utf8).withUnsafeBytes { HeaderToken.lookup($0) }
-      var condition = HeaderCondition(token: token, name: add(header.name), condition: .exact)
-      switch header.value {
-      case .exact(let value): condition.value = add(value)
-      case .regularExpression(let pattern): condition.condition = compile(pattern).map { .regex($0) } ?? .never
+      let (condition, value) = compile(header.value)
+      return HeaderCondition(token: token, name: add(header.name), condition: condition, value: value)
+    }
+
+    private mutating func compile(_ value: ValueMatch) -> (ValueCondition, TextRange) {
+      let none = TextRange(offset: 0, count: 0)
+      switch value {
+      case .exact(let text): return (.exact, add(text))
+      case .regularExpression(let pattern): return (compile(pattern).map { .regex($0) } ?? .never, none)
       }
-      return condition
     }
 
     private mutating func compile(_ pattern: String) -> Int? {
