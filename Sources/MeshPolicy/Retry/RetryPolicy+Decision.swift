@@ -1,0 +1,21 @@
+package import MeshCore
+
+// What a rule's retries mean for one request.
+extension RetryPolicy {
+  /// The longest wait, as a multiple of the shortest.
+  private static let longestBackoff: Int64 = 10
+
+  package func allowsAnother(after repeatsSoFar: Int) -> Bool { repeatsSoFar < attempts }
+
+  package func repeats(_ status: UInt16) -> Bool { statusCodes.contains(status) }
+
+  /// The wait before repeat `number`, from 1: never shorter than `backoff`, the rest drawn from a range that doubles, so that
+  /// clients whose requests failed together do not come back together. At most ten times `backoff`.
+  package func wait(before number: Int, _ random: inout SeededRandom) -> TimeSpan {
+    guard backoff > .zero else { return .zero }
+    // The shortest wait is itself bounded, so that the product fits.
+    let floor = min(backoff.nanoseconds, 3_600_000_000_000)
+    let steps = min(Int64(1) << min(max(number, 1), 8), Self.longestBackoff) - 1
+    return .nanoseconds(floor + Int64(random.unit() * Double(floor * steps)))
+  }
+}
