@@ -90,7 +90,8 @@ struct PureTests {
       (.upstreamClosed, 503, "UC"), (.upstreamReset, 502, "UR"), (.upstreamRefusedStream, 503, "UR"),
       (.upstreamProtocol, 502, "UPE"), (.upstreamOverflow, 503, "UO"), (.responseTimeout, 504, "UT"),
       (.discoveryTimeout, 504, "NC"), (.noIdentity, 503, "NC"), (.loop, 508, "NR"), (.badAuthority, 400, "DPE"),
-      (.streamIdle, 408, "SI"), (.rule(status: 500), 500, "NC"),
+      (.streamIdle, 408, "SI"), (.requestTimeout, 504, "DT"), (.attemptTimeout, 504, "UT"),
+      (.rule(status: 500), 500, "NC"),
       (.rule(status: 503), 503, "UH"),
     ]
     for (error, status, flag) in table {
@@ -107,8 +108,11 @@ struct PureTests {
     ]
     #expect(safe.allSatisfy { $0.retry == .notSent })
     #expect(ProxyError.upstreamClosed.retry == .reusedConnection)
-    let final: [ProxyError] = [.noEndpoint, .noRoute, .upstreamReset, .upstreamProtocol, .responseTimeout, .noIdentity]
+    let final: [ProxyError] = [
+      .noEndpoint, .noRoute, .upstreamProtocol, .responseTimeout, .requestTimeout, .noIdentity,
+    ]
     #expect(final.allSatisfy { $0.retry == .no })
+    #expect([ProxyError.upstreamReset, .attemptTimeout].allSatisfy { $0.retry == .ifAsked })
   }
 
   @Test("every HTTP/1 error answers as its decoder says, with the flag DPE", arguments: HTTP1Error.allCases)

@@ -50,6 +50,34 @@ private let outboundLabels =
     #expect(lines(text, "response_latency_ms_sum").first?.hasSuffix(" 4") == true)
   }
 
+  @Test("repeats are summed by their labels, those that the budget refused in a family of their own")
+  func retries() {
+    let shards = [MetricsShard(maximumSeries: 3), MetricsShard(maximumSeries: 3)]
+    func key(_ shard: MetricsShard, _ backend: String, _ reason: RetryReason?) -> RetrySeriesKey {
+      RetrySeriesKey(
+        direction: .outbound, service: shard.labels.id("orders"), namespace: shard.labels.id("shop"),
+        route: shard.labels.id("r"), backend: shard.labels.id(backend), reason: reason)
+    }
+    _ = shards[1].labels.id("something else first")
+    for shard in shards {
+      shard.countRetry(key(shard, "a", .status))
+      shard.countRetry(key(shard, "a", .reset))
+      shard.countRetry(key(shard, "a", nil))
+    }
+    shards[0].countRetry(key(shards[0], "b", .status))
+    let labels = #"direction="outbound",dst_service="orders",dst_namespace="shop",route_name="r",backend="a""#
+    let text = text(shards[0], shards[1])
+    let overflow = lines(text, "retries_total{").filter { $0.contains("overflow") }
+    #expect(overflow.count == 1)
+    #expect(overflow.first?.hasSuffix(#"backend="overflow",reason="status"} 1"#) == true)
+    #expect(
+      lines(text, "retries_total{").filter { !$0.contains("overflow") } == [
+        #"retries_total{\#(labels),reason="reset"} 2"#, #"retries_total{\#(labels),reason="status"} 2"#,
+      ])
+    #expect(lines(text, "retry_overflow_total{") == ["retry_overflow_total{\(labels)} 2"])
+    #expect(lines(text, "metrics_series_overflow_total") == ["metrics_series_overflow_total 1"])
+  }
+
   @Test(
     "a gRPC call is classified by its status, and one without a status by whether the client ended it",
     arguments: [

@@ -14,28 +14,8 @@ extension Exchange {
     // nowhere to go (RFC 9113, section 8.1: a server may reset with NO_ERROR after its answer).
     if responseEnded, !isTunnel { return discardRequest() }
     settleTicket(failed: true)
-    if mayRetry(error, onReusedConnection: onReusedConnection) {
-      phase = .resolving
-      requestEndSent = false
-      worker.counters.retries &+= 1
-      worker.router.retry(self)
-      return
-    }
+    if repeats(after: error, onReusedConnection: onReusedConnection) { return }
     fail(error)
-  }
-
-  private func mayRetry(_ error: ProxyError, onReusedConnection: Bool) -> Bool {
-    guard !responseStarted, !hasInterimResponse, !requestBodySent, attempts < worker.limits.maximumConnectAttempts
-    else { return false }
-    switch error.retry {
-    case .no: return false
-    case .notSent: return true
-    case .reusedConnection:
-      return ReuseRetry(
-        retriesSoFar: attempts - 1, connectionWasReused: onReusedConnection, responseBytesSeen: responseStarted,
-        requestBodyBytesTaken: requestBytes, method: request.method
-      ).isAllowed
-    }
   }
 
   /// Ends the exchange with an answer of the proxy's own, or by breaking off a response that has begun.
@@ -109,14 +89,16 @@ extension Exchange {
     guard phase != .done, phase != .idle else { return }
     phase = .done
     settleTicket(failed: false)
-    if let deadlineTimer { worker.loop.cancel(deadlineTimer) }
+    if let timer { worker.loop.cancel(timer) }
     returnCredit()
     uncountHead()
+    forgetBody()
     // Taken by exchange, not by copy: a copy would count references.
     var upstream = Upstream.none
     var downstream = Downstream.none
     swap(&upstream, &self.upstream)
-    upstream.release(self, complete: responseEndSent && responseEnded && requestEndSent && flag == .none)
+    let isWhole = responseEndSent && responseEnded && requestEndSent
+    upstream.release(self, complete: isWhole && (flag == .none || flag == .upstreamRetryLimit))
     worker.exchangeFinished(self)
     swap(&downstream, &self.downstream)
     downstream.exchangeFinished(self)
@@ -136,9 +118,7 @@ extension Exchange {
       let text = head.value(.xApusResponseFlag)
     else { return false }
     flag = ResponseFlag(text) ?? .none
-    guard flag == .upstreamConnectionFailure, mayRetry(.peerCouldNotConnect, onReusedConnection: false) else {
-      return false
-    }
+    guard flag == .upstreamConnectionFailure, mayRepeat(after: .peerCouldNotConnect) else { return false }
     flag = .none
     upstream.release(self, complete: false)
     upstreamFailed(.peerCouldNotConnect)

@@ -11,21 +11,12 @@ extension Exchange {
     isGRPC = true
     grpcOutcome = .noStatus
     guard let text = request.value(.grpcTimeout), let timeout = GRPCTimeout.parse(text) else { return }
-    let end = startTime + timeout
-    deadline = end
-    let timer = deadlineTimer ?? LoopTimer(owner: self)
-    deadlineTimer = timer
-    worker.loop.schedule(timer, at: end)
+    deadline = startTime + timeout
+    armTimer()
   }
 
-  func timerFired(_ timer: LoopTimer) {
-    guard let deadline else { return }
-    // The wheel reaches a year; a client may wait longer.
-    guard worker.loop.now >= deadline else { return worker.loop.schedule(timer, at: deadline) }
-    fail(.deadlineExceeded)
-  }
-
-  /// The next hop gets the time that is left: waiting for configuration and for a connection has used some of it.
+  /// The next hop gets the time that is left: waiting for configuration and for a connection has used some of it, and the
+  /// rule may allow less than the client.
   func writeTimeLeft() {
     guard let deadline else { return }
     request.remove(.grpcTimeout)

@@ -35,6 +35,7 @@ extension Exchange {
     requestBytes &+= UInt64(bytes.count)
     uncreditedRequestBytes += bytes.count
     if last { requestEnded = true }
+    if keepsBody { keepBody(bytes) }
     guard phase == .open, requestBuffer.isEmpty, !holdsRequestBytes else {
       requestBuffer.append(bytes)
       settleRequestCredit()
@@ -69,9 +70,12 @@ extension Exchange {
     phase = .open
     let endsHere = requestEnded && requestBuffer.isEmpty && !hasRequestTrailers && !isTunnel && !isUpgrade
     if endsHere { requestEndSent = true }
-    if deadline != nil { writeTimeLeft() }
+    if isGRPC, deadline != nil { writeTimeLeft() }
     upstream.sendHead(self, last: endsHere)
-    if !endsHere { pumpRequest() }
+    if endsHere { return }
+    pumpRequest()
+    // An upstream before this one may have been too slow for the client.
+    if attempts > 1, phase == .open { downstream.resumeRequest() }
   }
 
   /// Hands the upstream what waits for it.

@@ -17,6 +17,7 @@ extension Exchange {
   func responseHead(_ head: MessageHead, framing: BodyFraming, ended: Bool) {
     guard phase == .open, !responseStarted else { return }
     if head.status >= 500 || isGRPC, retryAfterPeerFailure(head) { return }
+    if rule?.retry != nil, repeats(after: head, ended: ended) { return }
     let now = worker.loop.now
     responseTime = now
     lastActivity = now
@@ -25,12 +26,13 @@ extension Exchange {
     settleTicket(status: head.status)
     if isTunnel || isUpgrade {
       isTunnel = isTunnel && head.status < 300 || isUpgrade && head.status == 101
-      if !isTunnel { declineUpgrade() }
+      if isTunnel { endTimeLimits() } else { declineUpgrade() }
     }
     head.remove(.xApusResponseFlag)
     head.remove(.xApusUpgrade)
     rule?.applyResponseFilters(head)
     responseStarted = true
+    if keepsBody { forgetBody() }
     if ended { responseEnded = true }
     let endsHere = ended && !isTunnel
     if endsHere { responseEndSent = true }

@@ -19,6 +19,8 @@ final class Exchange: TimerHandler {
     case idle
     /// Waiting for configuration of the service.
     case resolving
+    /// An attempt has failed; the next one begins when its wait is over.
+    case backingOff
     /// An endpoint is chosen; its connection is being opened.
     case connecting
     /// The request head is on its way to the upstream.
@@ -63,8 +65,15 @@ final class Exchange: TimerHandler {
   var uncreditedRequestBytes = 0 {
     didSet { heldChanged(by: uncreditedRequestBytes &- oldValue) }
   }
-  /// True once a byte of the body was handed to an upstream: the request cannot be sent again.
+  /// True once a byte of the body was handed to an upstream: without `keepsBody` the request cannot be sent again.
   var requestBodySent = false
+  /// All that came of the body is in `keptBody`, too, for repeats that the rule asks for.
+  var keepsBody = false
+  /// Made with the first body kept, and kept.
+  var keptBody: ByteQueue?
+  var keptBytes = 0 {
+    didSet { heldChanged(by: keptBytes &- oldValue) }
+  }
 
   // MARK: Response side
 
@@ -89,7 +98,7 @@ final class Exchange: TimerHandler {
 
   /// Bytes that wait in either direction for receivers that do not take them, and what is large of the head.
   var heldBytes: Int {
-    uncreditedRequestBytes &+ uncreditedResponseBytes &+ excessHeadBytes &+ upstream.waitingOutput
+    uncreditedRequestBytes &+ uncreditedResponseBytes &+ excessHeadBytes &+ keptBytes &+ upstream.waitingOutput
   }
 
   @inline(__always) private func heldChanged(by difference: Int) {
@@ -109,18 +118,27 @@ final class Exchange: TimerHandler {
   var inboundPort: InboundPortEntry?
   var attempts = 0
 
+  // MARK: Time
+
+  /// When `grpc-timeout`, or what the rule gives the whole request, is over; nil without either.
+  var deadline: Instant?
+  /// The deadline is the rule's, not the client's.
+  var isRouteDeadline = false
+  /// What the rule gives each attempt; zero: no limit.
+  var attemptLimit = TimeSpan.zero
+  /// When the present attempt is over, or the wait before the next one.
+  var attemptEnd: Instant?
+  /// Made with the first time limit and kept.
+  var timer: LoopTimer?
+
   // MARK: gRPC
 
   /// The request is a gRPC call: failures are told as gRPC statuses.
   var isGRPC = false
   /// How the call ended, for metrics and the log.
   var grpcOutcome = GRPCOutcome.notGRPC
-  /// When `grpc-timeout` is over; nil without one.
-  var deadline: Instant?
   /// The response that has begun may be ended by trailers of the proxy's own.
   var mayEndWithTrailers = false
-  /// Made with the first deadline and kept.
-  var deadlineTimer: LoopTimer?
 
   /// Metric label of the caller's identity; empty for plaintext callers.
   var peerLabel = LabelInterner.empty
@@ -169,12 +187,26 @@ final class Exchange: TimerHandler {
     hasRequestTrailers = false
     uncreditedRequestBytes = 0
     requestBodySent = false
+    keepsBody = false
     hasInterimResponse = false
     responseStarted = false
     responseEnded = false
     responseEndSent = false
     hasResponseTrailers = false
     uncreditedResponseBytes = 0
+    resetChoice()
+    isGRPC = false
+    grpcOutcome = .notGRPC
+    mayEndWithTrailers = false
+    peerLabel = LabelInterner.empty
+    requestBytes = 0
+    responseBytes = 0
+    status = 0
+    flag = .none
+    generation &+= 1
+  }
+
+  private func resetChoice() {
     service = nil
     rule = nil
     backend = nil
@@ -183,15 +215,9 @@ final class Exchange: TimerHandler {
     lastTicket = nil
     inboundPort = nil
     attempts = 0
-    isGRPC = false
-    grpcOutcome = .notGRPC
     deadline = nil
-    mayEndWithTrailers = false
-    peerLabel = LabelInterner.empty
-    requestBytes = 0
-    responseBytes = 0
-    status = 0
-    flag = .none
-    generation &+= 1
+    isRouteDeadline = false
+    attemptLimit = .zero
+    attemptEnd = nil
   }
 }

@@ -8,8 +8,9 @@ struct ProxyError: Error {
   /// Whose fault it is.
   enum Origin: UInt8 { case downstream, upstream, `internal` }
 
-  /// Whether another endpoint may be tried. `notSent`: no byte of the request reached an application.
-  enum Retry: UInt8 { case no, notSent, reusedConnection }
+  /// Whether another endpoint may be tried. `notSent`: no byte of the request reached an application. `ifAsked`: it may have;
+  /// only a rule can say that a second time does no harm.
+  enum Retry: UInt8 { case no, notSent, reusedConnection, ifAsked }
 
   var status: UInt16
   var flag: ResponseFlag
@@ -57,7 +58,7 @@ struct ProxyError: Error {
     status: 503, flag: .upstreamConnectionTermination, origin: .upstream, retry: .reusedConnection,
     reason: "no sign of life from the endpoint's host within the keepalive timeout; is it down, or the network to it?")
   static let upstreamReset = ProxyError(
-    status: 502, flag: .upstreamReset, origin: .upstream, retry: .no,
+    status: 502, flag: .upstreamReset, origin: .upstream, retry: .ifAsked,
     reason: "upstream reset the stream before it answered")
   static let upstreamRefusedStream = ProxyError(
     status: 503, flag: .upstreamReset, origin: .upstream, retry: .notSent,
@@ -108,6 +109,13 @@ struct ProxyError: Error {
     status: 504, flag: .requestTimeout, origin: .downstream, retry: .no,
     reason: "deadline exceeded: the time given in grpc-timeout is over")
 
+  static let requestTimeout = ProxyError(
+    status: 504, flag: .requestTimeout, origin: .upstream, retry: .no,
+    reason: "timeout: the request took longer than its route allows; see timeouts.request of the rule")
+  static let attemptTimeout = ProxyError(
+    status: 504, flag: .upstreamTimeout, origin: .upstream, retry: .ifAsked,
+    reason: "timeout: the endpoint took longer than the route allows; see timeouts.backendRequest of the rule")
+
   /// A failure that the proxy on the other side reported in `x-apus-response-flag`: its application was never reached.
   static let peerCouldNotConnect = ProxyError(
     status: 502, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
@@ -145,6 +153,20 @@ extension ProxyError {
     case .requestTimeout, .upstreamTimeout, .streamIdleTimeout: return .deadlineExceeded
     case .noCluster: return .unavailable
     default: return GRPCStatus(httpStatus: status)
+    }
+  }
+}
+
+// MARK: - Repeats
+
+extension ProxyError {
+  /// Why a request is repeated after this failure, for metrics.
+  var retryReason: RetryReason {
+    switch flag {
+    case .upstreamConnectionFailure: .connectFailure
+    case .upstreamTimeout: .timeout
+    case .upstreamReset: retry == .notSent ? .refusedStream : .reset
+    default: .connectionClosed
     }
   }
 }

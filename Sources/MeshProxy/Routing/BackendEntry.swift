@@ -9,6 +9,8 @@ import MeshTelemetry
 final class BackendEntry {
   let key: ServicePort
   let balancer: EndpointBalancer
+  /// Repeats of any rule's requests to this backend.
+  var retryBudget: RetryBudget
   /// False until the control plane has sent the endpoint set.
   private(set) var isKnown = false
   private var entries: [EndpointEntry?] = []
@@ -16,8 +18,9 @@ final class BackendEntry {
   /// Id of the metric label.
   let nameLabel: Int32
 
-  init(key: ServicePort, labels: LabelInterner, seed: UInt64, now: Instant) {
+  init(key: ServicePort, labels: LabelInterner, budget: RetryBudget.Settings, seed: UInt64, now: Instant) {
     self.key = key
+    retryBudget = RetryBudget(budget)
     nameLabel = labels.id(key.service.name)
     balancer = EndpointBalancer(seed: seed, now: now)
   }

@@ -61,10 +61,12 @@ struct Router {
     let rule = service.rules[index]
     exchange.rule = rule
     if let status = rule.failureStatus { return exchange.fail(.rule(status: status)) }
+    if rule.governsAttempts { exchange.begin(under: rule) }
     guard let backend = rule.pickBackend() else { return exchange.fail(.noBackendWeight) }
     exchange.backend = backend.entry
     if let status = backend.failureStatus { return exchange.fail(.rule(status: status)) }
     rule.applyRequestFilters(exchange.request)
+    backend.entry.retryBudget.requestStarted(now: worker.loop.now)
     chooseEndpoint(exchange, of: backend.entry, excluding: nil)
   }
 
@@ -85,10 +87,11 @@ struct Router {
     exchange.attempts += 1
     exchange.attemptTime = worker.loop.now
     exchange.phase = .connecting
+    if exchange.attemptLimit.nanoseconds > 0 { exchange.limitAttempt() }
     endpoint.serve(exchange)
   }
 
-  /// Another attempt after a failure that reached no application. Another endpoint first, if there is one.
+  /// Another attempt. Another endpoint first, if there is one.
   func retry(_ exchange: Exchange) {
     if let backend = exchange.backend {
       chooseEndpoint(exchange, of: backend, excluding: exchange.lastTicket)

@@ -76,6 +76,10 @@ final class CompiledRule {
   let backends: [Share]
   private let requestFilter: CompiledHeaderFilter
   private let responseFilter: CompiledHeaderFilter
+  let timeouts: RouteTimeouts
+  let retry: RetryPolicy?
+  /// The rule limits times or asks for repeats; most do not.
+  let governsAttempts: Bool
 
   struct Share {
     let entry: BackendEntry
@@ -94,6 +98,9 @@ final class CompiledRule {
     }
     requestFilter = CompiledHeaderFilter(rule.filters.headerFilters, direction: .request)
     responseFilter = CompiledHeaderFilter(rule.filters.headerFilters, direction: .response)
+    timeouts = rule.timeouts
+    retry = rule.retry
+    governsAttempts = rule.retry != nil || rule.timeouts != RouteTimeouts()
   }
 
   /// The backend whose turn it is by weight.

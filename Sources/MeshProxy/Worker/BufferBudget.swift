@@ -43,12 +43,18 @@ final class BufferBudget: TurnHandler {
     isDue = false
     // Before anybody loses a stream that is wanted.
     if total > maximum { worker.departures.finishAll() }
+    if total > maximum { dropCopies() }
     while total > maximum {
       let before = total
       shed()
       // Nothing to take away: what is held belongs to no exchange in flight.
       if total == before { return }
     }
+  }
+
+  /// Copies go before anybody's request: bodies kept for repeats.
+  private func dropCopies() {
+    worker.forEachExchange { if $0.keptBytes > 0 { $0.giveUpRepeats() } }
   }
 
   /// Takes exchanges from the connection that holds most, largest first, until all fits or it holds half as much.

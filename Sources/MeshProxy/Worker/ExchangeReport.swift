@@ -46,12 +46,17 @@ enum ExchangeReport {
   }
 
   private static func key(_ exchange: Exchange, rule: Int32, peer: Int32) -> RequestSeriesKey {
-    RequestSeriesKey(
-      direction: exchange.direction, security: security(exchange),
-      service: exchange.service?.nameLabel ?? exchange.inboundPort?.serviceLabel ?? LabelInterner.empty,
-      namespace: exchange.service?.namespaceLabel ?? exchange.inboundPort?.namespaceLabel ?? LabelInterner.empty,
+    let service = service(exchange)
+    return RequestSeriesKey(
+      direction: exchange.direction, security: security(exchange), service: service.name, namespace: service.namespace,
       route: rule, backend: exchange.backend?.nameLabel ?? LabelInterner.empty,
       workload: exchange.endpoint?.workloadLabel ?? LabelInterner.empty, peer: peer, isGRPC: exchange.isGRPC)
+  }
+
+  private static func service(_ exchange: Exchange) -> (name: Int32, namespace: Int32) {
+    if let service = exchange.service { return (service.nameLabel, service.namespaceLabel) }
+    guard let port = exchange.inboundPort else { return (LabelInterner.empty, LabelInterner.empty) }
+    return (port.serviceLabel, port.namespaceLabel)
   }
 
   private static func security(_ exchange: Exchange) -> TrafficSecurity {
@@ -63,6 +68,15 @@ enum ExchangeReport {
 
   private static func peerLabel(_ exchange: Exchange, _ worker: ProxyWorker) -> Int32 {
     exchange.direction == .outbound ? exchange.endpoint?.identityLabel ?? LabelInterner.empty : exchange.peerLabel
+  }
+
+  /// The labels of the exchange's repeats.
+  static func retryKey(_ exchange: Exchange, _ reason: RetryReason?) -> RetrySeriesKey {
+    let service = service(exchange)
+    return RetrySeriesKey(
+      direction: exchange.direction, service: service.name, namespace: service.namespace,
+      route: exchange.rule?.nameLabel ?? LabelInterner.empty,
+      backend: exchange.backend?.nameLabel ?? LabelInterner.empty, reason: reason)
   }
 
   // MARK: - Access log

@@ -4,7 +4,7 @@ package import MeshCore
 ///
 /// Confined to that worker: recording is a few array updates, with no lock, atomic or allocation once a series is
 /// known. The worker hands out `snapshot()` when asked. Limits: `maximumSeries` label sets in each of
-/// `request_total`, `response_total` and `response_latency_ms`; what comes later is counted in one series per
+/// `request_total`, `response_total`, `response_latency_ms` and `retries_total`; what comes later is counted in one series per
 /// direction whose label values are "overflow", and in `metrics_series_overflow_total`. `maximumReasons` names of TLS
 /// failures, protocol errors and limits together.
 package final class MetricsShard {
@@ -117,6 +117,19 @@ package final class MetricsShard {
       .init(series: Int32(owner), status: status, flag: flag, grpc: grpc, next: data.pointee.series[owner].firstCell))
     data.pointee.series[owner].firstCell = cell
     return cell
+  }
+
+  // MARK: - Retries
+
+  /// A request is sent again (`retries_total`), or not because the backend's budget is spent (`retry_overflow_total`): the
+  /// key is without a reason then.
+  package func countRetry(_ key: RetrySeriesKey) {
+    var key = key
+    if data.pointee.retries[key] == nil, data.pointee.retries.count >= maximum {
+      data.pointee.overflows &+= 1
+      key = .overflow(key.direction, key.reason)
+    }
+    data.pointee.retries[key, default: 0] &+= 1
   }
 
   // MARK: - Connections

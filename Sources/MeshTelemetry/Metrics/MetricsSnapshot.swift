@@ -83,6 +83,7 @@ package struct MetricsSnapshot: Sendable {
   var latencySums: [UInt64] = []
   var connections = [Connections](repeating: .init(), count: ConnectionSeries.count)
   var reasons: [ReasonCount] = []
+  var retries: [RetrySeriesKey: UInt64] = [:]
   var overflows: UInt64 = 0
   var strings: [String] = []
 

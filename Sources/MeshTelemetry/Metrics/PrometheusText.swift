@@ -12,10 +12,27 @@ package enum PrometheusText {
     let merged = MergedRequests(snapshots, process: process, families: families)
     if families.contains(.linkerd) { merged.linkerd.write(.linkerd, to: &writer) }
     if families.contains(.istio) { merged.istio.write(.istio, to: &writer) }
+    writeRetries(snapshots, to: &writer)
     writeConnections(snapshots, to: &writer)
     writeReasons(snapshots, to: &writer)
     writeProcess(process, to: &writer)
     return writer.bytes
+  }
+
+  private static func writeRetries(_ snapshots: [MetricsSnapshot], to writer: inout PrometheusWriter) {
+    var sent: [String: UInt64] = [:]
+    var refused: [String: UInt64] = [:]
+    for snapshot in snapshots {
+      for (key, count) in snapshot.retries {
+        if key.reason == nil {
+          refused[key.labels(snapshot.strings), default: 0] &+= count
+        } else {
+          sent[key.labels(snapshot.strings), default: 0] &+= count
+        }
+      }
+    }
+    writer.counters("retries_total", "Requests sent again, by the failure before.", sent)
+    writer.counters("retry_overflow_total", "Requests not sent again because the budget was spent.", refused)
   }
 
   private static func writeConnections(_ snapshots: [MetricsSnapshot], to writer: inout PrometheusWriter) {

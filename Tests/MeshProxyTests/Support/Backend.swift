@@ -96,6 +96,8 @@ final class Promise<T: Sendable>: Sendable {
     signal.raise()
   }
 
+  var hasValue: Bool { value.withLock { $0 != nil } }
+
   /// Throws when nothing comes within ten seconds.
   func get() throws -> T {
     guard signal.wait(), let value = value.withLock({ $0 }) else { throw SocketProblem(description: "no value came") }

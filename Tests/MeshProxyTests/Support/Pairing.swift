@@ -21,22 +21,22 @@ struct Pairing: Sendable, CustomTestStringConvertible {
 
   var testDescription: String { "\(client)\(hasHop ? " over a hop" : "") to \(application)" }
 
-  /// Runs `client` against `application`, which gets each connection of its own.
+  /// Runs `client` against `application`, which gets each connection of its own. `rules` are the client's side's.
   func run(
-    application script: @escaping @Sendable (PairedApplication) throws -> Void,
+    rules: [RouteRule] = [.toOrders()], application script: @escaping @Sendable (PairedApplication) throws -> Void,
     client body: (PairedClient) throws -> Void
   ) throws {
     let version = application
     let backend = Backend { peer, _ in try script(PairedApplication(version, peer)) }
     let appProtocol: AppProtocol = application == .http2 ? .http2 : .http
     guard hasHop else {
-      let proxy = try TestProxy.serving([backend.address], appProtocol: appProtocol)
+      let proxy = try TestProxy.serving([backend.address], rules: rules, appProtocol: appProtocol)
       return try body(PairedClient(client, proxy))
     }
     let receiver = try TestProxy([.inboundPlaintext])
     let port = InboundPortConfig(port: 8080, appProtocol: appProtocol, service: .orders, application: backend.address)
     receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
-    let sender = try TestProxy.serving([.loopback(port: receiver.port())], appProtocol: .http2)
+    let sender = try TestProxy.serving([.loopback(port: receiver.port())], rules: rules, appProtocol: .http2)
     try body(PairedClient(client, sender))
   }
 }

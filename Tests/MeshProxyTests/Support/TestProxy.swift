@@ -148,11 +148,13 @@ extension ServicePort {
 
 extension RouteRule {
   static func toOrders(
-    matches: [RouteMatch] = [], filters: [HeaderFilter] = [], weight: UInt32 = 1, failureStatus: UInt16? = nil
+    matches: [RouteMatch] = [], filters: [HeaderFilter] = [], routeFilters: [RouteFilter] = [], weight: UInt32 = 1,
+    timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil, failureStatus: UInt16? = nil
   ) -> RouteRule {
     RouteRule(
-      name: "httproute/shop/orders#0", matches: matches, filters: filters.map(RouteFilter.headers),
-      backends: [WeightedBackend(backend: .orders, weight: weight)], failureStatus: failureStatus)
+      name: "httproute/shop/orders#0", matches: matches, filters: filters.map(RouteFilter.headers) + routeFilters,
+      backends: [WeightedBackend(backend: .orders, weight: weight)], timeouts: timeouts, retry: retry,
+      failureStatus: failureStatus)
   }
 }
 
