@@ -50,6 +50,30 @@ struct AllocationTests {
     #expect(number <= Self.limit)
   }
 
+  @Test("routed by a rule, and by one with header filters, a rewrite, time limits, retries and CORS")
+  func routed() throws {
+    let backend = Backend.named("hello")
+    let filters: [RouteFilter] = [
+      .headers(HeaderFilter(direction: .request, set: [HeaderPair(name: "x-a", value: "1")], remove: ["accept"])),
+      .headers(HeaderFilter(direction: .response, add: [HeaderPair(name: "x-b", value: "1")])),
+      .rewrite(URLRewrite(hostname: "inner.example", path: .prefix(matched: "/a", replacement: "/z"))),
+      .cors(CORSPolicy(allowOrigins: ["https://*.example"], allowCredentials: true, exposeHeaders: ["x-b"])),
+    ]
+    let full = RouteRule.toOrders(
+      matches: [RouteMatch(path: .prefix("/a"), queryParameters: [QueryMatch(name: "c", value: .exact("d"))])],
+      routeFilters: filters, timeouts: RouteTimeouts(request: .seconds(60), backendRequest: .seconds(30)),
+      retry: RetryPolicy(attempts: 2, statusCodes: [503]))
+    for rule in [RouteRule.toOrders(), full] {
+      let limits = ProxyLimits.with { $0.upstreamIdleTimeout = .seconds(60) }
+      let proxy = try TestProxy.serving([backend.address], rules: [rule], limits: limits)
+      let client = try proxy.connect()
+      let request = Self.get.dropLast(2) + "Origin: https://a.example\r\n\r\n"
+      let number = try Self.perRequest(proxy) { _ = try client.exchange(String(request)) }
+      #expect(number <= Self.limit, "\(rule.filters.count) filters")
+    }
+    #expect(backend.connections == 2)
+  }
+
   @Test("HTTP/1 to HTTP/2 on kept connections")
   func http2() throws {
     let backend = Backend { peer, _ in

@@ -211,10 +211,12 @@ struct RetryTests {
   }
 
   @Test(
-    "content and trailers are repeated in every version and over the hop", arguments: Pairing.all)
+    "content and trailers are repeated, and rewritten once, in every version and over the hop", arguments: Pairing.all)
   func pairings(_ pairing: Pairing) throws {
+    var rule = Self.rule(1)
+    rule.filters = [.rewrite(URLRewrite(path: .prefix(matched: "/", replacement: "/v1")))]
     let count = Count()
-    try pairing.run(rules: [Self.rule(1)]) { application in
+    try pairing.run(rules: [rule]) { application in
       while true {
         let (request, content) = (try application.request(), try application.content())
         let text = "\(request.start) \(content.body) \(content.trailers.lowercased())"
@@ -225,7 +227,7 @@ struct RetryTests {
       try client.sendBody("abc", trailers: [("x-sum", "6")])
       let answer = try client.receive()
       #expect(answer.status == 200)
-      #expect(answer.body == "POST /a?q abc x-sum: 6")
+      #expect(answer.body == "POST /v1/a?q abc x-sum: 6")
       #expect(answer.trailers.lowercased() == "x-end: 1")
     }
     #expect(count.value == 2)

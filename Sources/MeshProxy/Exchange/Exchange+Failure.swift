@@ -31,11 +31,23 @@ extension Exchange {
 
   /// Answers in the upstream's place. The exchange stays until the downstream, however slow, has taken the answer whole.
   private func answer(_ error: ProxyError) {
+    beginOwnAnswer(status: isGRPC ? 200 : error.status)
+    LocalReply.send(error, to: self)
+  }
+
+  /// Answers in a backend's place because a rule says so: no failure, so there is neither flag nor text.
+  func answer(with head: MessageHead) {
+    guard phase != .done, phase != .idle else { return }
+    beginOwnAnswer(status: head.status)
+    LocalReply.send(head, to: self)
+  }
+
+  private func beginOwnAnswer(status: UInt16) {
     settleTicket(failed: false)
     upstream.release(self, complete: false)
     upstream = .none
     phase = .open
-    status = isGRPC ? 200 : error.status
+    self.status = status
     responseStarted = true
     responseEnded = true
     responseTime = worker.loop.now
@@ -43,7 +55,6 @@ extension Exchange {
     // Whatever was asked for, what follows is an ordinary answer.
     isTunnel = false
     discardRequest()
-    LocalReply.send(error, to: self)
   }
 
   /// The upstream will not be asked for the upgrade: what remains is an ordinary request without a body. Bytes that came

@@ -30,7 +30,7 @@ extension Exchange {
     }
     head.remove(.xApusResponseFlag)
     head.remove(.xApusUpgrade)
-    rule?.applyResponseFilters(head)
+    if isFiltered { filterResponse(head) }
     responseStarted = true
     if keepsBody { forgetBody() }
     if ended { responseEnded = true }

@@ -109,6 +109,17 @@ final class Exchange: TimerHandler {
 
   var service: ServiceEntry?
   var rule: CompiledRule?
+  /// Filters were at work: only then is any of the next six set.
+  var isFiltered = false
+  /// Filters with work to do on the response, of the rule and of the backend chosen; nil for none.
+  var filters: FilterChain?
+  var backendFilters: FilterChain?
+  var corsFilter: FilterChain?
+  /// Path and authority as the client sent them, in `request`, where filters were at work on it.
+  var asked: AskedFor?
+  /// The origin that asks, in `request`, and what the rule makes of it.
+  var origin = MessageHead.Slice.empty
+  var corsVerdict = CompiledCORS.Verdict.noOrigin
   var backend: BackendEntry?
   var endpoint: EndpointEntry?
   /// The balancer is told once how the request ended; nil when it was.
@@ -209,6 +220,7 @@ final class Exchange: TimerHandler {
   private func resetChoice() {
     service = nil
     rule = nil
+    if isFiltered { resetFilters() }
     backend = nil
     endpoint = nil
     ticket = nil
@@ -219,5 +231,15 @@ final class Exchange: TimerHandler {
     isRouteDeadline = false
     attemptLimit = .zero
     attemptEnd = nil
+  }
+
+  private func resetFilters() {
+    isFiltered = false
+    filters = nil
+    backendFilters = nil
+    corsFilter = nil
+    asked = nil
+    origin = .empty
+    corsVerdict = .noOrigin
   }
 }

@@ -13,6 +13,7 @@ enum LocalReply {
     head.reset()
     head.status = error.status
     head.append(.server, "apus")
+    exchange.markOrigin(head)
     if exchange.request.method == .connect, case .raw = exchange.downstream {
       exchange.downstream.abort(exchange, error)
       return exchange.complete()
@@ -33,6 +34,14 @@ enum LocalReply {
     }
     exchange.downstream.sendHead(head, framing: .length(UInt64(length)), last: !hasBody, exchange)
     exchange.pumpResponse()
+  }
+
+  /// What a rule answers itself: a head without content.
+  static func send(_ head: MessageHead, to exchange: Exchange) {
+    head.append(.server, "apus")
+    exchange.responseEndSent = true
+    exchange.downstream.sendHead(head, framing: .none, last: true, exchange)
+    exchange.finishIfComplete()
   }
 
   /// gRPC's short form: one head that carries the status and ends the stream ("Trailers-Only"). The same over HTTP/1, for

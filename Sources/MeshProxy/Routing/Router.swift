@@ -62,10 +62,17 @@ struct Router {
     exchange.rule = rule
     if let status = rule.failureStatus { return exchange.fail(.rule(status: status)) }
     if rule.governsAttempts { exchange.begin(under: rule) }
+    // Of a tunnel there is nothing to filter.
+    let filters = exchange.isTunnel ? nil : rule.filters
+    if let filters, filters.answers(exchange, service.key) { return }
     guard let backend = rule.pickBackend() else { return exchange.fail(.noBackendWeight) }
     exchange.backend = backend.entry
     if let status = backend.failureStatus { return exchange.fail(.rule(status: status)) }
-    rule.applyRequestFilters(exchange.request)
+    filters?.apply(to: exchange)
+    if let own = backend.filters, !exchange.isTunnel {
+      if own.answers(exchange, service.key) { return }
+      own.apply(to: exchange)
+    }
     backend.entry.retryBudget.requestStarted(now: worker.loop.now)
     chooseEndpoint(exchange, of: backend.entry, excluding: nil)
   }

@@ -1,5 +1,4 @@
 import MeshCore
-import MeshHTTP
 import MeshPolicy
 import MeshRuntime
 import MeshTelemetry
@@ -63,7 +62,7 @@ final class ServiceEntry {
   }
 }
 
-/// A rule ready for use: byte-level filters, cumulative weights and live backends.
+/// A rule ready for use: compiled filters, cumulative weights and live backends.
 ///
 /// An exchange keeps the rule that was in force when it was routed, whatever configuration comes meanwhile.
 final class CompiledRule {
@@ -74,8 +73,8 @@ final class CompiledRule {
   private let pick: WeightedPick
   private var draws: EvenDraws
   let backends: [Share]
-  private let requestFilter: CompiledHeaderFilter
-  private let responseFilter: CompiledHeaderFilter
+  /// Nil for none, as in `Share`.
+  let filters: FilterChain?
   let timeouts: RouteTimeouts
   let retry: RetryPolicy?
   /// The rule limits times or asks for repeats; most do not.
@@ -84,6 +83,7 @@ final class CompiledRule {
   struct Share {
     let entry: BackendEntry
     let failureStatus: UInt16?
+    let filters: FilterChain?
   }
 
   init(_ rule: RouteRule, worker: ProxyWorker) {
@@ -94,10 +94,11 @@ final class CompiledRule {
     pick = WeightedPick(rule.backends)
     draws = EvenDraws(start: worker.loop.random.next())
     backends = rule.backends.map {
-      Share(entry: worker.backend($0.backend), failureStatus: $0.failureStatus)
+      Share(
+        entry: worker.backend($0.backend), failureStatus: $0.failureStatus,
+        filters: FilterChain($0.filters))
     }
-    requestFilter = CompiledHeaderFilter(rule.filters.headerFilters, direction: .request)
-    responseFilter = CompiledHeaderFilter(rule.filters.headerFilters, direction: .response)
+    filters = FilterChain(rule.filters)
     timeouts = rule.timeouts
     retry = rule.retry
     governsAttempts = rule.retry != nil || rule.timeouts != RouteTimeouts()
@@ -105,12 +106,4 @@ final class CompiledRule {
 
   /// The backend whose turn it is by weight.
   func pickBackend() -> Share? { pick.pick(draws.next()).map { backends[$0] } }
-
-  func applyRequestFilters(_ head: MessageHead) {
-    if !requestFilter.isEmpty { requestFilter.apply(to: head) }
-  }
-
-  func applyResponseFilters(_ head: MessageHead) {
-    if !responseFilter.isEmpty { responseFilter.apply(to: head) }
-  }
 }

@@ -92,8 +92,8 @@ enum ExchangeReport {
     entry.method =
       head.method == .other
       ? head.bytes(head.methodBytes) : UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-    entry.path = head.bytes(head.path)
-    entry.authority = head.bytes(head.authority)
+    entry.path = head.bytes(exchange.asked?.path ?? head.path)
+    entry.authority = head.bytes(exchange.asked?.authority ?? head.authority)
     if let id = head.value(.xRequestId) { entry.requestID = id }
     entry.protocolIn = head.version
     if let endpoint = exchange.endpoint, exchange.attempts > 0 {
