@@ -84,6 +84,10 @@ package struct ProxyLimits: Sendable {
   /// Bytes of one request's body that are kept to be sent again, where the rule asks for retries. A longer request is not
   /// repeated once a part of it was sent. 64 KiB hold nearly every body of an API, and one read of the socket.
   package var maximumReplayBytes = 64 * 1024
+  /// Copies of requests under way per worker; past it requests are not mirrored.
+  package var maximumMirrors = 1_024
+  /// Bytes of one copied body that wait for the mirror; one that takes less than the backend is given up. A stream's window.
+  package var maximumMirrorBytes = 256 * 1024
   /// While draining, an idle HTTP/1 connection may bring one more request within this time: it may be on its way already.
   package var drainGrace = TimeSpan.milliseconds(500)
   /// Time given to streams in flight after SIGTERM.

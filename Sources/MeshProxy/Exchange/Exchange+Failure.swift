@@ -101,6 +101,7 @@ extension Exchange {
     phase = .done
     settleTicket(failed: false)
     if let timer { worker.loop.cancel(timer) }
+    if !mirrors.isEmpty { endMirrors() }
     returnCredit()
     uncountHead()
     forgetBody()

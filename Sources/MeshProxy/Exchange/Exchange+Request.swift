@@ -36,6 +36,7 @@ extension Exchange {
     uncreditedRequestBytes += bytes.count
     if last { requestEnded = true }
     if keepsBody { keepBody(bytes) }
+    if !mirrors.isEmpty { mirrorBody(bytes, last: last) }
     guard phase == .open, requestBuffer.isEmpty, !holdsRequestBytes else {
       requestBuffer.append(bytes)
       settleRequestCredit()
@@ -60,6 +61,7 @@ extension Exchange {
       if trailers !== requestTrailers { requestTrailers.copy(from: trailers) }
       hasRequestTrailers = true
     }
+    if !mirrors.isEmpty { mirrorEnd() }
     pumpRequest()
   }
 
@@ -98,8 +100,11 @@ extension Exchange {
     finishIfComplete()
   }
 
-  /// An upgrade's bytes wait until the upstream has agreed: a refused upgrade must not deliver them as a request.
-  private var holdsRequestBytes: Bool { (isUpgrade || isTunnel) && !responseStarted }
+  /// An upgrade's bytes wait until the upstream has agreed: a refused upgrade must not deliver them as a request. The client
+  /// of a request is slowed down where its upstream is slow; it must not be for a mirror.
+  private var holdsRequestBytes: Bool {
+    (isUpgrade || isTunnel) && !responseStarted || isMirror && upstream.isCongested
+  }
 
   /// Gives the downstream credit for what the upstream took, unless the upstream is congested.
   func settleRequestCredit() {

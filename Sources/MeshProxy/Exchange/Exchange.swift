@@ -74,6 +74,10 @@ final class Exchange: TimerHandler {
   var keptBytes = 0 {
     didSet { heldChanged(by: keptBytes &- oldValue) }
   }
+  /// Copies of this request under way to mirrors.
+  var mirrors: [MirrorLink] = []
+  /// This exchange is such a copy: nobody waits for its answer.
+  var isMirror = false
 
   // MARK: Response side
 
@@ -199,6 +203,7 @@ final class Exchange: TimerHandler {
     uncreditedRequestBytes = 0
     requestBodySent = false
     keepsBody = false
+    isMirror = false
     hasInterimResponse = false
     responseStarted = false
     responseEnded = false

@@ -15,13 +15,15 @@ final class BackendEntry {
   private(set) var isKnown = false
   private var entries: [EndpointEntry?] = []
 
-  /// Id of the metric label.
+  /// Ids of the metric labels.
   let nameLabel: Int32
+  let namespaceLabel: Int32
 
   init(key: ServicePort, labels: LabelInterner, budget: RetryBudget.Settings, seed: UInt64, now: Instant) {
     self.key = key
     retryBudget = RetryBudget(budget)
     nameLabel = labels.id(key.service.name)
+    namespaceLabel = labels.id(key.service.namespace)
     balancer = EndpointBalancer(seed: seed, now: now)
   }
 

@@ -5,7 +5,7 @@ import MeshRuntime
 
 /// The filters of one rule, or of one backend of it, ready for use. Confined to one worker loop.
 ///
-/// The order of work is fixed: what answers in the backend's place, header fields, rewrite; on the response header
+/// The order of work is fixed: what answers in the backend's place, header fields, rewrite, mirrors; on the response header
 /// fields, then CORS, which has the last word.
 final class FilterChain {
   private let redirect: CompiledRedirect?
@@ -13,9 +13,18 @@ final class FilterChain {
   private let rewrite: CompiledRewrite?
   private let requestHeaders: CompiledHeaderFilter
   private let responseHeaders: CompiledHeaderFilter
+  private var mirrors: [Mirror] = []
+
+  /// Where copies of some requests go.
+  struct Mirror {
+    var share: MirrorShare
+    let backend: BackendEntry
+    /// Stands for the mirror in metrics and logs, and holds the time limits that the copy shares with its original.
+    let rule: CompiledRule
+  }
 
   /// Nil when there is nothing to do, so that a rule without filters costs a look at a pointer.
-  init?(_ filters: [RouteFilter]) {
+  init?(_ filters: [RouteFilter], of rule: RouteRule, worker: ProxyWorker) {
     if filters.isEmpty { return nil }
     var redirect: CompiledRedirect?
     var cors: CompiledCORS?
@@ -26,8 +35,12 @@ final class FilterChain {
       case .redirect(let filter): redirect = CompiledRedirect(filter)
       case .cors(let policy): cors = CompiledCORS(policy)
       case .rewrite(let filter): rewrite = CompiledRewrite(filter)
-      // Not yet: the request goes without its copies.
-      case .mirror: break
+      case .mirror(let filter):
+        let standIn = RouteRule(name: rule.name + "/mirror", backends: [], timeouts: rule.timeouts)
+        mirrors.append(
+          Mirror(
+            share: MirrorShare(filter, start: worker.loop.random.next()), backend: worker.backend(filter.backend),
+            rule: CompiledRule(standIn, worker: worker)))
       }
     }
     self.redirect = redirect
@@ -67,13 +80,16 @@ final class FilterChain {
     return true
   }
 
-  /// Changes the request.
+  /// Changes the request and sends its copies.
   func apply(to exchange: Exchange) {
     let request = exchange.request
     if exchange.asked == nil { exchange.asked = AskedFor(path: request.path, authority: request.authority) }
     if !requestHeaders.isEmpty { requestHeaders.apply(to: request) }
     rewrite?.apply(to: request)
     if !responseHeaders.isEmpty { exchange.addResponseFilter(self) }
+    // What follows a handshake belongs to one server.
+    guard !mirrors.isEmpty, !exchange.isUpgrade else { return }
+    for i in mirrors.indices where mirrors[i].share.next() { exchange.mirror(to: mirrors[i]) }
   }
 
   // MARK: - Response

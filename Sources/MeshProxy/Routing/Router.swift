@@ -77,6 +77,13 @@ struct Router {
     chooseEndpoint(exchange, of: backend.entry, excluding: nil)
   }
 
+  /// The copy of a request that a rule mirrors.
+  func routeMirror(_ exchange: Exchange) {
+    guard let backend = exchange.backend else { return exchange.fail(.noEndpoint) }
+    backend.retryBudget.requestStarted(now: worker.loop.now)
+    chooseEndpoint(exchange, of: backend, excluding: nil)
+  }
+
   private func chooseEndpoint(_ exchange: Exchange, of backend: BackendEntry, excluding: EndpointRef?) {
     let now = worker.loop.now
     let ref =

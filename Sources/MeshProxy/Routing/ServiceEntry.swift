@@ -96,9 +96,9 @@ final class CompiledRule {
     backends = rule.backends.map {
       Share(
         entry: worker.backend($0.backend), failureStatus: $0.failureStatus,
-        filters: FilterChain($0.filters))
+        filters: FilterChain($0.filters, of: rule, worker: worker))
     }
-    filters = FilterChain(rule.filters)
+    filters = FilterChain(rule.filters, of: rule, worker: worker)
     timeouts = rule.timeouts
     retry = rule.retry
     governsAttempts = rule.retry != nil || rule.timeouts != RouteTimeouts()

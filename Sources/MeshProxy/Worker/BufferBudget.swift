@@ -52,9 +52,14 @@ final class BufferBudget: TurnHandler {
     }
   }
 
-  /// Copies go before anybody's request: bodies kept for repeats.
+  /// Copies go before anybody's request: bodies kept for repeats, and those of mirrors.
   private func dropCopies() {
-    worker.forEachExchange { if $0.keptBytes > 0 { $0.giveUpRepeats() } }
+    var mirrors: [Exchange] = []
+    worker.forEachExchange { exchange in
+      if exchange.keptBytes > 0 { exchange.giveUpRepeats() }
+      if exchange.isMirror, exchange.heldBytes > 0 { mirrors.append(exchange) }
+    }
+    for mirror in mirrors { mirror.giveUpMirror() }
   }
 
   /// Takes exchanges from the connection that holds most, largest first, until all fits or it holds half as much.

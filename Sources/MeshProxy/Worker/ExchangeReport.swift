@@ -53,7 +53,9 @@ enum ExchangeReport {
       workload: exchange.endpoint?.workloadLabel ?? LabelInterner.empty, peer: peer, isGRPC: exchange.isGRPC)
   }
 
+  /// A copy counts for the service it goes to: what becomes of it says nothing about the one that was asked.
   private static func service(_ exchange: Exchange) -> (name: Int32, namespace: Int32) {
+    if exchange.isMirror, let mirror = exchange.backend { return (mirror.nameLabel, mirror.namespaceLabel) }
     if let service = exchange.service { return (service.nameLabel, service.namespaceLabel) }
     guard let port = exchange.inboundPort else { return (LabelInterner.empty, LabelInterner.empty) }
     return (port.serviceLabel, port.namespaceLabel)
@@ -109,7 +111,7 @@ enum ExchangeReport {
     entry.bytesOut = exchange.responseBytes
     if exchange.responseStarted { entry.upstreamLatency = exchange.responseTime - exchange.startTime }
     if let service = exchange.service {
-      entry.service = service.key.description
+      entry.service = (exchange.isMirror ? exchange.backend?.key ?? service.key : service.key).description
       entry.route = exchange.rule?.name ?? ""
     } else if let port = exchange.inboundPort {
       entry.service = port.config.service.description

@@ -58,6 +58,7 @@ final class ProxyWorker: TimerHandler {
   // Exchanges
   private var freeExchanges: [Exchange] = []
   private var exchanges: [Exchange] = []
+  private(set) var mirrorCount = 0
   private var downstreamCount = 0
   private var drainables: [ObjectIdentifier: any Drainable] = [:]
   private var listeners: [Listener] = []
@@ -102,7 +103,18 @@ final class ProxyWorker: TimerHandler {
     exchanges.append(exchange)
   }
 
+  /// An exchange of the proxy's own, which copies another. False when there are too many.
+  func admitMirror() -> Bool {
+    guard mirrorCount < limits.maximumMirrors else {
+      metrics.limitHit("mirrors")
+      return false
+    }
+    mirrorCount += 1
+    return true
+  }
+
   func exchangeFinished(_ exchange: Exchange) {
+    if exchange.isMirror { mirrorCount -= 1 }
     forget(exchange)
     ExchangeReport.record(exchange, self)
     if isDraining { checkDrained() }
