@@ -65,6 +65,25 @@ struct LifetimeTests {
     #expect(try proxy.count("limit_hits_total", "keepalive_timeout") == 1)
   }
 
+  @Test("a GET that was refused first may still be repeated when its next connection falls silent")
+  func refusedThenSilent() throws {
+    let backend = Backend { peer, number in
+      switch number {
+      case 0:
+        let server = try HTTP2Peer(peer, role: .server)
+        while server.streams.values.first?.isEnded != true { try server.step() }
+        server.engine.sendGoAway(.noError, lastAccepted: HTTP2StreamID(rawValue: 0))
+        try server.flush()
+        while !peer.isCut() {}
+      case 1: while !(try peer.receive()).isEmpty {}
+      default: try Self.serve(peer)
+      }
+    }
+    let proxy = try Self.inbound(backend, Self.quick)
+    #expect(try proxy.connect().exchange(Self.get).status == 200)
+    #expect(backend.connections == 3)
+  }
+
   @Test("what may have been processed is not repeated: 503 with the flag UC")
   func silentUpstreamPost() throws {
     let backend = Self.firstIsSilent()

@@ -9,6 +9,7 @@ package struct ReuseRetry: Sendable {
   /// Most transparent repeats of one request.
   package static let maximumRetries = 1
 
+  /// Without those after a refusal, which proves that nothing was processed.
   package var retriesSoFar: Int
   /// The connection had served another request before this one.
   package var connectionWasReused: Bool

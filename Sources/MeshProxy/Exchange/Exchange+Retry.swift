@@ -12,6 +12,7 @@ extension Exchange {
     guard !responseStarted, canSendBodyAgain else { return false }
     if isSafe(error, onReusedConnection: onReusedConnection) {
       guard takeFromBudget() else { return false }
+      if error.retry == .reusedConnection { uncertainRepeats += 1 }
       beginRepeat(error.retryReason)
       worker.router.retry(self)
       return true
@@ -54,7 +55,7 @@ extension Exchange {
     case .notSent: return true
     case .reusedConnection:
       return ReuseRetry(
-        retriesSoFar: attempts - 1, connectionWasReused: onReusedConnection, responseBytesSeen: responseStarted,
+        retriesSoFar: uncertainRepeats, connectionWasReused: onReusedConnection, responseBytesSeen: responseStarted,
         requestBodyBytesTaken: requestBytes, method: request.method
       ).isAllowed
     }

@@ -132,6 +132,9 @@ final class Exchange: TimerHandler {
   var lastTicket: EndpointRef?
   var inboundPort: InboundPortEntry?
   var attempts = 0
+  /// How often it went out again, without a rule that asks for it, although it may have been processed. Refusals do not
+  /// count: they prove that it was not.
+  var uncertainRepeats = 0
 
   // MARK: Time
 
@@ -232,6 +235,7 @@ final class Exchange: TimerHandler {
     lastTicket = nil
     inboundPort = nil
     attempts = 0
+    uncertainRepeats = 0
     deadline = nil
     isRouteDeadline = false
     attemptLimit = .zero
