@@ -76,6 +76,24 @@ struct ConnectBurstTests {
     #expect(try proxy.count("limit_hits_total", "pending_per_peer") == 1)
   }
 
+  @Test("a request that ran out of time while it waited, and waits again, has one place")
+  func waitsAgain() throws {
+    let proxy = try TestProxy.forwarding(to: Backend.named("b"))
+    let served = try proxy.onLoop { worker in
+      let exchange = worker.takeExchange()
+      defer { worker.recycle(exchange) }
+      exchange.phase = .connecting
+      var (queue, served) = (ConnectQueue(), 0)
+      for attempt in 1...3 {
+        exchange.attempts = attempt
+        queue.append(exchange)
+      }
+      while queue.next() != nil { served += 1 }
+      return served
+    }
+    #expect(served == 1)
+  }
+
   @Test("the requests of a client that leaves end a few in each turn")
   func departure() throws {
     let backend = Backend { peer, _ in while !peer.isCut() {} }

@@ -137,8 +137,12 @@ struct ConnectQueue {
   private struct Place {
     let exchange: Exchange
     let generation: UInt32
+    /// One that ran out of time here may wait again, here or elsewhere.
+    let attempt: Int
 
-    var isStillWaiting: Bool { exchange.generation == generation && exchange.phase == .connecting }
+    var isStillWaiting: Bool {
+      exchange.generation == generation && exchange.attempts == attempt && exchange.phase == .connecting
+    }
   }
 
   private var places: [Place] = []
@@ -163,7 +167,7 @@ struct ConnectQueue {
 
   mutating func append(_ exchange: Exchange) {
     comeSinceSearch += 1
-    places.append(Place(exchange: exchange, generation: exchange.generation))
+    places.append(Place(exchange: exchange, generation: exchange.generation, attempt: exchange.attempts))
   }
 
   mutating func next() -> Exchange? {
