@@ -9,9 +9,9 @@ import Testing
   func manifests() {
     var keys: [String] = []
     for (file, text) in DemoShop.manifests(.first) {
-      let (objects, errors) = ManifestParser.parse(file: file, text: text)
-      #expect(errors.isEmpty)
-      keys += objects.map { "\($0.value.key)" }
+      let result = ManifestParser.parse(file: file, text: text)
+      #expect(result.errors.isEmpty)
+      keys += result.objects.map { "\($0.value.key)" }
     }
     for member in DemoShop.members {
       #expect(keys.contains("Service shop/\(member.service)"))

@@ -71,24 +71,12 @@ struct ManifestProblemTests {
           + "write \"/orders\"",
         route + "  rules:\n  - matches:\n    - path: {value: orders}\n"),
       Mistake(
-        "f.yaml:7:5: HTTPRoute shop/orders: spec.rules[0].timeouts: is not supported yet; "
-          + "remove it; requests have no total timeout",
-        route + "  rules:\n  - timeouts: {request: 1s}\n"),
-      Mistake(
-        "f.yaml:7:22: HTTPRoute shop/orders: spec.rules[0].filters[0].type: the filter URLRewrite is not "
-          + "supported yet; remove the filter",
-        route + "  rules:\n  - filters: [{type: URLRewrite}]\n"),
-      Mistake(
         "f.yaml:7:19: HTTPRoute shop/orders: spec.rules[0].backendRefs[0].port: is required; name the Service's port",
         route + "  rules:\n  - backendRefs: [{ name: orders}]\n"),
       Mistake(
         "f.yaml:7:25: HTTPRoute shop/orders: spec.rules[0].matches[0].method: \"get\" is not a known value; "
           + "did you mean GET?",
         route + "  rules:\n  - matches: [{method:  get}]\n"),
-      Mistake(
-        "f.yaml:7:16: HTTPRoute shop/orders: spec.rules[0].matches[0].queryParams: is not supported yet; "
-          + "match the path or a header instead",
-        route + "  rules:\n  - matches: [{queryParams: [{name: a, value: b}]}]\n"),
       Mistake(
         "f.yaml:6:13: TrafficSplit shop/orders: spec.matches: matching by HTTPRouteGroup is not supported yet; "
           + "remove matches, or write a Gateway API HTTPRoute with matches and weights",

@@ -62,10 +62,10 @@ struct ManifestReport: Encodable {
         add(ManifestProblem(position: .init(file: file, line: 1, column: 1), message: "cannot read it as UTF-8 text"))
         continue
       }
-      let (found, errors) = ManifestParser.parse(file: file, text: text)
-      objects += found.count
-      for problem in errors { add(problem) }
-      for object in found {
+      let parsed = ManifestParser.parse(file: file, text: text)
+      objects += parsed.objects.count
+      for problem in parsed.errors { add(problem) }
+      for object in parsed.objects {
         let key = object.value.key
         if let first = seen.updateValue(object.position, forKey: key) {
           add(

@@ -5,22 +5,39 @@ package import MeshResources
 /// One resource that a proxy can subscribe to.
 package enum CompiledKey: Hashable, Comparable, Sendable {
   case service(ServicePort)
+  case consumer(ConsumerPort)
   case endpoints(ServicePort)
   /// By the workload's name.
   case workload(String)
 }
 
+/// A service port as the clients of one namespace with consumer routes for it see it.
+package struct ConsumerPort: Hashable, Comparable, Sendable {
+  /// Of the clients and their routes.
+  package var namespace: String
+  package var port: ServicePort
+
+  package init(namespace: String, port: ServicePort) {
+    self.namespace = namespace
+    self.port = port
+  }
+
+  package static func < (a: ConsumerPort, b: ConsumerPort) -> Bool { (a.port, a.namespace) < (b.port, b.namespace) }
+}
+
 /// The compiler's result: every resource, with its content hash. Immutable.
 package struct CompiledMesh: Sendable {
-  package var services: [ServicePort: ServiceConfig]
-  package var endpoints: [ServicePort: EndpointSet]
-  package var workloads: [String: WorkloadConfig]
+  package var services: [ServicePort: ServiceConfig] = [:]
+  /// What stands in the place of `services` for clients of some namespaces.
+  package var consumers: [ConsumerPort: ServiceConfig] = [:]
+  package var endpoints: [ServicePort: EndpointSet] = [:]
+  package var workloads: [String: WorkloadConfig] = [:]
   /// One for each resource above. Equal content has an equal hash in every run and on every machine.
-  package var hashes: [CompiledKey: ContentHash]
+  package var hashes: [CompiledKey: ContentHash] = [:]
   /// What the manifests say that cannot be done as written, ordered by position.
-  package var warnings: [ManifestProblem]
+  package var warnings: [ManifestProblem] = []
 
-  package static let empty = CompiledMesh(services: [:], endpoints: [:], workloads: [:], hashes: [:], warnings: [])
+  package static let empty = CompiledMesh()
 }
 
 /// What differs between two compiled meshes, each list ordered.

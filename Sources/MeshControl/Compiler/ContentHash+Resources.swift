@@ -4,8 +4,9 @@ import MeshPolicy
 extension CompiledMesh {
   func contentHashes() -> [CompiledKey: ContentHash] {
     var hashes: [CompiledKey: ContentHash] = [:]
-    hashes.reserveCapacity(services.count + endpoints.count + workloads.count)
+    hashes.reserveCapacity(services.count + consumers.count + endpoints.count + workloads.count)
     for (key, config) in services { hashes[.service(key)] = ContentHash { $0.add(config) } }
+    for (key, config) in consumers { hashes[.consumer(key)] = ContentHash { $0.add(config) } }
     for (key, set) in endpoints { hashes[.endpoints(key)] = ContentHash { $0.add(set) } }
     for (name, workload) in workloads { hashes[.workload(name)] = ContentHash { $0.add(workload) } }
     return hashes

@@ -5,27 +5,37 @@ import MeshResources
 /// Snapshot in, resources out: pure and deterministic.
 ///
 /// Every port of every service gets a `ServiceConfig` and an `EndpointSet`. A service is a `Service` object, or is
-/// implied by the workloads registered for it (`ServiceTable`). A port's rules come from the HTTPRoutes attached to it,
-/// else from a TrafficSplit of the service, else lead to the service itself.
+/// implied by the workloads registered for it (`ServiceTable`). A port's rules come from the routes attached to it,
+/// else from a TrafficSplit of the service, else lead to the service itself. Clients of a namespace with consumer
+/// routes for the port get the rules of those instead.
 package enum MeshCompiler {
   package static func compile(_ snapshot: Snapshot) -> CompiledMesh {
     var warnings: [ManifestProblem] = []
     let table = ServiceTable(snapshot, &warnings)
-    var routes = RouteCompiler(snapshot, table)
+    let routes = RouteCompiler(snapshot, table)
+    let splits = SplitCompiler(snapshot, table, routes.attachments)
     var endpoints = EndpointCompiler(table: table)
     var mesh = CompiledMesh.empty
     for service in table.services.values.sorted(by: { $0.name < $1.name }) {
       for port in service.ports {
         let key = ServicePort(service: service.name, port: port.port)
-        mesh.services[key] = routes.config(of: service, port)
+        let rules = routes.rules(of: RouteTarget(port: key, clients: nil)) ?? [splits.rule(of: key) ?? .direct(key)]
+        mesh.services[key] = ServiceConfig(key: key, appProtocol: port.appProtocol, rules: rules)
         mesh.endpoints[key] = endpoints.endpoints(of: service, port)
       }
+    }
+    for target in routes.attachments.consumerTargets {
+      guard let namespace = target.clients, let rules = routes.rules(of: target),
+        let appProtocol = mesh.services[target.port]?.appProtocol
+      else { continue }
+      mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = ServiceConfig(
+        key: target.port, appProtocol: appProtocol, rules: rules)
     }
     for workload in snapshot.workloads {
       mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:])
     }
     mesh.hashes = mesh.contentHashes()
-    warnings += routes.warnings + endpoints.warnings + accountWarnings(snapshot)
+    warnings += routes.warnings + splits.warnings + endpoints.warnings + accountWarnings(snapshot)
     mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
     return mesh
   }
@@ -62,5 +72,12 @@ package enum MeshCompiler {
         message: "the workload \(workload.name) runs as this account, which no manifest declares",
         fix: nearest.map { "did you mean \($0)?" } ?? "add a ServiceAccount", severity: .warning)
     }
+  }
+}
+
+extension RouteRule {
+  /// Without a route: everything goes to the service itself.
+  fileprivate static func direct(_ port: ServicePort) -> RouteRule {
+    RouteRule(name: "service/\(port.service.path)", backends: [WeightedBackend(backend: port, weight: 1)])
   }
 }

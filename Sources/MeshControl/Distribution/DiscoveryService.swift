@@ -2,6 +2,7 @@ package import GRPCCore
 package import Logging
 package import MeshAPI
 import MeshControlAPI
+import MeshCore
 import Synchronization
 
 /// The Discovery service: one task reads a proxy's requests, one writes deltas whenever the hub or a request wakes it.
@@ -31,7 +32,8 @@ package struct DiscoveryService: Apus_V1_Discovery.ServiceProtocol {
     _ writer: RPCWriter<Apus_V1_DiscoveryResponse>
   ) async throws {
     let (id, wakes) = await hub.open(workload: caller.name)
-    let session = SharedSession(DiscoverySession(workload: caller.name))
+    let session = SharedSession(
+      DiscoverySession(workload: caller.name, namespace: caller.identity.namespace))
     log.info("proxy connected", metadata: ["workload": "\(caller.name)"])
     let result = await Result {
       try await withThrowingTaskGroup(of: Void.self) { group in

@@ -34,6 +34,8 @@ package struct DiscoverySession: Sendable {
   }
 
   package let workload: String
+  /// The workload's: decides which consumer routes apply.
+  package let namespace: String
   package private(set) var greeted = false
   package private(set) var proxyVersion = ""
   package private(set) var sentVersion: UInt64 = 0
@@ -51,7 +53,10 @@ package struct DiscoverySession: Sendable {
   /// The next delta is sent even when it is empty: the proxy waits for an answer.
   private var owesAnswer = false
 
-  package init(workload: String) { self.workload = workload }
+  package init(workload: String, namespace: String) {
+    self.workload = workload
+    self.namespace = namespace
+  }
 
   // MARK: - Requests
 
@@ -131,7 +136,7 @@ package struct DiscoverySession: Sendable {
     let wanted = wantedKeys(in: snapshot)
     for key in wanted.order {
       if let hash = held.removeValue(forKey: key) { sent[key] = hash }
-      if let stored = snapshot[key] {
+      if let stored = snapshot[key, namespace] {
         absent.remove(key)
         guard sent[key] != stored.hash else { continue }
         sent[key] = stored.hash
@@ -174,7 +179,7 @@ package struct DiscoverySession: Sendable {
       switch key {
       case .service:
         services.append(key)
-        snapshot[key]?.related.forEach(want)
+        snapshot[key, namespace]?.related.forEach(want)
       case .endpoints: want(key)
       // Another workload's configuration is none of this proxy's business.
       case .workload, .trust: break

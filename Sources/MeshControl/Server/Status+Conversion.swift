@@ -45,6 +45,10 @@ extension CompiledMesh {
   /// One entry per service: its ports, the places behind all of them together, the rules of every port.
   var serviceStatuses: [Apus_V1_ServiceStatus] {
     let ports = Dictionary(grouping: services.keys, by: \.service)
+    var consumerRules: [ServicePort: [RouteRule]] = [:]
+    for (consumer, config) in consumers.sorted(by: { $0.key < $1.key }) {
+      consumerRules[consumer.port, default: []] += config.rules
+    }
     return ports.sorted { $0.key < $1.key }.map { service, keys in
       let keys = keys.sorted()
       var workloads: Set<SocketAddress> = []
@@ -53,7 +57,8 @@ extension CompiledMesh {
         for endpoint in endpoints[key]?.endpoints ?? [] {
           workloads.insert(SocketAddress(high: endpoint.address.high, low: endpoint.address.low, port: 0))
         }
-        for rule in services[key]?.rules ?? [] where !routes.contains(rule.name) { routes.append(rule.name) }
+        let rules = (services[key]?.rules ?? []) + (consumerRules[key] ?? [])
+        for rule in rules where !routes.contains(rule.name) { routes.append(rule.name) }
       }
       return .with {
         $0.name = service.name

@@ -22,23 +22,20 @@ struct ManifestStore {
 
   /// Takes in a file's new text. Objects with an error keep their earlier version.
   mutating func update(_ path: String, text: String) {
-    let (objects, problems) = ManifestParser.parse(file: path, text: text)
-    keepLastGood(path, objects, problems)
+    keepLastGood(path, ManifestParser.parse(file: path, text: text))
   }
 
   /// The file cannot be read: everything it said before stays.
   mutating func fail(_ path: String, _ message: String, fix: String = "") {
     let problem = ManifestProblem(
       position: ManifestPosition(file: path, line: 1, column: 1), message: message, fix: fix)
-    keepLastGood(path, [], [problem])
+    keepLastGood(path, ManifestParser.Result(errors: [problem]))
   }
 
-  private mutating func keepLastGood(
-    _ path: String, _ objects: [Located<Resource>], _ problems: [ManifestProblem]
-  ) {
+  private mutating func keepLastGood(_ path: String, _ new: ManifestParser.Result) {
     let old = files[path] ?? FileState()
-    let good = Set(objects.map(\.value.key))
-    let errors = problems.filter { $0.severity == .error }
+    let good = Set(new.objects.map(\.value.key))
+    let errors = new.errors.filter { $0.severity == .error }
     // An error that names no object may be about any object that the file had.
     let isAnyInDoubt = errors.contains { $0.key == nil }
     let broken = Set(errors.compactMap(\.key))
@@ -47,12 +44,12 @@ struct ManifestStore {
       return !good.contains(key) && (isAnyInDoubt || broken.contains(key))
     }
     let stale = Set(kept.map(\.value.key))
-    let marked = problems.map { problem in
+    let marked = new.errors.map { problem in
       var problem = problem
       problem.stale = problem.severity == .error && (problem.key.map(stale.contains) ?? !stale.isEmpty)
       return problem
     }
-    files[path] = FileState(objects: objects + kept, problems: marked, stale: stale)
+    files[path] = FileState(objects: new.objects + kept, problems: marked, stale: stale)
   }
 
   /// All files together. Of an object in two files, the first path in the alphabet wins.

@@ -16,12 +16,12 @@ final class DecodingContext {
 
   func report(
     line: Int, column: Int, field: String, _ message: String, fix: String,
-    severity: ManifestProblem.Severity = .error
+    severity: ManifestProblem.Severity = .error, reason: ManifestProblem.Reason = .unsupportedValue
   ) {
     problems.append(
       ManifestProblem(
         position: ManifestPosition(file: file, line: line, column: column), object: object, field: field,
-        message: message, fix: fix, severity: severity, key: key))
+        message: message, fix: fix, severity: severity, reason: reason, key: key))
   }
 }
 
@@ -31,8 +31,8 @@ struct Field {
   let path: String
   let node: ManifestNode
 
-  func error(_ message: String, fix: String = "") {
-    context.report(line: node.line, column: node.column, field: path, message, fix: fix)
+  func error(_ message: String, fix: String = "", reason: ManifestProblem.Reason = .unsupportedValue) {
+    context.report(line: node.line, column: node.column, field: path, message, fix: fix, reason: reason)
   }
 
   func warning(_ message: String, fix: String = "") {

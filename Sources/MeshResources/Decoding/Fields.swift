@@ -30,6 +30,11 @@ final class Fields {
     return nil
   }
 
+  /// Reports at the mapping itself.
+  func error(_ message: String, fix: String = "") {
+    context.report(line: node.line, column: node.column, field: path, message, fix: fix)
+  }
+
   /// Reports at the field's value, or at the mapping when the field is absent.
   func error(_ name: String, _ message: String, fix: String = "") {
     report(name, message, fix: fix, severity: .error)

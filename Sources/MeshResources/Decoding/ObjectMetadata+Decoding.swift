@@ -22,12 +22,14 @@ extension ObjectMetadata {
         field.error("\"\(text)\" is not a time", fix: "write it as 2026-01-31T12:00:00Z, or remove it")
       }
     }
+    let generation = fields.optional("generation")?.integer(in: 0...Int.max)
     fields.allow(
-      "uid", "resourceVersion", "generation", "generateName", "managedFields", "ownerReferences", "finalizers",
+      "uid", "resourceVersion", "generateName", "managedFields", "ownerReferences", "finalizers",
       "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds")
     fields.finish()
     guard let name, let namespace else { return nil }
     self.init(
-      name: name, namespace: namespace, labels: labels, annotations: annotations, creationTime: created)
+      name: name, namespace: namespace, labels: labels, annotations: annotations, creationTime: created,
+      generation: generation.map(Int64.init))
   }
 }

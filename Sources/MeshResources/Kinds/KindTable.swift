@@ -14,7 +14,9 @@ enum KindTable {
     ("", "Service", ["v1"]),
     ("", "ServiceAccount", ["v1"]),
     ("discovery.k8s.io", "EndpointSlice", ["v1"]),
+    ("gateway.networking.k8s.io", "GRPCRoute", ["v1"]),
     ("gateway.networking.k8s.io", "HTTPRoute", ["v1", "v1beta1"]),
+    ("gateway.networking.k8s.io", "ReferenceGrant", ["v1", "v1beta1"]),
     ("mesh.apus.dev", "Workload", ["v1alpha1"]),
     ("split.smi-spec.io", "TrafficSplit", ["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"]),
   ]
@@ -53,8 +55,8 @@ enum KindTable {
   }
 
   private static func nearestKind(_ kind: String) -> String? {
-    // GRPCRoute and TCPRoute are kinds of their own, not slips of the pen.
-    let others = ["GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "HTTPRouteGroup"]
+    // Kinds of their own, not slips of the pen.
+    let others = ["TCPRoute", "TLSRoute", "UDPRoute", "HTTPRouteGroup"]
     return others.contains(kind) ? nil : Suggestion.nearest(to: kind, among: supported.map(\.kind))
   }
 }

@@ -28,16 +28,19 @@ package struct ObjectMetadata: Hashable, Sendable {
   package var annotations: [String: String]
   /// Seconds since 1970; nil in a file that never was in a cluster. Older routes win ties.
   package var creationTime: Int64?
+  /// Counts the changes of the spec in a cluster; nil in a file that never was in one.
+  package var generation: Int64?
 
   package init(
     name: String, namespace: String = "default", labels: [String: String] = [:],
-    annotations: [String: String] = [:], creationTime: Int64? = nil
+    annotations: [String: String] = [:], creationTime: Int64? = nil, generation: Int64? = nil
   ) {
     self.name = name
     self.namespace = namespace
     self.labels = labels
     self.annotations = annotations
     self.creationTime = creationTime
+    self.generation = generation
   }
 }
 
@@ -48,6 +51,8 @@ package enum Resource: Hashable, Sendable {
   case serviceAccount(ServiceAccount)
   case workload(Workload)
   case httpRoute(HTTPRoute)
+  case grpcRoute(GRPCRoute)
+  case referenceGrant(ReferenceGrant)
   case trafficSplit(TrafficSplit)
 
   package var metadata: ObjectMetadata {
@@ -57,6 +62,8 @@ package enum Resource: Hashable, Sendable {
     case .serviceAccount(let account): account.metadata
     case .workload(let workload): workload.metadata
     case .httpRoute(let route): route.metadata
+    case .grpcRoute(let route): route.metadata
+    case .referenceGrant(let grant): grant.metadata
     case .trafficSplit(let split): split.metadata
     }
   }
@@ -69,6 +76,8 @@ package enum Resource: Hashable, Sendable {
       case .serviceAccount: ("", "ServiceAccount")
       case .workload: ("mesh.apus.dev", "Workload")
       case .httpRoute: ("gateway.networking.k8s.io", "HTTPRoute")
+      case .grpcRoute: ("gateway.networking.k8s.io", "GRPCRoute")
+      case .referenceGrant: ("gateway.networking.k8s.io", "ReferenceGrant")
       case .trafficSplit: ("split.smi-spec.io", "TrafficSplit")
       }
     return ResourceKey(group: group, kind: kind, namespace: metadata.namespace, name: metadata.name)

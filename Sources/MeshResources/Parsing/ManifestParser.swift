@@ -9,24 +9,31 @@ package enum ManifestParser {
   /// Values of one document, aliases expanded.
   package static let maximumNodes = 100_000
 
+  package struct Result: Sendable {
+    package var objects: [Located<Resource>] = []
+    /// Errors and warnings (see `severity`), in the order of their position.
+    package var errors: [ManifestProblem] = []
+    /// Objects with an error, as far as they could be read: good for telling their authors, not for use.
+    package var rejected: [Located<Resource>] = []
+
+    package init(errors: [ManifestProblem] = []) { self.errors = errors }
+  }
+
   /// The objects of `text`, and what is wrong with it. A document with an error is rejected whole; the others stand.
-  ///
-  /// `errors` holds warnings too (see `severity`), in the order of their position. A file past a limit is rejected
-  /// whole.
-  package static func parse(file: String, text: String) -> (objects: [Located<Resource>], errors: [ManifestProblem]) {
+  /// A file past a limit is rejected whole.
+  package static func parse(file: String, text: String) -> Result {
     var run = ParserRun(file: file)
     run.parse(text)
-    if run.isOverLimit { run.objects = [] }
-    run.problems.sort { $0.position < $1.position }
-    return (run.objects, run.problems)
+    if run.isOverLimit { run.result.objects = [] }
+    run.result.errors.sort { $0.position < $1.position }
+    return run.result
   }
 }
 
 /// One file's parsing.
 private struct ParserRun {
   let file: String
-  var objects: [Located<Resource>] = []
-  var problems: [ManifestProblem] = []
+  var result = ManifestParser.Result()
   var isOverLimit = false
   private var objectCount = 0
   private var positions: [ResourceKey: ManifestPosition] = [:]
@@ -50,7 +57,7 @@ private struct ParserRun {
       do throws(ManifestSyntaxError) {
         if let root = try reader.read(document.text) { add(root, path: "") }
       } catch {
-        problems.append(
+        result.errors.append(
           ManifestProblem(
             position: ManifestPosition(file: file, line: error.line, column: error.column),
             message: error.message, fix: error.fix))
@@ -60,7 +67,7 @@ private struct ParserRun {
 
   private mutating func refuseFile(line: Int, _ message: String, fix: String) {
     isOverLimit = true
-    problems.append(
+    result.errors.append(
       ManifestProblem(position: ManifestPosition(file: file, line: line, column: 1), message: message, fix: fix))
   }
 
@@ -74,7 +81,7 @@ private struct ParserRun {
       let isList = version == "v1" && kind == "List"
       if isList { addItems(of: fields) } else { addObject(node, path: path, apiVersion: version, kind: kind) }
     }
-    problems += anonymous.problems
+    result.errors += anonymous.problems
   }
 
   private mutating func addItems(of list: Fields) {
@@ -114,7 +121,7 @@ private struct ParserRun {
     case .unknown:
       root.error("\(apiVersion) \(kind) is not known", fix: KindTable.fix(group: group, kind: kind))
     }
-    problems += context.problems
+    result.errors += context.problems
   }
 
   private mutating func decode(_ root: Field, group: String, version: String, kind: String) {
@@ -125,18 +132,21 @@ private struct ParserRun {
       case ("", "Service"): Service(object).map { .service($0) }
       case ("", "ServiceAccount"): ServiceAccount(object).map { .serviceAccount($0) }
       case ("discovery.k8s.io", _): EndpointSlice(object).map { .endpointSlice($0) }
+      case ("gateway.networking.k8s.io", "GRPCRoute"): GRPCRoute(object).map { .grpcRoute($0) }
+      case ("gateway.networking.k8s.io", "ReferenceGrant"): ReferenceGrant(object).map { .referenceGrant($0) }
       case ("gateway.networking.k8s.io", _): HTTPRoute(object).map { .httpRoute($0) }
       case ("mesh.apus.dev", _): Workload(object).map { .workload($0) }
       case ("split.smi-spec.io", _): TrafficSplit(object, version: version).map { .trafficSplit($0) }
       default: nil
       }
-    guard let resource, !root.context.hasErrors else { return }
+    guard let resource else { return }
     let position = ManifestPosition(file: file, line: root.node.line, column: root.node.column)
+    if root.context.hasErrors { return result.rejected.append(Located(resource, at: position)) }
     if let first = positions[resource.key] {
       return root.error(
         "\(resource.key) already stands at \(first), and that one is used", fix: "remove one of the two")
     }
     positions[resource.key] = position
-    objects.append(Located(resource, at: position))
+    result.objects.append(Located(resource, at: position))
   }
 }

@@ -41,6 +41,12 @@ package struct ManifestProblem: Error, Hashable, Sendable, CustomStringConvertib
     case warning
   }
 
+  /// Why a route is not accepted, in the words of the Gateway API's conditions.
+  package enum Reason: String, Hashable, Sendable {
+    case unsupportedValue = "UnsupportedValue"
+    case incompatibleFilters = "IncompatibleFilters"
+  }
+
   package var position: ManifestPosition
   /// `HTTPRoute shop/orders`; empty when the document names no object.
   package var object: String
@@ -50,6 +56,8 @@ package struct ManifestProblem: Error, Hashable, Sendable, CustomStringConvertib
   /// What to write instead; may be empty.
   package var fix: String
   package var severity: Severity
+  /// Of an error of a route.
+  package var reason: Reason
   /// An earlier version of the object is still in force.
   package var stale = false
   /// The object, when the document was read far enough to know it.
@@ -57,7 +65,7 @@ package struct ManifestProblem: Error, Hashable, Sendable, CustomStringConvertib
 
   package init(
     position: ManifestPosition, object: String = "", field: String = "", message: String, fix: String = "",
-    severity: Severity = .error, key: ResourceKey? = nil
+    severity: Severity = .error, reason: Reason = .unsupportedValue, key: ResourceKey? = nil
   ) {
     self.position = position
     self.object = object
@@ -65,6 +73,7 @@ package struct ManifestProblem: Error, Hashable, Sendable, CustomStringConvertib
     self.message = message
     self.fix = fix
     self.severity = severity
+    self.reason = reason
     self.key = key
   }
 

@@ -38,14 +38,18 @@ enum MeshFixture {
     """
   }
 
-  static func route(_ name: String, created: String? = nil, rules: String) -> String {
+  /// `parents` are what follows the group and kind of each, such as `name: orders, port: 80`.
+  static func route(
+    _ name: String, kind: String = "HTTPRoute", namespace: String = "shop", created: String? = nil,
+    parents: [String] = ["name: orders"], rules: String
+  ) -> String {
     """
     ---
     apiVersion: gateway.networking.k8s.io/v1
-    kind: HTTPRoute
-    metadata: {name: \(name), namespace: shop, creationTimestamp: \(created ?? "null")}
+    kind: \(kind)
+    metadata: {name: \(name), namespace: \(namespace), creationTimestamp: \(created ?? "null")}
     spec:
-      parentRefs: [{group: "", kind: Service, name: orders}]
+      parentRefs: [\(parents.map { "{group: \"\", kind: Service, \($0)}" }.joined(separator: ", "))]
       rules: \(rules)
 
     """

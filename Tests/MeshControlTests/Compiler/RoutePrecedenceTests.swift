@@ -12,7 +12,8 @@ struct RoutePrecedenceTests {
 
   private let backend = "backendRefs: [{name: orders-v1, port: 80}]"
 
-  @Test("exact paths go before expressions, those before prefixes, the longest prefix first, then method, then headers")
+  @Test(
+    "exact paths go before expressions, those before prefixes, the longest prefix first, then method, headers, query")
   func table() {
     let rules = """
       [
@@ -22,12 +23,15 @@ struct RoutePrecedenceTests {
           {name: exact, matches: [{path: {type: Exact, value: /a}}], \(backend)},
           {name: headers, matches: [{path: {value: /a/}, headers: [{name: X-A, value: b}]}], \(backend)},
           {name: method, matches: [{path: {value: /a}, method: GET}], \(backend)},
+          {name: query, matches: [{path: {value: /a}, queryParams: [{name: a, value: b}]}], \(backend)},
           {name: more, matches: [{path: {value: /a}, headers: [{name: X-A, value: b}, {name: x-c, value: d}]}],
            \(backend)}]
       """
     #expect(
       names(MeshFixture.route("orders", rules: rules))
-        == ["exact", "regex", "long", "method", "more", "headers", "short"].map { "httproute/shop/orders#\($0)" })
+        == ["exact", "regex", "long", "method", "more", "headers", "query", "short"].map {
+          "httproute/shop/orders#\($0)"
+        })
   }
 
   @Test("of equal matches the older route goes first, then the first by name, then the first rule")

@@ -29,7 +29,7 @@ import Testing
       identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "web"), ports: []))
   static let trust = MeshResource.trust(TrustAnchors(trustDomain: "cluster.local", pem: ""))
 
-  var session = DiscoverySession(workload: "web-1")
+  var session = DiscoverySession(workload: "web-1", namespace: "shop")
   var snapshot = DistributionSnapshot(configTime: 7)
 
   init() {
@@ -101,6 +101,41 @@ import Testing
     #expect(try next() == nil)
   }
 
+  @Test("the endpoints of mirrors come along, those of a backend's own filters too")
+  mutating func mirrors() throws {
+    func mirror(_ name: String) -> RouteFilter { .mirror(RequestMirror(backend: Self.port(name))) }
+    let backend = WeightedBackend(backend: Self.port("orders"), weight: 1, filters: [mirror("orders-v2")])
+    let rule = RouteRule(name: "r", filters: [mirror("mail")], backends: [backend])
+    snapshot.set(.service(ServiceConfig(key: Self.port("orders"), appProtocol: .http, rules: [rule])), hash: 33)
+    try hello()
+    _ = try next()
+    try subscribe(Self.orders)
+    #expect(
+      try #require(try next()).resources == [
+        Self.ordersEndpoints, .endpoints(Self.port("mail")), Self.ordersV2Endpoints, Self.orders,
+      ])
+  }
+
+  @Test("a consumer route of the workload's namespace stands in the service's place, one of another does not")
+  mutating func consumerRoutes() throws {
+    let own = DistributionSnapshot.Key(Self.orders, clients: "shop")
+    snapshot.set(Self.service("orders", backends: ["mail"]), at: .init(Self.orders, clients: "web"), hash: 90)
+    try hello()
+    try subscribe(Self.orders)
+    #expect(
+      try #require(try next()).resources.suffix(3) == [Self.ordersEndpoints, Self.ordersV2Endpoints, Self.orders])
+
+    snapshot.set(Self.service("orders", backends: ["mail"]), at: own, hash: 91)
+    let replaced = try #require(try next())
+    #expect(replaced.resources == [.endpoints(Self.port("mail")), Self.orders])
+    #expect(Set(replaced.removed) == [Self.ordersEndpoints, Self.ordersV2Endpoints])
+
+    snapshot.remove(own)
+    let restored = try #require(try next())
+    #expect(restored.resources == [Self.ordersEndpoints, Self.ordersV2Endpoints, Self.orders])
+    #expect(restored.removed == [.endpoints(Self.port("mail"))])
+  }
+
   @Test("only what changed is sent again")
   mutating func change() throws {
     try hello()
@@ -134,7 +169,7 @@ import Testing
     #expect(try #require(try next()).removed == [ghost])
     snapshot.set(Self.service("ghost", backends: []), hash: 9)
     #expect(try #require(try next()).resources == [ghost])
-    snapshot.remove(ghost)
+    snapshot.remove(.init(ghost))
     #expect(try #require(try next()).removed == [ghost])
     #expect(try next() == nil)
   }

@@ -8,19 +8,10 @@ extension RouteMatch {
     let method = fields.optional("method").flatMap {
       $0.word(["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"])
     }
-    var headers: [HeaderMatch] = []
-    for element in fields.optional("headers")?.elements(atMost: HTTPRoute.maximumHeaders) ?? [] {
-      guard let header = Self.header(element) else { continue }
-      if headers.contains(where: { $0.name == header.name }) {
-        // "Only the first entry with an equivalent name MUST be considered for a match."
-        element.warning("the header \(header.name) is matched twice; this entry has no effect", fix: "remove it")
-      } else {
-        headers.append(header)
-      }
-    }
-    fields.unsupported("queryParams", fix: "match the path or a header instead")
+    let headers = HeaderMatch.list(fields.optional("headers"))
+    let query = QueryMatch.list(fields.optional("queryParams"))
     fields.finish()
-    self.init(path: path, method: method, headers: headers)
+    self.init(path: path, method: method, headers: headers, queryParameters: query)
   }
 
   private static func path(_ field: Field) -> PathMatch? {
@@ -30,7 +21,9 @@ extension RouteMatch {
     let value = valueField.map { $0.string() } ?? "/"
     fields.finish()
     guard let type, let value else { return nil }
-    if value.utf8.count > 1024 { valueField?.error("must be at most 1024 bytes") }
+    if value.utf8.count > RouteLimits.pathBytes {
+      valueField?.error("must be at most \(RouteLimits.pathBytes) bytes long")
+    }
     switch type {
     case "Exact":
       valueField?.checkPath(value)
@@ -43,21 +36,80 @@ extension RouteMatch {
       return .regularExpression(value)
     }
   }
+}
 
-  private static func header(_ field: Field) -> HeaderMatch? {
-    guard let fields = field.fields() else { return nil }
-    let type = fields.optional("type").map { $0.word(["Exact", "RegularExpression"]) } ?? "Exact"
-    let name = fields.required("name")?.headerName()
-    let valueField = fields.required("value")
-    let value = valueField?.headerValue()
-    fields.finish()
-    guard let type, let name, let value else { return nil }
-    if type == "RegularExpression" { valueField?.checkRegularExpression(value) }
-    return HeaderMatch(name: name.lowercased(), value: type == "Exact" ? .exact(value) : .regularExpression(value))
+extension HeaderMatch {
+  /// "Only the first entry with an equivalent name MUST be considered for a match."
+  static func list(_ field: Field?) -> [HeaderMatch] {
+    var headers: [HeaderMatch] = []
+    for element in field?.elements(atMost: RouteLimits.headers) ?? [] {
+      guard let fields = element.fields() else { continue }
+      let type = fields.valueMatchType()
+      let name = fields.required("name")?.headerName()?.lowercased()
+      let value = fields.required("value").flatMap { field in field.headerValue().flatMap { field.match($0, type) } }
+      fields.finish()
+      guard let name, let value else { continue }
+      if headers.contains(where: { $0.name == name }) {
+        element.warning("the header \(name) is matched twice; this entry has no effect", fix: "remove it")
+      } else {
+        headers.append(HeaderMatch(name: name, value: value))
+      }
+    }
+    return headers
+  }
+}
+
+extension QueryMatch {
+  /// Names are case-sensitive, and of one name the first entry counts.
+  static func list(_ field: Field?) -> [QueryMatch] {
+    var parameters: [QueryMatch] = []
+    for element in field?.elements(atMost: RouteLimits.headers) ?? [] {
+      guard let fields = element.fields() else { continue }
+      let type = fields.valueMatchType()
+      let name = fields.required("name")?.queryName()
+      let value = fields.required("value").flatMap { field in field.queryValue().flatMap { field.match($0, type) } }
+      fields.finish()
+      guard let name, let value else { continue }
+      if parameters.contains(where: { $0.name == name }) {
+        element.warning("the parameter \(name) is matched twice; this entry has no effect", fix: "remove it")
+      } else {
+        parameters.append(QueryMatch(name: name, value: value))
+      }
+    }
+    return parameters
+  }
+}
+
+extension Fields {
+  /// `type` of a condition on a value: `Exact` where it is absent.
+  fileprivate func valueMatchType() -> String? {
+    optional("type").map { $0.word(["Exact", "RegularExpression"]) } ?? "Exact"
   }
 }
 
 extension Field {
+  fileprivate func match(_ value: String, _ type: String?) -> ValueMatch? {
+    guard let type else { return nil }
+    if type == "Exact" { return .exact(value) }
+    checkRegularExpression(value)
+    return .regularExpression(value)
+  }
+
+  /// The API gives a parameter's name the syntax of a header's.
+  fileprivate func queryName() -> String? {
+    guard let text = string() else { return nil }
+    if NameSyntax.isToken(text), text.utf8.count <= 256 { return text }
+    error("\"\(text)\" is not the name of a query parameter")
+    return nil
+  }
+
+  fileprivate func queryValue() -> String? {
+    guard let text = string() else { return nil }
+    if (1...RouteLimits.queryValueBytes).contains(text.utf8.count) { return text }
+    error("must be 1 to \(RouteLimits.queryValueBytes) bytes long")
+    return nil
+  }
+
   /// The rules of the API's own schema for `Exact` and `PathPrefix` values.
   func checkPath(_ value: String) {
     guard value.hasPrefix("/") else { return error("\"\(value)\" must begin with /", fix: "write \"/\(value)\"") }

@@ -1,0 +1,177 @@
+import MeshCore
+import MeshPolicy
+import MeshResources
+
+/// A service port, as the clients of one namespace or of all see it.
+struct RouteTarget: Hashable {
+  var port: ServicePort
+  /// Nil for producer routes, which are for clients of every namespace.
+  var clients: String?
+}
+
+/// Which routes apply to which service ports, and why others do not (GEP-1294).
+struct RouteAttachments {
+  /// What became of one parent of a route.
+  struct Parent {
+    /// Ports at which the route applies, ascending.
+    var ports: [UInt16] = []
+    /// Why there are none.
+    var failure: RouteFinding?
+    var warnings: [RouteFinding] = []
+  }
+
+  /// Ordered by key.
+  let routes: [MeshRoute]
+  /// For each route, for each of its parents.
+  private(set) var parents: [[Parent]]
+  /// Indices of the routes in force, of one kind each, ascending.
+  private(set) var byTarget: [RouteTarget: [Int]] = [:]
+  /// The first producer route of each service.
+  private var producers: [ServiceName: Int] = [:]
+
+  init(_ routes: [MeshRoute], _ table: ServiceTable) {
+    self.routes = routes.sorted { $0.key < $1.key }
+    parents = self.routes.map { route in
+      route.parents.indices.map { Self.bind(route, $0, table) }
+    }
+    let candidates = candidates()
+    for (target, indices) in candidates { decide(target, indices) }
+    for index in self.routes.indices {
+      for parent in self.routes[index].parents.indices { tellOfConflicts(index, parent) }
+    }
+  }
+
+  /// The consumer routes' targets, ordered.
+  var consumerTargets: [RouteTarget] {
+    byTarget.keys.filter { $0.clients != nil }.sorted { ($0.port, $0.clients ?? "") < ($1.port, $1.clients ?? "") }
+  }
+
+  /// A route that takes requests from every namespace for some port of the service.
+  func producer(of service: ServiceName) -> String? { producers[service].map { routes[$0].description } }
+
+  // MARK: - Binding
+
+  private static func bind(_ route: MeshRoute, _ index: Int, _ table: ServiceTable) -> Parent {
+    let parent = route.parents[index]
+    let name = ServiceName(name: parent.service, namespace: parent.namespace)
+    let field = "spec.parentRefs[\(index)]"
+    func failure(_ message: String, _ fix: String) -> Parent {
+      Parent(failure: RouteFinding(reason: .noMatchingParent, field: field, message: message, fix: fix))
+    }
+    guard let service = table.services[name] else {
+      return failure(
+        "there is no Service \(name.path), so the route does not attach to it", table.fix(forMissing: name))
+    }
+    let matching = service.ports.filter { port in
+      (parent.port ?? port.port) == port.port && (parent.sectionName ?? port.name) == port.name
+    }
+    guard !matching.isEmpty else {
+      return failure("the Service \(name.path) has no \(parent.wanted)", "its ports: \(service.portList)")
+    }
+    var bound = Parent(ports: matching.filter { $0.appProtocol != .tcp }.map(\.port))
+    for port in matching where port.appProtocol == .tcp {
+      bound.warnings.append(
+        RouteFinding(
+          field: field, message: "port \(port.port) of \(name.path) carries TCP, so the route does not apply to it",
+          fix: "write appProtocol: \(route.kind == .grpc ? "grpc" : "http") on the Service's port"))
+    }
+    if bound.ports.isEmpty {
+      bound.failure = bound.warnings.removeLast()
+      bound.failure?.reason = .noMatchingParent
+    }
+    return bound
+  }
+
+  // MARK: - Conflicts
+
+  private func candidates() -> [RouteTarget: [Int]] {
+    var candidates: [RouteTarget: [Int]] = [:]
+    for (index, route) in routes.enumerated() {
+      for (parent, bound) in zip(route.parents, parents[index]) {
+        for port in bound.ports {
+          let target = Self.target(route, parent, port)
+          if candidates[target]?.last != index { candidates[target, default: []].append(index) }
+        }
+      }
+    }
+    return candidates
+  }
+
+  private static func target(_ route: MeshRoute, _ parent: RouteParent, _ port: UInt16) -> RouteTarget {
+    let name = ServiceName(name: parent.service, namespace: parent.namespace)
+    return RouteTarget(
+      port: ServicePort(service: name, port: port),
+      clients: route.isProducer(parent) ? nil : route.metadata.namespace)
+  }
+
+  /// Only one kind of route applies to a port.
+  private mutating func decide(_ target: RouteTarget, _ indices: [Int]) {
+    guard let kind = indices.map({ routes[$0].kind }).min() else { return }
+    let winners = indices.filter { routes[$0].kind == kind }
+    byTarget[target] = winners
+    guard target.clients == nil, let first = winners.first else { return }
+    producers[target.port.service] = min(first, producers[target.port.service] ?? first)
+  }
+
+  /// Takes the ports that other kinds of routes won from a parent.
+  private mutating func tellOfConflicts(_ index: Int, _ parent: Int) {
+    let route = routes[index]
+    var kept: [UInt16] = []
+    var conflicts: [RouteFinding] = []
+    for port in parents[index][parent].ports {
+      let target = Self.target(route, route.parents[parent], port)
+      guard let winner = byTarget[target]?.first, routes[winner].kind != route.kind else {
+        kept.append(port)
+        continue
+      }
+      conflicts.append(
+        RouteFinding(
+          field: "spec.parentRefs[\(parent)]",
+          message: "port \(port) of \(target.port.service.path) follows the \(routes[winner].description), and only "
+            + "one kind of route applies to a port",
+          fix: "remove one of the two, or name another port"))
+    }
+    if kept.isEmpty, var conflict = conflicts.first {
+      conflict.reason = .conflicted
+      parents[index][parent].failure = conflict
+      conflicts.removeFirst()
+    }
+    parents[index][parent].ports = kept
+    parents[index][parent].warnings += conflicts
+  }
+}
+
+extension RouteParent {
+  /// What `port` and `sectionName` ask for.
+  fileprivate var wanted: String {
+    switch (port, sectionName) {
+    case (let port?, let name?): "port \(port) with the name \(name)"
+    case (let port?, nil): "port \(port)"
+    case (nil, let name?): "port with the name \(name)"
+    // Only a Service whose every port was left out has none.
+    case (nil, nil): "port"
+    }
+  }
+}
+
+extension EffectiveService {
+  /// `80 (http), 9000`.
+  var portList: String {
+    ports.map { $0.name.isEmpty ? "\($0.port)" : "\($0.port) (\($0.name))" }.joined(separator: ", ")
+  }
+}
+
+extension ServiceTable {
+  /// The name that was likely meant.
+  func fix(forMissing name: ServiceName) -> String {
+    let here = services.keys.filter { $0.namespace == name.namespace }.map(\.name).sorted()
+    if let nearest = Suggestion.nearest(to: name.name, among: here) { return "did you mean \(nearest)?" }
+    let elsewhere = services.keys.filter { $0.name == name.name }.sorted().first
+    return elsewhere.map { "did you mean namespace: \($0.namespace)?" } ?? "create it, or correct the name"
+  }
+}
+
+extension ServiceName {
+  /// `shop/orders`, as manifests are named.
+  var path: String { "\(namespace)/\(name)" }
+}

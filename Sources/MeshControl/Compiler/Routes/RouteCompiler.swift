@@ -1,0 +1,87 @@
+import MeshCore
+import MeshPolicy
+import MeshResources
+
+/// Turns the routes of a service port into its rules.
+struct RouteCompiler {
+  let attachments: RouteAttachments
+  /// About the rules of each route.
+  let findings: [[RouteFinding]]
+  private let references: RouteReferences
+
+  init(_ snapshot: Snapshot, _ table: ServiceTable) {
+    let references = RouteReferences(table: table)
+    attachments = RouteAttachments(snapshot.manifests.values.compactMap { MeshRoute($0) }, table)
+    findings = attachments.routes.map { references.findings(of: $0) }
+    self.references = references
+  }
+
+  /// Nil when no route applies there.
+  func rules(of target: RouteTarget) -> [RouteRule]? {
+    guard let indices = attachments.byTarget[target] else { return nil }
+    return RoutePrecedence.order(attachments.routes, of: indices).map { group in
+      rule(attachments.routes[group.route], group.rule, group.matches, target.port)
+    }
+  }
+
+  /// `InvalidKind` is the decoder's to tell: it needs no other object for it.
+  var warnings: [ManifestProblem] {
+    attachments.routes.indices.flatMap { index in
+      let parents = attachments.parents[index].flatMap { ($0.failure.map { [$0] } ?? []) + $0.warnings }
+      let references = findings[index].filter { $0.reason != .invalidKind }
+      return (parents + references).map { $0.warning(of: attachments.routes[index]) }
+    }
+  }
+
+  private func rule(_ route: MeshRoute, _ index: Int, _ matches: [RouteMatch], _ parent: ServicePort) -> RouteRule {
+    let rule = route.rules[index]
+    let path = "\(route.metadata.namespace)/\(route.metadata.name)"
+    let backends = rule.backends.map { backend in
+      // A proxy knows service ports only; what is of another kind fails under the name of the parent.
+      WeightedBackend(
+        backend: backend.ref.kind == "Service" ? backend.ref.servicePort : parent, weight: backend.weight,
+        filters: filters(backend.filters),
+        failureStatus: references.resolve(backend.ref) == nil ? 500 : nil)
+    }
+    let canServe = rule.filters.answer || backends.contains { $0.weight > 0 && $0.failureStatus == nil }
+    return RouteRule(
+      name: "\(route.kind.word)/\(path)#\(rule.name ?? "\(index)")", matches: matches,
+      filters: filters(rule.filters), backends: backends, timeouts: rule.timeouts, retry: rule.retry,
+      failureStatus: canServe ? nil : 500)
+  }
+
+  /// A mirror whose backend does not resolve is left out: "not configure this backend".
+  private func filters(_ declared: [DeclaredFilter]) -> [RouteFilter] {
+    declared.compactMap { filter in
+      switch filter {
+      case .ready(let filter): return filter.normalised
+      case .mirror(let mirror):
+        guard let backend = references.resolve(mirror.backend) else { return nil }
+        return .mirror(
+          RequestMirror(backend: backend, numerator: mirror.numerator, denominator: mirror.denominator))
+      }
+    }
+  }
+}
+
+extension RouteFilter {
+  /// "Note that this matches the behavior of the PathPrefix match type": without a trailing slash, as the match itself.
+  fileprivate var normalised: RouteFilter {
+    switch self {
+    case .redirect(var redirect):
+      redirect.path = redirect.path?.normalised
+      return .redirect(redirect)
+    case .rewrite(var rewrite):
+      rewrite.path = rewrite.path?.normalised
+      return .rewrite(rewrite)
+    case .headers, .mirror, .cors: return self
+    }
+  }
+}
+
+extension PathModifier {
+  fileprivate var normalised: PathModifier {
+    guard case .prefix(let matched, let replacement) = self else { return self }
+    return .prefix(matched: matched.withoutTrailingSlashes, replacement: replacement)
+  }
+}

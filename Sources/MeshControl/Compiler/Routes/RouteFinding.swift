@@ -1,0 +1,29 @@
+import MeshResources
+
+/// Something about a route that is not as its author may think: a condition's reason in its status, and a warning at
+/// its place in the manifest.
+struct RouteFinding: Hashable {
+  /// A literal of the Gateway API's conditions.
+  enum Reason: String {
+    case noMatchingParent = "NoMatchingParent"
+    case conflicted = "RouteReasonConflicted"
+    case backendNotFound = "BackendNotFound"
+    case invalidKind = "InvalidKind"
+    case unsupportedProtocol = "UnsupportedProtocol"
+  }
+
+  /// Nil: worth a warning and no condition.
+  var reason: Reason?
+  var field: String
+  var message: String
+  var fix = ""
+
+  /// For a condition.
+  var text: String { fix.isEmpty ? message : "\(message); \(fix)" }
+
+  func warning(of route: MeshRoute) -> ManifestProblem {
+    ManifestProblem(
+      position: route.position, object: route.description, field: field, message: message, fix: fix,
+      severity: .warning, key: route.key)
+  }
+}

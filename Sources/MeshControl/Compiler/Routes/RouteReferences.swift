@@ -1,0 +1,95 @@
+import MeshCore
+import MeshPolicy
+import MeshResources
+
+/// Resolves what the backends and mirrors of routes name. No ReferenceGrant is asked for: a mesh exposes nothing that
+/// its clients could not reach by themselves (GEP-1294).
+struct RouteReferences {
+  let table: ServiceTable
+
+  /// The service port that can serve, or nil.
+  func resolve(_ ref: RouteBackendRef) -> ServicePort? {
+    problem(ref, at: "") == nil ? ref.servicePort : nil
+  }
+
+  /// What is wrong in the rules of a route, in their order.
+  func findings(of route: MeshRoute) -> [RouteFinding] {
+    var findings: [RouteFinding] = []
+    for (index, rule) in route.rules.enumerated() {
+      let field = "spec.rules[\(index)]"
+      if rule.backends.isEmpty, !rule.filters.answer {
+        findings.append(
+          RouteFinding(field: field, message: "has no backendRefs and answers \(route.kind.failure)"))
+      }
+      if !rule.backends.isEmpty, rule.backends.allSatisfy({ $0.weight == 0 }) {
+        findings.append(
+          RouteFinding(
+            field: "\(field).backendRefs", message: "all weights are 0, so the rule answers \(route.kind.failure)",
+            fix: "give one backend a weight"))
+      }
+      findings += mirrors(rule.filters, field)
+      for (position, backend) in rule.backends.enumerated() {
+        let place = "\(field).backendRefs[\(position)]"
+        let loss =
+          backend.weight == 0 ? "with weight 0 it has no share" : "its share is answered \(route.kind.failure)"
+        if var problem = problem(backend.ref, at: place) {
+          problem.message += "; \(loss)"
+          findings.append(problem)
+        } else if route.kind == .grpc, let warning = carriesNoGRPC(backend.ref, at: place) {
+          findings.append(warning)
+        }
+        findings += mirrors(backend.filters, place)
+      }
+    }
+    return findings
+  }
+
+  /// A port that nothing is said of counts as HTTP/1, so this is no condition: its program may well speak HTTP/2.
+  private func carriesNoGRPC(_ ref: RouteBackendRef, at field: String) -> RouteFinding? {
+    guard let port = table.services[ref.servicePort.service]?.port(ref.port), !port.appProtocol.isHTTP2 else {
+      return nil
+    }
+    return RouteFinding(
+      field: field, message: "port \(ref.port) of \(ref.servicePort.service.path) speaks HTTP/1, which carries no gRPC",
+      fix: "write appProtocol: grpc on the Service's port")
+  }
+
+  private func mirrors(_ filters: [DeclaredFilter], _ field: String) -> [RouteFinding] {
+    filters.enumerated().compactMap { index, filter in
+      guard case .mirror(let mirror) = filter else { return nil }
+      var problem = problem(mirror.backend, at: "\(field).filters[\(index)].requestMirror.backendRef")
+      problem?.message += "; nothing is mirrored"
+      return problem
+    }
+  }
+
+  private func problem(_ ref: RouteBackendRef, at field: String) -> RouteFinding? {
+    guard ref.kind == "Service" else {
+      return RouteFinding(
+        reason: .invalidKind, field: field, message: "the kind \(ref.kind) cannot serve", fix: "write kind: Service")
+    }
+    let name = ref.servicePort.service
+    guard let service = table.services[name] else {
+      return RouteFinding(
+        reason: .backendNotFound, field: field, message: "there is no Service \(name.path)",
+        fix: table.fix(forMissing: name))
+    }
+    guard let port = service.port(ref.port) else {
+      return RouteFinding(
+        reason: .backendNotFound, field: field, message: "the Service \(name.path) has no port \(ref.port)",
+        fix: "its ports: \(service.portList)")
+    }
+    guard port.appProtocol != .tcp else {
+      return RouteFinding(
+        reason: .unsupportedProtocol, field: field, message: "port \(ref.port) of \(name.path) carries TCP",
+        fix: "write appProtocol: http, http2 or grpc on the Service's port")
+    }
+    return nil
+  }
+}
+
+extension RouteBackendRef {
+  var servicePort: ServicePort {
+    ServicePort(service: ServiceName(name: name, namespace: namespace), port: port)
+  }
+}
