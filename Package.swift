@@ -114,7 +114,7 @@ let package = Package(
     .testTarget(name: "MeshTelemetryTests", dependencies: ["MeshCore", "MeshHTTP", "MeshTelemetry"]),
     .testTarget(name: "MeshRuntimeTests", dependencies: ["MeshCore", "MeshRuntime", "CLinux", "COpenSSL"]),
     .testTarget(name: "MeshAPITests", dependencies: ["MeshAPI", "MeshCore", "MeshPolicy", protobuf]),
-    .testTarget(name: "MeshResourcesTests", dependencies: ["MeshCore", "MeshResources"]),
+    .testTarget(name: "MeshResourcesTests", dependencies: ["MeshCore", "MeshPolicy", "MeshResources"]),
     .testTarget(
       name: "MeshIdentityTests", dependencies: ["MeshCore", "MeshIdentity", certificates, crypto, asn1]),
     .testTarget(
@@ -132,7 +132,8 @@ let package = Package(
         "MeshTelemetry",
       ]),
     .testTarget(
-      name: "MeshCLITests", dependencies: ["MeshCLI", "MeshCore", "MeshAPI", "MeshResources", argumentParser]),
+      name: "MeshCLITests",
+      dependencies: ["MeshCLI", "MeshCore", "MeshAPI", "MeshResources", argumentParser, protobuf]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -40,8 +40,8 @@ struct ApusCommand: AsyncParsableCommand {
       """,
     version: ApusTool.version,
     subcommands: [
-      DemoCommand.self, UpCommand.self, RunCommand.self, StatCommand.self, StatusCommand.self, CheckCommand.self,
-      IdentityCommand.self, ValidateCommand.self, VersionCommand.self, CompletionCommand.self,
+      DemoCommand.self, UpCommand.self, RunCommand.self, StatCommand.self, StatusCommand.self, GetCommand.self,
+      CheckCommand.self, IdentityCommand.self, ValidateCommand.self, VersionCommand.self, CompletionCommand.self,
     ])
 }
 

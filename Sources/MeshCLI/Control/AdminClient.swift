@@ -10,13 +10,22 @@ package struct AdminClient: Sendable {
   package init(directory: StateDirectory) { self.directory = directory }
 
   package func status() async throws -> Apus_V1_StatusResponse {
+    try await call { try await $0.status(Apus_V1_StatusRequest(), options: $1) }
+  }
+
+  package func routes(_ request: Apus_V1_RoutesRequest) async throws -> Apus_V1_RoutesResponse {
+    try await call { try await $0.routes(request, options: $1) }
+  }
+
+  private func call<Answer: Sendable>(
+    _ body: @Sendable (Apus_V1_Admin.Client<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Answer
+  ) async throws -> Answer {
     try directory.checkSocketPath()
     do {
       return try await withGRPCClient(transport: Self.transport(directory)) { client in
-        let admin = Apus_V1_Admin.Client(wrapping: client)
         var options = CallOptions.defaults
         options.timeout = .seconds(5)
-        return try await admin.status(Apus_V1_StatusRequest(), options: options)
+        return try await body(Apus_V1_Admin.Client(wrapping: client), options)
       }
     } catch let error as RPCError {
       throw Self.unreachable(directory, error)

@@ -36,6 +36,8 @@ package struct CompiledMesh: Sendable {
   package var hashes: [CompiledKey: ContentHash] = [:]
   /// What the manifests say that cannot be done as written, ordered by position.
   package var warnings: [ManifestProblem] = []
+  /// Ordered by key.
+  package var routes: [RouteStatus] = []
 
   package static let empty = CompiledMesh()
 }

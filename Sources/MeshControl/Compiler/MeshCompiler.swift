@@ -35,6 +35,7 @@ package enum MeshCompiler {
       mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:])
     }
     mesh.hashes = mesh.contentHashes()
+    mesh.routes = RouteStatus.all(routes, snapshot)
     warnings += routes.warnings + splits.warnings + endpoints.warnings + accountWarnings(snapshot)
     mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
     return mesh

@@ -37,12 +37,18 @@ package struct Snapshot: Sendable {
   package var manifests: [ResourceKey: Located<Resource>]
   package var workloads: [RegisteredWorkload]
   package var trustDomain: String
+  /// For the status of routes only: what `ManifestSet` says of the same names.
+  package var rejected: [ResourceKey: Located<Resource>]
+  package var problems: [ManifestProblem]
 
   package init(
     manifests: [ResourceKey: Located<Resource>] = [:], workloads: [RegisteredWorkload] = [],
-    trustDomain: String = SPIFFEID.defaultTrustDomain
+    trustDomain: String = SPIFFEID.defaultTrustDomain, rejected: [ResourceKey: Located<Resource>] = [:],
+    problems: [ManifestProblem] = []
   ) {
     self.manifests = manifests
+    self.rejected = rejected
+    self.problems = problems
     self.workloads = workloads
     self.trustDomain = trustDomain
   }

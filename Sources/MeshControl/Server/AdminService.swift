@@ -97,6 +97,14 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
   }
 }
 
+// MARK: - Routes
+
+extension AdminService {
+  package func routes(request: Apus_V1_RoutesRequest, context: ServerContext) async throws -> Apus_V1_RoutesResponse {
+    Apus_V1_RoutesResponse(await state.compiled.routes, matching: request)
+  }
+}
+
 extension RegistryError {
   fileprivate var code: RPCError.Code {
     switch self {

@@ -73,8 +73,10 @@ package actor MeshState {
   package func compile() async {
     let leases = await registry.workloads
     let input = Snapshot(
-      manifests: manifests.objects, workloads: leases.map(RegisteredWorkload.init), trustDomain: trustDomain)
-    let mesh = MeshCompiler.compile(input)
+      manifests: manifests.objects, workloads: leases.map(RegisteredWorkload.init), trustDomain: trustDomain,
+      rejected: manifests.rejected, problems: manifests.problems)
+    var mesh = MeshCompiler.compile(input)
+    mesh.routes = mesh.routes.dated(after: compiled.routes, now: clock.milliseconds)
     let difference = CompiledMesh.difference(from: compiled, to: mesh)
     if !difference.isEmpty {
       configTime = clock.milliseconds

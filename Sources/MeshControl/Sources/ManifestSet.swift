@@ -6,10 +6,16 @@ package struct ManifestSet: Hashable, Sendable {
   package var objects: [ResourceKey: Located<Resource>]
   /// Errors and warnings, ordered by position.
   package var problems: [ManifestProblem]
+  /// Objects with an error of which no earlier version is in force, as far as they could be read.
+  package var rejected: [ResourceKey: Located<Resource>]
 
-  package init(objects: [ResourceKey: Located<Resource>] = [:], problems: [ManifestProblem] = []) {
+  package init(
+    objects: [ResourceKey: Located<Resource>] = [:], problems: [ManifestProblem] = [],
+    rejected: [ResourceKey: Located<Resource>] = [:]
+  ) {
     self.objects = objects
     self.problems = problems
+    self.rejected = rejected
   }
 
   package var hasErrors: Bool { problems.contains { $0.severity == .error } }

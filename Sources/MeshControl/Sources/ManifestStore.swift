@@ -6,6 +6,7 @@ struct ManifestStore {
   private struct FileState {
     var objects: [Located<Resource>] = []
     var problems: [ManifestProblem] = []
+    var rejected: [Located<Resource>] = []
     /// Objects that the file's present text does not define rightly; an earlier version is in force.
     var stale: Set<ResourceKey> = []
   }
@@ -49,7 +50,8 @@ struct ManifestStore {
       problem.stale = problem.severity == .error && (problem.key.map(stale.contains) ?? !stale.isEmpty)
       return problem
     }
-    files[path] = FileState(objects: new.objects + kept, problems: marked, stale: stale)
+    files[path] = FileState(
+      objects: new.objects + kept, problems: marked, rejected: new.rejected, stale: stale)
   }
 
   /// All files together. Of an object in two files, the first path in the alphabet wins.
@@ -69,6 +71,11 @@ struct ManifestStore {
             position: object.position, object: key.description,
             message: "\(key) already stands at \(first.position), and that one is used",
             fix: "remove one of the two", key: key))
+      }
+    }
+    for (_, state) in files.sorted(by: { $0.key < $1.key }) {
+      for object in state.rejected where set.objects[object.value.key] == nil {
+        set.rejected[object.value.key] = object
       }
     }
     set.problems.sort { ($0.position, $0.field) < ($1.position, $1.field) }

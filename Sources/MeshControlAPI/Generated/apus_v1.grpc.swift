@@ -682,10 +682,24 @@ package enum Apus_V1_Admin: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Routes" metadata.
+        package enum Routes: Sendable {
+            /// Request type for "Routes".
+            package typealias Input = Apus_V1_RoutesRequest
+            /// Response type for "Routes".
+            package typealias Output = Apus_V1_RoutesResponse
+            /// Descriptor for "Routes".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
+                method: "Routes",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "apus.v1.Admin" service.
         package static let descriptors: [GRPCCore.MethodDescriptor] = [
             Register.descriptor,
-            Status.descriptor
+            Status.descriptor,
+            Routes.descriptor
         ]
     }
 }
@@ -747,6 +761,24 @@ extension Apus_V1_Admin {
             request: GRPCCore.StreamingServerRequest<Apus_V1_StatusRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_StatusResponse>
+
+        /// Handle the "Routes" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What `status` of the routes says.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_RoutesRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_RoutesResponse` messages.
+        func routes(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_RoutesRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RoutesResponse>
     }
 
     /// Service protocol for the "apus.v1.Admin" service.
@@ -792,6 +824,24 @@ extension Apus_V1_Admin {
             request: GRPCCore.ServerRequest<Apus_V1_StatusRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Apus_V1_StatusResponse>
+
+        /// Handle the "Routes" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What `status` of the routes says.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_RoutesRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_V1_RoutesResponse` message.
+        func routes(
+            request: GRPCCore.ServerRequest<Apus_V1_RoutesRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_V1_RoutesResponse>
     }
 
     /// Simple service protocol for the "apus.v1.Admin" service.
@@ -836,6 +886,24 @@ extension Apus_V1_Admin {
             request: Apus_V1_StatusRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Apus_V1_StatusResponse
+
+        /// Handle the "Routes" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What `status` of the routes says.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_V1_RoutesRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_V1_RoutesResponse` to respond with.
+        func routes(
+            request: Apus_V1_RoutesRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_V1_RoutesResponse
     }
 }
 
@@ -865,6 +933,17 @@ extension Apus_V1_Admin.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Apus_V1_Admin.Method.Routes.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_RoutesRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_RoutesResponse>(),
+            handler: { request, context in
+                try await self.routes(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -876,6 +955,17 @@ extension Apus_V1_Admin.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_StatusResponse> {
         let response = try await self.status(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func routes(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_RoutesRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RoutesResponse> {
+        let response = try await self.routes(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -909,6 +999,19 @@ extension Apus_V1_Admin.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Apus_V1_StatusResponse> {
         return GRPCCore.ServerResponse<Apus_V1_StatusResponse>(
             message: try await self.status(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func routes(
+        request: GRPCCore.ServerRequest<Apus_V1_RoutesRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_V1_RoutesResponse> {
+        return GRPCCore.ServerResponse<Apus_V1_RoutesResponse>(
+            message: try await self.routes(
                 request: request.message,
                 context: context
             ),
@@ -970,6 +1073,29 @@ extension Apus_V1_Admin {
             deserializer: some GRPCCore.MessageDeserializer<Apus_V1_StatusResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_StatusResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Routes" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What `status` of the routes says.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_RoutesRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_RoutesRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_RoutesResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func routes<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_RoutesRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_RoutesRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_RoutesResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RoutesResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -1054,6 +1180,40 @@ extension Apus_V1_Admin {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Routes" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What `status` of the routes says.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_RoutesRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_RoutesRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_RoutesResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func routes<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_RoutesRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_RoutesRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_RoutesResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RoutesResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_V1_Admin.Method.Routes.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -1107,6 +1267,35 @@ extension Apus_V1_Admin.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_StatusRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_StatusResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Routes" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What `status` of the routes says.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_V1_RoutesRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func routes<Result>(
+        request: GRPCCore.ClientRequest<Apus_V1_RoutesRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RoutesResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.routes(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_RoutesRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_RoutesResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -1171,6 +1360,39 @@ extension Apus_V1_Admin.ClientProtocol {
             metadata: metadata
         )
         return try await self.status(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Routes" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What `status` of the routes says.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func routes<Result>(
+        _ message: Apus_V1_RoutesRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RoutesResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_V1_RoutesRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.routes(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -1,0 +1,68 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MeshAPI
+internal import SwiftProtobuf
+
+struct GetCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "get",
+    abstract: "Show routes and their status, as a cluster would write it.",
+    discussion: """
+      ACCEPTED says whether the parents take the route, RESOLVED-REFS whether every backend exists. The texts below the
+      table say what is wrong and how to mend it; -o yaml has every condition.
+
+      EXAMPLES
+        apus get httproute
+        apus get httproute orders -n shop -o yaml
+        apus get grpcroute -o json
+
+      \(ExitCodes.help)
+      """)
+
+  enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case httproute, grpcroute
+
+    init?(argument: String) {
+      let word = argument.lowercased()
+      self.init(rawValue: word.hasSuffix("s") ? String(word.dropLast()) : word)
+    }
+
+    var name: String { self == .httproute ? "HTTPRoute" : "GRPCRoute" }
+  }
+
+  enum Format: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case table, yaml, json
+  }
+
+  @Argument(help: "httproute or grpcroute.")
+  var kind: Kind
+
+  @Argument(help: "One route. Default: all.")
+  var name: String?
+
+  @Option(name: .shortAndLong, help: "Default: all namespaces.")
+  var namespace: String?
+
+  @Option(name: [.customShort("o"), .customLong("output")], help: "How to print: table, yaml or json.")
+  var format = Format.table
+
+  @OptionGroup var state: StateOptions
+
+  func run() async throws {
+    let request = Apus_V1_RoutesRequest.with {
+      $0.kind = kind.name
+      $0.name = name ?? ""
+      $0.namespace = namespace ?? ""
+    }
+    let report = RouteReport(try await AdminClient(directory: state.directory()).routes(request))
+    if let name, report.items.isEmpty {
+      let place = namespace.map { " in the namespace \($0)" } ?? ""
+      throw CLIFailure("there is no \(kind.name) \(name)\(place)", fix: "list them all: apus get \(kind.rawValue)")
+    }
+    switch format {
+    case .table: Terminal.print(report.table())
+    case .json: Terminal.print(try JSONText.of(report.document(ofOne: name != nil)))
+    case .yaml: Terminal.print(YAMLText.of(report.document(ofOne: name != nil)))
+    }
+  }
+}

@@ -1,0 +1,104 @@
+package import MeshAPI
+
+/// `apus get httproute`: routes with their status.
+package struct RouteReport: Sendable {
+  package let items: [Apus_V1_RouteStatus]
+  private let controllerName: String
+
+  package init(_ response: Apus_V1_RoutesResponse) {
+    items = response.routes
+    controllerName = response.controllerName
+  }
+
+  // MARK: - Table
+
+  package func table() -> String {
+    if items.isEmpty { return "no routes\n" }
+    var table = TextTable([
+      .init("NAME"), .init("NAMESPACE"), .init("PARENTS"), .init("ACCEPTED"), .init("RESOLVED-REFS"), .init("FILE"),
+    ])
+    for item in items {
+      table.add(
+        item.name, item.namespace, item.parents.map(\.shown).joined(separator: ","), item.summary(of: "Accepted"),
+        item.summary(of: "ResolvedRefs"), "\(item.file):\(item.line)")
+    }
+    let problems = items.flatMap(\.problems)
+    return table.render() + (problems.isEmpty ? "" : "\n" + problems.map { "\($0)\n" }.joined())
+  }
+
+  // MARK: - Documents
+
+  /// One object, or a `List` of them.
+  package func document(ofOne isOne: Bool) -> Document {
+    let documents = items.map { document($0) }
+    if isOne, documents.count == 1 { return documents[0] }
+    return .object([("apiVersion", .text("v1")), ("kind", .text("List")), ("items", .list(documents))])
+  }
+
+  private func document(_ item: Apus_V1_RouteStatus) -> Document {
+    var metadata: [(key: String, value: Document)] = [
+      ("name", .text(item.name)), ("namespace", .text(item.namespace)),
+      ("annotations", .object([("apus.dev/source", .text("\(item.file):\(item.line)"))])),
+    ]
+    if item.created != 0 { metadata.append(("creationTimestamp", .text(Format.utc(seconds: item.created)))) }
+    if item.generation != 0 { metadata.append(("generation", .number(item.generation))) }
+    let parents = item.parents.map { parent in
+      Document.object([
+        ("parentRef", parent.document), ("controllerName", .text(controllerName)),
+        ("conditions", .list(parent.conditions.map { $0.document(generation: item.generation) })),
+      ])
+    }
+    return .object([
+      ("apiVersion", .text(item.apiVersion)), ("kind", .text(item.kind)), ("metadata", .object(metadata)),
+      ("status", .object([("parents", .list(parents))])),
+    ])
+  }
+}
+
+extension Apus_V1_RouteStatus {
+  /// `True`, or the share of parents for which it is, with the first reason why it is not for all.
+  fileprivate func summary(of type: String) -> String {
+    let conditions = parents.compactMap { parent in parent.conditions.first { $0.type == type } }
+    guard let failed = conditions.first(where: { !$0.status }) else { return conditions.isEmpty ? "" : "True" }
+    let good = conditions.count(where: \.status)
+    return good == 0 ? "False (\(failed.reason))" : "\(good)/\(conditions.count) (\(failed.reason))"
+  }
+
+  /// What is not as it should be, each text once.
+  fileprivate var problems: [String] {
+    var texts: [String] = []
+    for condition in parents.flatMap(\.conditions) where condition.status == (condition.type == "PartiallyInvalid") {
+      let text = "\(namespace)/\(name): \(condition.reason): \(condition.message)"
+      if !texts.contains(text) { texts.append(text) }
+    }
+    return texts
+  }
+}
+
+extension Apus_V1_RouteParentStatus {
+  /// `orders.shop:80`, or with a section's name in the place of the port.
+  fileprivate var shown: String {
+    let parts = [port == 0 ? "" : "\(port)", sectionName].filter { !$0.isEmpty }
+    return "\(name).\(namespace)" + (parts.isEmpty ? "" : ":" + parts.joined(separator: "/"))
+  }
+
+  fileprivate var document: Document {
+    var fields: [(key: String, value: Document)] = [
+      ("group", .text(group)), ("kind", .text(kind)), ("namespace", .text(namespace)), ("name", .text(name)),
+    ]
+    if !sectionName.isEmpty { fields.append(("sectionName", .text(sectionName))) }
+    if port != 0 { fields.append(("port", .number(Int64(port)))) }
+    return .object(fields)
+  }
+}
+
+extension Apus_V1_Condition {
+  fileprivate func document(generation: Int64) -> Document {
+    var fields: [(key: String, value: Document)] = [
+      ("type", .text(type)), ("status", .text(status ? "True" : "False")), ("reason", .text(reason)),
+      ("message", .text(message)), ("lastTransitionTime", .text(Format.utc(seconds: sinceMs / 1000))),
+    ]
+    if generation != 0 { fields.append(("observedGeneration", .number(generation))) }
+    return .object(fields)
+  }
+}

@@ -1,0 +1,96 @@
+import MeshCore
+import MeshResources
+
+extension RouteStatus {
+  /// Of every route: those in force, and those that were refused and have no earlier version. Pure; ordered by key.
+  static func all(_ compiler: RouteCompiler, _ snapshot: Snapshot) -> [RouteStatus] {
+    let attachments = compiler.attachments
+    let errors = Dictionary(
+      grouping: snapshot.problems.filter { $0.severity == .error && $0.key != nil }, by: \.key)
+    var statuses = attachments.routes.enumerated().map { index, route in
+      // An error beside a route in force is of a newer text, unless it only says that the route stands twice.
+      let stale = (errors[route.key] ?? []).filter(\.stale)
+      return RouteStatus(route, attachments.parents[index], compiler.findings[index], stale)
+    }
+    statuses += snapshot.rejected.values.compactMap { located in
+      MeshRoute(located).map { RouteStatus(rejected: $0, errors[$0.key] ?? []) }
+    }
+    return statuses.sorted { $0.key < $1.key }
+  }
+
+  private init(_ route: MeshRoute, conditions: [[RouteCondition]]) {
+    key = route.key
+    position = route.position
+    creationTime = route.metadata.creationTime
+    generation = route.metadata.generation
+    parents = zip(route.parents, conditions).map { Parent(ref: $0, conditions: $1) }
+  }
+
+  private init(
+    _ route: MeshRoute, _ parents: [RouteAttachments.Parent], _ references: [RouteFinding], _ stale: [ManifestProblem]
+  ) {
+    let resolved = Self.resolvedRefs(references)
+    let partial = stale.isEmpty ? [] : [Self.fallBack(stale)]
+    self.init(
+      route,
+      conditions: zip(route.parents, parents).map { [Self.accepted(route, $0, $1), resolved] + partial })
+  }
+
+  /// Nothing of a route with an error is in force: none of its rules is used without the others.
+  private init(rejected route: MeshRoute, _ errors: [ManifestProblem]) {
+    let reason = errors.first?.reason ?? .unsupportedValue
+    let condition = RouteCondition(
+      kind: .accepted, isTrue: false, reason: reason.rawValue, message: Self.text(of: errors))
+    self.init(route, conditions: route.parents.map { _ in [condition] })
+  }
+
+  // MARK: - Conditions
+
+  private static func accepted(
+    _ route: MeshRoute, _ parent: RouteParent, _ bound: RouteAttachments.Parent
+  ) -> RouteCondition {
+    if let failure = bound.failure {
+      return RouteCondition(
+        kind: .accepted, isTrue: false, reason: failure.reason?.rawValue ?? "", message: failure.text)
+    }
+    let ports = bound.ports.map(String.init).joined(separator: ", ")
+    let clients = route.isProducer(parent) ? "" : ", for clients in the namespace \(route.metadata.namespace)"
+    let noun = bound.ports.count == 1 ? "port" : "ports"
+    let attached = "attached to \(noun) \(ports) of \(parent.namespace)/\(parent.service)\(clients)"
+    return RouteCondition(
+      kind: .accepted, isTrue: true, reason: "Accepted",
+      message: ([attached] + bound.warnings.map(\.text)).joined(separator: "; "))
+  }
+
+  private static func resolvedRefs(_ findings: [RouteFinding]) -> RouteCondition {
+    let broken = findings.filter { $0.reason != nil }
+    guard let first = broken.first, let reason = first.reason else {
+      return RouteCondition(
+        kind: .resolvedRefs, isTrue: true, reason: "ResolvedRefs", message: "every backend exists")
+    }
+    return RouteCondition(
+      kind: .resolvedRefs, isTrue: false, reason: reason.rawValue,
+      message: list(broken.map { "\($0.field): \($0.text)" }))
+  }
+
+  /// The last good version of the whole route serves on, which the API calls falling back.
+  private static func fallBack(_ errors: [ManifestProblem]) -> RouteCondition {
+    RouteCondition(
+      kind: .partiallyInvalid, isTrue: true, reason: "UnsupportedValue",
+      message: "Fall Back to the version before: \(text(of: errors))")
+  }
+
+  private static func text(of errors: [ManifestProblem]) -> String {
+    list(
+      errors.map { error in
+        let place = "\(error.position): \(error.field.isEmpty ? "" : "\(error.field): ")"
+        return place + error.message + (error.fix.isEmpty ? "" : "; \(error.fix)")
+      })
+  }
+
+  /// The first few; a status is no log.
+  private static func list(_ texts: [String], atMost limit: Int = 4) -> String {
+    let shown = texts.prefix(limit).joined(separator: " | ")
+    return texts.count > limit ? "\(shown) | and \(texts.count - limit) more" : shown
+  }
+}
