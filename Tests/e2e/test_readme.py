@@ -1,4 +1,4 @@
-"""The README's tour works by copy and paste, in order, in one shell."""
+"""The tours of README and guide work by copy and paste, in order, in one shell."""
 
 import os
 import re
@@ -10,8 +10,9 @@ from support.mesh import ROOT
 TOUR = re.compile(r"<!-- tour -->\n```sh\n(.*?)```", re.S)
 
 
-def test_the_tour_of_the_readme_can_be_followed_by_copy_and_paste(mesh):
-    steps = TOUR.findall((ROOT / "README.md").read_text())
+def follow(mesh, page):
+    """What the tour of a page prints. It must end with 0, as each of its commands must."""
+    steps = TOUR.findall((ROOT / page).read_text())
     assert len(steps) >= 6
     # The binaries are built already, and maybe elsewhere.
     script = "\n".join(steps).replace("make build\n", "").replace("$PWD/.build/release:", "")
@@ -26,7 +27,34 @@ def test_the_tour_of_the_readme_can_be_followed_by_copy_and_paste(mesh):
             pass
         subprocess.run(["rm", "-rf", "/tmp/tour"], check=False)
     assert tour.returncode == 0, output
-    counts = dict((word, int(number)) for number, word in re.findall(r"^ +(\d+) (one|two)$", output, re.M)[:2])
-    assert sum(counts.values()) == 200 and 5 <= counts["two"] <= 40, output
-    assert re.search(r"^ +50 two$", output, re.M), output
+    return output
+
+
+def counts(output):
+    """Of each `sort | uniq -c` in the output, what it counted."""
+    found = []
+    for number, word in re.findall(r"^ +(\d+) (one|two)$", output, re.M):
+        if not found or word in found[-1]:
+            found.append({})
+        found[-1][word] = int(number)
+    return found
+
+
+def test_the_tour_of_the_readme_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "README.md")
+    split, shifted = counts(output)
+    assert sum(split.values()) == 200 and 5 <= split["two"] <= 40, output
+    assert shifted == {"two": 50}, output
     assert re.search(r"orders\.yaml:\d+:\d+: .*TrafficSplit shop/orders", output), output
+
+
+def test_the_tour_of_the_guide_to_routes_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/routes.md")
+    split, without = counts(output)
+    assert sum(split.values()) == 200 and 5 <= split["two"] <= 40, output
+    assert without == {"one": 50}, output
+    assert "\ntwo\ntwo\n301 http://orders.shop/api/list\n" in output, output
+    assert "x-served-by: mesh" in output and "\nlist of one\n1\n" in output, output
+    for condition in ("Accepted", "ResolvedRefs"):
+        assert condition in output, output
+    assert "orders-v3" in output, output

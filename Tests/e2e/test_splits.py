@@ -82,5 +82,10 @@ def test_two_workloads_of_one_service_share_its_traffic(mesh):
     _, port = mesh.client("orders.shop:80")
     mesh.wait_until_serving(port)
     until(lambda: len(http.instances(port)) == 2, "both workloads serve")
-    shares = http.count(port, 2000, header="x-instance")
-    assert min(shares.values()) > 400, shares
+
+    # The balancer avoids for a while who was slow once, which on a busy machine can be either of them.
+    def share():
+        shares = http.count(port, 500, header="x-instance")
+        return len(shares) == 2 and min(shares.values()) > 100
+
+    until(share, "each gets its share", 60)
