@@ -5,7 +5,8 @@ import MeshRuntime
 ///
 /// An HTTP/2 connection can end with 1,000 streams, and each of them with a connection to an application that has to be
 /// closed: tens of milliseconds, in which nobody else would be served. Confined to one worker loop.
-/// Limit: `ProxyLimits.maximumRequestsPerTurn` at a time, of all clients together, fewer when the turn is long.
+/// Limit: `ProxyLimits.maximumRequestsPerTurn` at a time, of all clients together; when the turn is long, one in 32 of those
+/// that wait.
 final class Departures: TimerHandler {
   private unowned(unsafe) let worker: ProxyWorker
   private var waiting: [(exchange: Exchange, generation: UInt32)] = []
@@ -28,9 +29,12 @@ final class Departures: TimerHandler {
   func timerFired(_ timer: LoopTimer) { finishSome() }
 
   private func finishSome() {
-    for count in 0..<min(waiting.count, worker.limits.maximumRequestsPerTurn) {
+    // A share of them however long the turn is: who come and leave faster than they are ended must not pile up.
+    let share = 1 + waiting.count / 32
+    var count = 0
+    while !waiting.isEmpty, count < share || count < worker.limits.maximumRequestsPerTurn && !worker.loop.isTurnLong {
       finishOne()
-      if count & 3 == 3, worker.loop.isTurnLong { break }
+      count += 1
     }
     if !waiting.isEmpty { worker.loop.schedule(timer, after: .zero) }
   }
