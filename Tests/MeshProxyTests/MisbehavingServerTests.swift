@@ -45,7 +45,7 @@ struct MisbehavingServerTests {
       while answer.status < 200 { answer = try client.message() }
       return answer.status
     } catch let problem as SocketProblem {
-      // Cut, and not just silent for ten seconds (EAGAIN).
+      // Cut, and not just silent (EAGAIN).
       #expect(!problem.description.hasSuffix("errno 11"))
       return 0
     }

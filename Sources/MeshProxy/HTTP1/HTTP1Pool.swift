@@ -90,13 +90,13 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
 
   func timerFired(_ timer: LoopTimer) { serveSome() }
 
-  /// For as long as the turn is not long; four at least, so that it goes on however long turns are.
+  /// For as long as the turn is not long; two at least, so that it goes on however long turns are.
   private func serveSome() {
     var served = 0
     while !idle.isEmpty || connecting < worker.limits.maximumConnecting, let exchange = waiting.next() {
       connect(exchange)
       served += 1
-      guard served & 3 == 0, worker.loop.isTurnLong else { continue }
+      guard served & 1 == 0, worker.loop.isTurnLong else { continue }
       if waiting.count > 0 { worker.loop.schedule(nextTurn, after: .zero) }
       return
     }

@@ -25,6 +25,8 @@ package final class Worker {
   static let gatherBytes = 16 * 1024
   /// A turn of this length keeps everybody waiting: who has many things to do leaves the rest to the next one.
   static let longTurn = TimeSpan.microseconds(250)
+  /// So many flushes and closings at the end of a turn take about as long.
+  static let manyEndings = 24
 
   package let index: Int
   /// The loop's clock: read once per turn.
@@ -226,19 +228,24 @@ package final class Worker {
     return left <= 0 ? 0 : Int32(clamping: (left + 999_999) / 1_000_000)
   }
 
-  /// A turn that grows long is ended and goes on as the next: what the first events brought does not wait for the last.
+  /// A turn that grows long, by what it did or has still to flush, is ended and goes on as the next: what the first events brought
+  /// does not wait for the last.
   private func dispatchEvents(_ count: Int32) {
     var index: Int32 = 0
     while index < count {
       dispatch(key: clinux_event_key(events, index), flags: clinux_event_flags(events, index))
       index += 1
-      guard index & 3 == 0, index < count, isTurnLong else { continue }
+      guard index & 3 == 0, index < count else { continue }
+      let isLong = isTurnLong
+      guard isLong || hasMuchToEnd else { continue }
       endTurn()
-      wasLong = true
+      if isLong { wasLong = true }
       now = MonotonicClock.now
       counters.turns += 1
     }
   }
+
+  private var hasMuchToEnd: Bool { dirty.count + closing.count >= Self.manyEndings }
 
   private func dispatch(key: UInt64, flags: UInt32) {
     counters.events += 1
@@ -256,7 +263,7 @@ package final class Worker {
     while readyStart < end {
       ready[readyStart].handleTurn()
       readyStart += 1
-      if readyStart & 3 == 0, isTurnLong { break }
+      if readyStart & 1 == 0, hasMuchToEnd || isTurnLong { break }
     }
     guard readyStart == ready.count || readyStart >= 1_024 else { return }
     ready.removeFirst(readyStart)

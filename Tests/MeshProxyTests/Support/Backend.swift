@@ -98,7 +98,7 @@ final class Promise<T: Sendable>: Sendable {
 
   var hasValue: Bool { value.withLock { $0 != nil } }
 
-  /// Throws when nothing comes within ten seconds.
+  /// Throws when nothing comes within 40 seconds: machines may be busy.
   func get() throws -> T {
     guard signal.wait(), let value = value.withLock({ $0 }) else { throw SocketProblem(description: "no value came") }
     return value
@@ -122,9 +122,9 @@ final class Signal: @unchecked Sendable {
     _ = write(ends[1], &byte, 1)
   }
 
-  /// False when it does not happen within ten seconds. Stays raised.
+  /// False when it does not happen within 40 seconds. Stays raised.
   @discardableResult
-  func wait() -> Bool { waits(milliseconds: 10_000) }
+  func wait() -> Bool { waits(milliseconds: 40_000) }
 
   /// False when it does not happen in this time.
   func waits(milliseconds: Int32) -> Bool {

@@ -42,7 +42,7 @@ struct Message {
 
 /// A blocking TCP socket of a test: client, or a connection that a scripted backend accepted.
 ///
-/// Every call ends within ten seconds, so that a failure is a failure and not a test that hangs.
+/// Every call ends within 40 seconds, so that a failure is a failure and not a test that hangs.
 /// `@unchecked Sendable`: used by one thread at a time.
 final class Peer: @unchecked Sendable {
   let descriptor: Int32
@@ -51,7 +51,7 @@ final class Peer: @unchecked Sendable {
 
   init(descriptor: Int32) {
     self.descriptor = descriptor
-    var limit = timeval(tv_sec: 10, tv_usec: 0)
+    var limit = timeval(tv_sec: 40, tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
   }

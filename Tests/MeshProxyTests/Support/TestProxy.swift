@@ -107,7 +107,7 @@ final class TestProxy: Sendable {
       decoding: PrometheusText.render([snapshot], process: ProcessMetrics(), families: .linkerd), as: UTF8.self)
   }
 
-  /// True once `condition` holds; the worker's own timer looks again each 5 ms, for at most ten seconds.
+  /// True once `condition` holds; the worker's own timer looks again each 5 ms, for about half a minute.
   func becomes(_ condition: @escaping @Sendable (ProxyWorker) -> Bool) throws -> Bool {
     let promise = Promise<Bool>()
     handle.post { ConditionWatch($0, condition, promise).look() }
@@ -163,7 +163,7 @@ private final class ConditionWatch: TimerHandler {
   private let worker: ProxyWorker
   private let condition: (ProxyWorker) -> Bool
   private let promise: Promise<Bool>
-  private var looksLeft = 2_000
+  private var looksLeft = 5_000
   private var keep: ConditionWatch?
   private lazy var timer = LoopTimer(owner: self)
 
