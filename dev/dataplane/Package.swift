@@ -35,6 +35,9 @@ let package = Package(
     .testTarget(name: "MeshHTTPTests", dependencies: ["MeshCore", "MeshHTTP"]),
     .testTarget(name: "MeshPolicyTests", dependencies: ["MeshCore", "MeshHTTP", "MeshPolicy"]),
     .testTarget(name: "MeshTelemetryTests", dependencies: ["MeshCore", "MeshHTTP", "MeshTelemetry"]),
+    .testTarget(
+      name: "MeshAPITests",
+      dependencies: ["MeshAPI", "MeshCore", "MeshPolicy", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
     .testTarget(name: "MeshRuntimeTests", dependencies: ["MeshCore", "MeshRuntime", "CLinux", "COpenSSL"]),
     .testTarget(
       name: "MeshProxyTests",

@@ -8,12 +8,19 @@ extension EndpointSet {
     key: ServicePort, _ message: Apus_V1_Endpoints, limits: ConversionLimits = .standard
   ) throws(ConversionError) {
     try limits.check(message.endpoints.count, atMost: limits.maximumEndpoints, "endpoints")
+    let policy: BackendPolicy
+    do throws(ConversionError) {
+      policy = try BackendPolicy(message.policy, limits: limits)
+    } catch {
+      throw error.inside("policy")
+    }
     self.init(
       key: key,
       endpoints: try convertEach(message.endpoints, "endpoints") { endpoint throws(ConversionError) in
         try Endpoint(endpoint, limits: limits)
       },
-      appProtocol: message.appProtocol.isEmpty ? .http : try convertAppProtocol(message.appProtocol))
+      appProtocol: message.appProtocol.isEmpty ? .http : try convertAppProtocol(message.appProtocol),
+      policy: policy)
   }
 }
 
@@ -30,7 +37,8 @@ extension Endpoint {
     // Without an identity the mesh port means nothing and 0 is fine.
     let meshPort = identity == nil && message.meshPort == 0 ? 0 : try convertPort(message.meshPort, "mesh_port")
     self.init(
-      address: address, workload: message.workload, identity: identity, meshPort: meshPort, labels: message.labels)
+      address: address, workload: message.workload, identity: identity, meshPort: meshPort, labels: message.labels,
+      weight: max(message.weight, 1))
   }
 }
 
@@ -46,8 +54,10 @@ extension Apus_V1_Endpoints {
       message.identity = endpoint.identity?.description ?? ""
       message.meshPort = UInt32(endpoint.meshPort)
       message.labels = endpoint.labels
+      message.weight = endpoint.weight == 1 ? 0 : endpoint.weight
       return message
     }
     appProtocol = set.appProtocol.rawValue
+    if set.policy != BackendPolicy() { policy = Apus_V1_BackendPolicy(set.policy) }
   }
 }

@@ -66,6 +66,56 @@ package nonisolated enum Apus_V1_ResourceKind: SwiftProtobuf.Enum, Swift.CaseIte
 
 }
 
+package nonisolated enum Apus_V1_BalancingAlgorithm: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case peakEwma // = 0
+  case leastRequest // = 1
+  case roundRobin // = 2
+  case random // = 3
+  case ringHash // = 4
+  case maglev // = 5
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .peakEwma
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .peakEwma
+    case 1: self = .leastRequest
+    case 2: self = .roundRobin
+    case 3: self = .random
+    case 4: self = .ringHash
+    case 5: self = .maglev
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .peakEwma: return 0
+    case .leastRequest: return 1
+    case .roundRobin: return 2
+    case .random: return 3
+    case .ringHash: return 4
+    case .maglev: return 5
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [Apus_V1_BalancingAlgorithm] = [
+    .peakEwma,
+    .leastRequest,
+    .roundRobin,
+    .random,
+    .ringHash,
+    .maglev,
+  ]
+
+}
+
 package nonisolated struct Apus_V1_DiscoveryRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -280,55 +330,61 @@ package nonisolated struct Apus_V1_DiscoveryResponse: Sendable {
   package init() {}
 }
 
-package nonisolated struct Apus_V1_Resource: Sendable {
+package nonisolated struct Apus_V1_Resource: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var name: Apus_V1_ResourceName {
-    get {_name ?? Apus_V1_ResourceName()}
-    set {_name = newValue}
+    get {_storage._name ?? Apus_V1_ResourceName()}
+    set {_uniqueStorage()._name = newValue}
   }
   /// Returns true if `name` has been explicitly set.
-  package var hasName: Bool {self._name != nil}
+  package var hasName: Bool {_storage._name != nil}
   /// Clears the value of `name`. Subsequent reads from it will return its default value.
-  package mutating func clearName() {self._name = nil}
+  package mutating func clearName() {_uniqueStorage()._name = nil}
 
   /// content hash, for resuming
-  package var hash: UInt64 = 0
+  package var hash: UInt64 {
+    get {_storage._hash}
+    set {_uniqueStorage()._hash = newValue}
+  }
 
-  package var body: Apus_V1_Resource.OneOf_Body? = nil
+  package var body: OneOf_Body? {
+    get {return _storage._body}
+    set {_uniqueStorage()._body = newValue}
+  }
 
   package var service: Apus_V1_Service {
     get {
-      if case .service(let v)? = body {return v}
+      if case .service(let v)? = _storage._body {return v}
       return Apus_V1_Service()
     }
-    set {body = .service(newValue)}
+    set {_uniqueStorage()._body = .service(newValue)}
   }
 
   package var endpoints: Apus_V1_Endpoints {
     get {
-      if case .endpoints(let v)? = body {return v}
+      if case .endpoints(let v)? = _storage._body {return v}
       return Apus_V1_Endpoints()
     }
-    set {body = .endpoints(newValue)}
+    set {_uniqueStorage()._body = .endpoints(newValue)}
   }
 
   package var workload: Apus_V1_Workload {
     get {
-      if case .workload(let v)? = body {return v}
+      if case .workload(let v)? = _storage._body {return v}
       return Apus_V1_Workload()
     }
-    set {body = .workload(newValue)}
+    set {_uniqueStorage()._body = .workload(newValue)}
   }
 
   package var trust: Apus_V1_TrustBundle {
     get {
-      if case .trust(let v)? = body {return v}
+      if case .trust(let v)? = _storage._body {return v}
       return Apus_V1_TrustBundle()
     }
-    set {body = .trust(newValue)}
+    set {_uniqueStorage()._body = .trust(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -343,7 +399,7 @@ package nonisolated struct Apus_V1_Resource: Sendable {
 
   package init() {}
 
-  fileprivate var _name: Apus_V1_ResourceName? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct Apus_V1_Service: Sendable {
@@ -819,6 +875,322 @@ package nonisolated struct Apus_V1_Endpoints: Sendable {
   /// how an endpoint that is not meshed is spoken to; empty: http
   package var appProtocol: String = String()
 
+  package var policy: Apus_V1_BackendPolicy {
+    get {_policy ?? Apus_V1_BackendPolicy()}
+    set {_policy = newValue}
+  }
+  /// Returns true if `policy` has been explicitly set.
+  package var hasPolicy: Bool {self._policy != nil}
+  /// Clears the value of `policy`. Subsequent reads from it will return its default value.
+  package mutating func clearPolicy() {self._policy = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _policy: Apus_V1_BackendPolicy? = nil
+}
+
+/// How proxies treat the endpoints: the effective policy, merged. What is absent has its defaults; of what is there every number
+/// counts as it stands.
+package nonisolated struct Apus_V1_BackendPolicy: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var balancing: Apus_V1_Balancing {
+    get {_balancing ?? Apus_V1_Balancing()}
+    set {_balancing = newValue}
+  }
+  /// Returns true if `balancing` has been explicitly set.
+  package var hasBalancing: Bool {self._balancing != nil}
+  /// Clears the value of `balancing`. Subsequent reads from it will return its default value.
+  package mutating func clearBalancing() {self._balancing = nil}
+
+  package var outliers: Apus_V1_Outliers {
+    get {_outliers ?? Apus_V1_Outliers()}
+    set {_outliers = newValue}
+  }
+  /// Returns true if `outliers` has been explicitly set.
+  package var hasOutliers: Bool {self._outliers != nil}
+  /// Clears the value of `outliers`. Subsequent reads from it will return its default value.
+  package mutating func clearOutliers() {self._outliers = nil}
+
+  package var limits: Apus_V1_BackendLimits {
+    get {_limits ?? Apus_V1_BackendLimits()}
+    set {_limits = newValue}
+  }
+  /// Returns true if `limits` has been explicitly set.
+  package var hasLimits: Bool {self._limits != nil}
+  /// Clears the value of `limits`. Subsequent reads from it will return its default value.
+  package mutating func clearLimits() {self._limits = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _balancing: Apus_V1_Balancing? = nil
+  fileprivate var _outliers: Apus_V1_Outliers? = nil
+  fileprivate var _limits: Apus_V1_BackendLimits? = nil
+}
+
+package nonisolated struct Apus_V1_Balancing: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var algorithm: Apus_V1_BalancingAlgorithm = .peakEwma
+
+  /// absent: requests have no key
+  package var hashSource: Apus_V1_HashSource {
+    get {_hashSource ?? Apus_V1_HashSource()}
+    set {_hashSource = newValue}
+  }
+  /// Returns true if `hashSource` has been explicitly set.
+  package var hasHashSource: Bool {self._hashSource != nil}
+  /// Clears the value of `hashSource`. Subsequent reads from it will return its default value.
+  package mutating func clearHashSource() {self._hashSource = nil}
+
+  package var slowStart: Apus_V1_SlowStart {
+    get {_slowStart ?? Apus_V1_SlowStart()}
+    set {_slowStart = newValue}
+  }
+  /// Returns true if `slowStart` has been explicitly set.
+  package var hasSlowStart: Bool {self._slowStart != nil}
+  /// Clears the value of `slowStart`. Subsequent reads from it will return its default value.
+  package mutating func clearSlowStart() {self._slowStart = nil}
+
+  package var panicPercent: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _hashSource: Apus_V1_HashSource? = nil
+  fileprivate var _slowStart: Apus_V1_SlowStart? = nil
+}
+
+package nonisolated struct Apus_V1_HashSource: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var kind: Apus_V1_HashSource.OneOf_Kind? = nil
+
+  /// in lower case
+  package var header: String {
+    get {
+      if case .header(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .header(newValue)}
+  }
+
+  package var cookie: Apus_V1_AffinityCookie {
+    get {
+      if case .cookie(let v)? = kind {return v}
+      return Apus_V1_AffinityCookie()
+    }
+    set {kind = .cookie(newValue)}
+  }
+
+  package var query: String {
+    get {
+      if case .query(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .query(newValue)}
+  }
+
+  package var sourceAddress: Bool {
+    get {
+      if case .sourceAddress(let v)? = kind {return v}
+      return false
+    }
+    set {kind = .sourceAddress(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Kind: Equatable, Sendable {
+    /// in lower case
+    case header(String)
+    case cookie(Apus_V1_AffinityCookie)
+    case query(String)
+    case sourceAddress(Bool)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AffinityCookie: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  /// 0: the client's session
+  package var lifetimeMs: Int64 = 0
+
+  package var path: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_SlowStart: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var windowMs: Int64 = 0
+
+  package var aggression: Double = 0
+
+  package var minimumPercent: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Rows of 0 are not looked at.
+package nonisolated struct Apus_V1_Outliers: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var disabled: Bool {
+    get {_storage._disabled}
+    set {_uniqueStorage()._disabled = newValue}
+  }
+
+  package var consecutiveFailures: UInt32 {
+    get {_storage._consecutiveFailures}
+    set {_uniqueStorage()._consecutiveFailures = newValue}
+  }
+
+  package var consecutiveGatewayFailures: UInt32 {
+    get {_storage._consecutiveGatewayFailures}
+    set {_uniqueStorage()._consecutiveGatewayFailures = newValue}
+  }
+
+  package var localFailuresApart: Bool {
+    get {_storage._localFailuresApart}
+    set {_uniqueStorage()._localFailuresApart = newValue}
+  }
+
+  package var consecutiveLocalFailures: UInt32 {
+    get {_storage._consecutiveLocalFailures}
+    set {_uniqueStorage()._consecutiveLocalFailures = newValue}
+  }
+
+  package var consecutiveConnectFailures: UInt32 {
+    get {_storage._consecutiveConnectFailures}
+    set {_uniqueStorage()._consecutiveConnectFailures = newValue}
+  }
+
+  package var intervalMs: Int64 {
+    get {_storage._intervalMs}
+    set {_uniqueStorage()._intervalMs = newValue}
+  }
+
+  package var successRate: Apus_V1_SuccessRateOutliers {
+    get {_storage._successRate ?? Apus_V1_SuccessRateOutliers()}
+    set {_uniqueStorage()._successRate = newValue}
+  }
+  /// Returns true if `successRate` has been explicitly set.
+  package var hasSuccessRate: Bool {_storage._successRate != nil}
+  /// Clears the value of `successRate`. Subsequent reads from it will return its default value.
+  package mutating func clearSuccessRate() {_uniqueStorage()._successRate = nil}
+
+  package var latency: Apus_V1_LatencyOutliers {
+    get {_storage._latency ?? Apus_V1_LatencyOutliers()}
+    set {_uniqueStorage()._latency = newValue}
+  }
+  /// Returns true if `latency` has been explicitly set.
+  package var hasLatency: Bool {_storage._latency != nil}
+  /// Clears the value of `latency`. Subsequent reads from it will return its default value.
+  package mutating func clearLatency() {_uniqueStorage()._latency = nil}
+
+  package var baseEjectionMs: Int64 {
+    get {_storage._baseEjectionMs}
+    set {_uniqueStorage()._baseEjectionMs = newValue}
+  }
+
+  package var maximumEjectionMs: Int64 {
+    get {_storage._maximumEjectionMs}
+    set {_uniqueStorage()._maximumEjectionMs = newValue}
+  }
+
+  package var ejectionJitterPercent: UInt32 {
+    get {_storage._ejectionJitterPercent}
+    set {_uniqueStorage()._ejectionJitterPercent = newValue}
+  }
+
+  package var maximumEjectedPercent: UInt32 {
+    get {_storage._maximumEjectedPercent}
+    set {_uniqueStorage()._maximumEjectedPercent = newValue}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+package nonisolated struct Apus_V1_SuccessRateOutliers: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var minimumHosts: UInt32 = 0
+
+  package var minimumRequests: UInt32 = 0
+
+  package var deviationsThousandths: UInt32 = 0
+
+  package var minimumFailurePercent: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_LatencyOutliers: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var minimumHosts: UInt32 = 0
+
+  package var minimumRequests: UInt32 = 0
+
+  package var factorPercent: UInt32 = 0
+
+  package var floorMs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Of one proxy. 0: none.
+package nonisolated struct Apus_V1_BackendLimits: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var connections: UInt32 = 0
+
+  package var pendingRequests: UInt32 = 0
+
+  package var activeRequests: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -840,6 +1212,9 @@ package nonisolated struct Apus_V1_Endpoint: Sendable {
   package var meshPort: UInt32 = 0
 
   package var labels: Dictionary<String,String> = [:]
+
+  /// 0: 1
+  package var weight: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1295,6 +1670,10 @@ nonisolated extension Apus_V1_ResourceKind: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RESOURCE_KIND_UNSPECIFIED\0\u{1}RESOURCE_KIND_SERVICE\0\u{1}RESOURCE_KIND_ENDPOINTS\0\u{1}RESOURCE_KIND_WORKLOAD\0\u{1}RESOURCE_KIND_TRUST\0")
 }
 
+nonisolated extension Apus_V1_BalancingAlgorithm: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0BALANCING_ALGORITHM_PEAK_EWMA\0\u{1}BALANCING_ALGORITHM_LEAST_REQUEST\0\u{1}BALANCING_ALGORITHM_ROUND_ROBIN\0\u{1}BALANCING_ALGORITHM_RANDOM\0\u{1}BALANCING_ALGORITHM_RING_HASH\0\u{1}BALANCING_ALGORITHM_MAGLEV\0")
+}
+
 nonisolated extension Apus_V1_DiscoveryRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DiscoveryRequest"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}subscribe\0\u{1}unsubscribe\0\u{1}ack\0\u{1}reject\0")
@@ -1740,108 +2119,148 @@ nonisolated extension Apus_V1_Resource: SwiftProtobuf.Message, SwiftProtobuf._Me
   package static let protoMessageName: String = _protobuf_package + ".Resource"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}hash\0\u{1}service\0\u{1}endpoints\0\u{1}workload\0\u{1}trust\0")
 
+  fileprivate class _StorageClass {
+    var _name: Apus_V1_ResourceName? = nil
+    var _hash: UInt64 = 0
+    var _body: Apus_V1_Resource.OneOf_Body?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _name = source._name
+      _hash = source._hash
+      _body = source._body
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._name) }()
-      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.hash) }()
-      case 3: try {
-        var v: Apus_V1_Service?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .service(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._name) }()
+        case 2: try { try decoder.decodeSingularFixed64Field(value: &_storage._hash) }()
+        case 3: try {
+          var v: Apus_V1_Service?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .service(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .service(v)
+          }
+        }()
+        case 4: try {
+          var v: Apus_V1_Endpoints?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .endpoints(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .endpoints(v)
+          }
+        }()
+        case 5: try {
+          var v: Apus_V1_Workload?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .workload(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .workload(v)
+          }
+        }()
+        case 6: try {
+          var v: Apus_V1_TrustBundle?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .trust(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .trust(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .service(v)
-        }
-      }()
-      case 4: try {
-        var v: Apus_V1_Endpoints?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .endpoints(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .endpoints(v)
-        }
-      }()
-      case 5: try {
-        var v: Apus_V1_Workload?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .workload(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .workload(v)
-        }
-      }()
-      case 6: try {
-        var v: Apus_V1_TrustBundle?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .trust(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .trust(v)
-        }
-      }()
-      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._name {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if self.hash != 0 {
-      try visitor.visitSingularFixed64Field(value: self.hash, fieldNumber: 2)
-    }
-    switch self.body {
-    case .service?: try {
-      guard case .service(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    }()
-    case .endpoints?: try {
-      guard case .endpoints(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    }()
-    case .workload?: try {
-      guard case .workload(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    }()
-    case .trust?: try {
-      guard case .trust(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-    }()
-    case nil: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._name {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if _storage._hash != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._hash, fieldNumber: 2)
+      }
+      switch _storage._body {
+      case .service?: try {
+        guard case .service(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      }()
+      case .endpoints?: try {
+        guard case .endpoints(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      }()
+      case .workload?: try {
+        guard case .workload(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      }()
+      case .trust?: try {
+        guard case .trust(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_Resource, rhs: Apus_V1_Resource) -> Bool {
-    if lhs._name != rhs._name {return false}
-    if lhs.hash != rhs.hash {return false}
-    if lhs.body != rhs.body {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._hash != rhs_storage._hash {return false}
+        if _storage._body != rhs_storage._body {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2759,7 +3178,7 @@ nonisolated extension Apus_V1_Backend: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Endpoints"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}endpoints\0\u{3}app_protocol\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}endpoints\0\u{3}app_protocol\0\u{1}policy\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2769,24 +3188,576 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.endpoints) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.appProtocol) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._policy) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.endpoints.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.endpoints, fieldNumber: 1)
     }
     if !self.appProtocol.isEmpty {
       try visitor.visitSingularStringField(value: self.appProtocol, fieldNumber: 2)
     }
+    try { if let v = self._policy {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_Endpoints, rhs: Apus_V1_Endpoints) -> Bool {
     if lhs.endpoints != rhs.endpoints {return false}
     if lhs.appProtocol != rhs.appProtocol {return false}
+    if lhs._policy != rhs._policy {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".BackendPolicy"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}balancing\0\u{1}outliers\0\u{1}limits\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._balancing) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._outliers) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._limits) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._balancing {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._outliers {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._limits {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_BackendPolicy, rhs: Apus_V1_BackendPolicy) -> Bool {
+    if lhs._balancing != rhs._balancing {return false}
+    if lhs._outliers != rhs._outliers {return false}
+    if lhs._limits != rhs._limits {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Balancing: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Balancing"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}algorithm\0\u{3}hash_source\0\u{3}slow_start\0\u{3}panic_percent\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.algorithm) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._hashSource) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._slowStart) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.panicPercent) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.algorithm != .peakEwma {
+      try visitor.visitSingularEnumField(value: self.algorithm, fieldNumber: 1)
+    }
+    try { if let v = self._hashSource {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._slowStart {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if self.panicPercent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.panicPercent, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Balancing, rhs: Apus_V1_Balancing) -> Bool {
+    if lhs.algorithm != rhs.algorithm {return false}
+    if lhs._hashSource != rhs._hashSource {return false}
+    if lhs._slowStart != rhs._slowStart {return false}
+    if lhs.panicPercent != rhs.panicPercent {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_HashSource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".HashSource"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}cookie\0\u{1}query\0\u{3}source_address\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .header(v)
+        }
+      }()
+      case 2: try {
+        var v: Apus_V1_AffinityCookie?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .cookie(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .cookie(v)
+        }
+      }()
+      case 3: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .query(v)
+        }
+      }()
+      case 4: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .sourceAddress(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.kind {
+    case .header?: try {
+      guard case .header(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    }()
+    case .cookie?: try {
+      guard case .cookie(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .query?: try {
+      guard case .query(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    }()
+    case .sourceAddress?: try {
+      guard case .sourceAddress(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 4)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_HashSource, rhs: Apus_V1_HashSource) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AffinityCookie: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AffinityCookie"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}lifetime_ms\0\u{1}path\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.lifetimeMs) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.lifetimeMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.lifetimeMs, fieldNumber: 2)
+    }
+    if !self.path.isEmpty {
+      try visitor.visitSingularStringField(value: self.path, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AffinityCookie, rhs: Apus_V1_AffinityCookie) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.lifetimeMs != rhs.lifetimeMs {return false}
+    if lhs.path != rhs.path {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_SlowStart: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SlowStart"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}window_ms\0\u{1}aggression\0\u{3}minimum_percent\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self.windowMs) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.aggression) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.minimumPercent) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.windowMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.windowMs, fieldNumber: 1)
+    }
+    if self.aggression.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.aggression, fieldNumber: 2)
+    }
+    if self.minimumPercent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimumPercent, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_SlowStart, rhs: Apus_V1_SlowStart) -> Bool {
+    if lhs.windowMs != rhs.windowMs {return false}
+    if lhs.aggression != rhs.aggression {return false}
+    if lhs.minimumPercent != rhs.minimumPercent {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Outliers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Outliers"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}disabled\0\u{3}consecutive_failures\0\u{3}consecutive_gateway_failures\0\u{3}local_failures_apart\0\u{3}consecutive_local_failures\0\u{3}consecutive_connect_failures\0\u{3}interval_ms\0\u{3}success_rate\0\u{1}latency\0\u{3}base_ejection_ms\0\u{3}maximum_ejection_ms\0\u{3}ejection_jitter_percent\0\u{3}maximum_ejected_percent\0")
+
+  fileprivate class _StorageClass {
+    var _disabled: Bool = false
+    var _consecutiveFailures: UInt32 = 0
+    var _consecutiveGatewayFailures: UInt32 = 0
+    var _localFailuresApart: Bool = false
+    var _consecutiveLocalFailures: UInt32 = 0
+    var _consecutiveConnectFailures: UInt32 = 0
+    var _intervalMs: Int64 = 0
+    var _successRate: Apus_V1_SuccessRateOutliers? = nil
+    var _latency: Apus_V1_LatencyOutliers? = nil
+    var _baseEjectionMs: Int64 = 0
+    var _maximumEjectionMs: Int64 = 0
+    var _ejectionJitterPercent: UInt32 = 0
+    var _maximumEjectedPercent: UInt32 = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _disabled = source._disabled
+      _consecutiveFailures = source._consecutiveFailures
+      _consecutiveGatewayFailures = source._consecutiveGatewayFailures
+      _localFailuresApart = source._localFailuresApart
+      _consecutiveLocalFailures = source._consecutiveLocalFailures
+      _consecutiveConnectFailures = source._consecutiveConnectFailures
+      _intervalMs = source._intervalMs
+      _successRate = source._successRate
+      _latency = source._latency
+      _baseEjectionMs = source._baseEjectionMs
+      _maximumEjectionMs = source._maximumEjectionMs
+      _ejectionJitterPercent = source._ejectionJitterPercent
+      _maximumEjectedPercent = source._maximumEjectedPercent
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularBoolField(value: &_storage._disabled) }()
+        case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._consecutiveFailures) }()
+        case 3: try { try decoder.decodeSingularUInt32Field(value: &_storage._consecutiveGatewayFailures) }()
+        case 4: try { try decoder.decodeSingularBoolField(value: &_storage._localFailuresApart) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._consecutiveLocalFailures) }()
+        case 6: try { try decoder.decodeSingularUInt32Field(value: &_storage._consecutiveConnectFailures) }()
+        case 7: try { try decoder.decodeSingularInt64Field(value: &_storage._intervalMs) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._successRate) }()
+        case 9: try { try decoder.decodeSingularMessageField(value: &_storage._latency) }()
+        case 10: try { try decoder.decodeSingularInt64Field(value: &_storage._baseEjectionMs) }()
+        case 11: try { try decoder.decodeSingularInt64Field(value: &_storage._maximumEjectionMs) }()
+        case 12: try { try decoder.decodeSingularUInt32Field(value: &_storage._ejectionJitterPercent) }()
+        case 13: try { try decoder.decodeSingularUInt32Field(value: &_storage._maximumEjectedPercent) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._disabled != false {
+        try visitor.visitSingularBoolField(value: _storage._disabled, fieldNumber: 1)
+      }
+      if _storage._consecutiveFailures != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._consecutiveFailures, fieldNumber: 2)
+      }
+      if _storage._consecutiveGatewayFailures != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._consecutiveGatewayFailures, fieldNumber: 3)
+      }
+      if _storage._localFailuresApart != false {
+        try visitor.visitSingularBoolField(value: _storage._localFailuresApart, fieldNumber: 4)
+      }
+      if _storage._consecutiveLocalFailures != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._consecutiveLocalFailures, fieldNumber: 5)
+      }
+      if _storage._consecutiveConnectFailures != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._consecutiveConnectFailures, fieldNumber: 6)
+      }
+      if _storage._intervalMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._intervalMs, fieldNumber: 7)
+      }
+      try { if let v = _storage._successRate {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+      try { if let v = _storage._latency {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+      } }()
+      if _storage._baseEjectionMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._baseEjectionMs, fieldNumber: 10)
+      }
+      if _storage._maximumEjectionMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._maximumEjectionMs, fieldNumber: 11)
+      }
+      if _storage._ejectionJitterPercent != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._ejectionJitterPercent, fieldNumber: 12)
+      }
+      if _storage._maximumEjectedPercent != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._maximumEjectedPercent, fieldNumber: 13)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Outliers, rhs: Apus_V1_Outliers) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._disabled != rhs_storage._disabled {return false}
+        if _storage._consecutiveFailures != rhs_storage._consecutiveFailures {return false}
+        if _storage._consecutiveGatewayFailures != rhs_storage._consecutiveGatewayFailures {return false}
+        if _storage._localFailuresApart != rhs_storage._localFailuresApart {return false}
+        if _storage._consecutiveLocalFailures != rhs_storage._consecutiveLocalFailures {return false}
+        if _storage._consecutiveConnectFailures != rhs_storage._consecutiveConnectFailures {return false}
+        if _storage._intervalMs != rhs_storage._intervalMs {return false}
+        if _storage._successRate != rhs_storage._successRate {return false}
+        if _storage._latency != rhs_storage._latency {return false}
+        if _storage._baseEjectionMs != rhs_storage._baseEjectionMs {return false}
+        if _storage._maximumEjectionMs != rhs_storage._maximumEjectionMs {return false}
+        if _storage._ejectionJitterPercent != rhs_storage._ejectionJitterPercent {return false}
+        if _storage._maximumEjectedPercent != rhs_storage._maximumEjectedPercent {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_SuccessRateOutliers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SuccessRateOutliers"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}minimum_hosts\0\u{3}minimum_requests\0\u{3}deviations_thousandths\0\u{3}minimum_failure_percent\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.minimumHosts) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.minimumRequests) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.deviationsThousandths) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.minimumFailurePercent) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.minimumHosts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimumHosts, fieldNumber: 1)
+    }
+    if self.minimumRequests != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimumRequests, fieldNumber: 2)
+    }
+    if self.deviationsThousandths != 0 {
+      try visitor.visitSingularUInt32Field(value: self.deviationsThousandths, fieldNumber: 3)
+    }
+    if self.minimumFailurePercent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimumFailurePercent, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_SuccessRateOutliers, rhs: Apus_V1_SuccessRateOutliers) -> Bool {
+    if lhs.minimumHosts != rhs.minimumHosts {return false}
+    if lhs.minimumRequests != rhs.minimumRequests {return false}
+    if lhs.deviationsThousandths != rhs.deviationsThousandths {return false}
+    if lhs.minimumFailurePercent != rhs.minimumFailurePercent {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_LatencyOutliers: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".LatencyOutliers"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}minimum_hosts\0\u{3}minimum_requests\0\u{3}factor_percent\0\u{3}floor_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.minimumHosts) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.minimumRequests) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.factorPercent) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.floorMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.minimumHosts != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimumHosts, fieldNumber: 1)
+    }
+    if self.minimumRequests != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimumRequests, fieldNumber: 2)
+    }
+    if self.factorPercent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.factorPercent, fieldNumber: 3)
+    }
+    if self.floorMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.floorMs, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_LatencyOutliers, rhs: Apus_V1_LatencyOutliers) -> Bool {
+    if lhs.minimumHosts != rhs.minimumHosts {return false}
+    if lhs.minimumRequests != rhs.minimumRequests {return false}
+    if lhs.factorPercent != rhs.factorPercent {return false}
+    if lhs.floorMs != rhs.floorMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_BackendLimits: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".BackendLimits"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}connections\0\u{3}pending_requests\0\u{3}active_requests\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.connections) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.pendingRequests) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.activeRequests) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.connections != 0 {
+      try visitor.visitSingularUInt32Field(value: self.connections, fieldNumber: 1)
+    }
+    if self.pendingRequests != 0 {
+      try visitor.visitSingularUInt32Field(value: self.pendingRequests, fieldNumber: 2)
+    }
+    if self.activeRequests != 0 {
+      try visitor.visitSingularUInt32Field(value: self.activeRequests, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_BackendLimits, rhs: Apus_V1_BackendLimits) -> Bool {
+    if lhs.connections != rhs.connections {return false}
+    if lhs.pendingRequests != rhs.pendingRequests {return false}
+    if lhs.activeRequests != rhs.activeRequests {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2794,7 +3765,7 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Apus_V1_Endpoint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Endpoint"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{1}workload\0\u{1}identity\0\u{3}mesh_port\0\u{1}labels\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{1}workload\0\u{1}identity\0\u{3}mesh_port\0\u{1}labels\0\u{1}weight\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2807,6 +3778,7 @@ nonisolated extension Apus_V1_Endpoint: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 3: try { try decoder.decodeSingularStringField(value: &self.identity) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.meshPort) }()
       case 5: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.labels) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.weight) }()
       default: break
       }
     }
@@ -2828,6 +3800,9 @@ nonisolated extension Apus_V1_Endpoint: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.labels.isEmpty {
       try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.labels, fieldNumber: 5)
     }
+    if self.weight != 0 {
+      try visitor.visitSingularUInt32Field(value: self.weight, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2837,6 +3812,7 @@ nonisolated extension Apus_V1_Endpoint: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.identity != rhs.identity {return false}
     if lhs.meshPort != rhs.meshPort {return false}
     if lhs.labels != rhs.labels {return false}
+    if lhs.weight != rhs.weight {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

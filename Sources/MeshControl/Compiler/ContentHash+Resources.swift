@@ -156,6 +156,7 @@ extension ContentHasher {
     add("endpoints")
     add(set.key)
     add(set.appProtocol.rawValue)
+    add(set.policy)
     add(set.endpoints) { hasher, endpoint in
       hasher.add(endpoint.address.high)
       hasher.add(endpoint.address.low)
@@ -163,6 +164,7 @@ extension ContentHasher {
       hasher.add(endpoint.workload)
       hasher.add(endpoint.identity) { $0.add($1.description) }
       hasher.add(endpoint.meshPort)
+      hasher.add(endpoint.weight)
       hasher.add(endpoint.labels.sorted { $0.key < $1.key }) { hasher, label in
         hasher.add(label.key)
         hasher.add(label.value)

@@ -1,35 +1,50 @@
-package import MeshCore
+import MeshCore
 
 /// What a balancer knows of one slot. Plain data in a contiguous array.
 struct EndpointState {
   enum Phase: UInt8 { case ready, ejected, probation }
 
+  // Of every request.
   var latency: PeakEWMA
   var pending = 0
+  /// The mean weight divided by this endpoint's: how much one request weighs on it.
+  var pendingScale = 1.0
   var generation: UInt32 = 0
   private(set) var phaseCount: UInt32 = 0
   private(set) var phase = Phase.ready
   private(set) var isLive = true
+  /// Requests go there, by the balancer's latest look at all endpoints.
+  var isEligible = false
   /// The one request of the probation is under way.
   var isProbing = false
-  /// Failures in a row.
-  var failures = 0
-  /// Ejections in a row without a success between.
+  var rows = FailureRows()
+  /// Since the present interval began.
+  var sample = EndpointSample()
+
+  // Of its life.
+  var weight: UInt32 = 1
+  /// Round robin: the part of a turn that it has saved up.
+  var credit = 0.0
+  /// From when its slow start counts; nil when it needs none.
+  var warmSince: Instant?
+  /// Ejections, less one for each interval without one.
   private(set) var ejections = 0
   private(set) var ejectedUntil = Instant(nanoseconds: 0)
-  private(set) var reason: EndpointOutcome?
+  private var returned = Instant(nanoseconds: 0)
+  private(set) var reason: EjectionReason?
 
-  init(_ settings: BalancerSettings, now: Instant) {
-    latency = PeakEWMA(initial: settings.initialLatency, now: now)
-  }
+  init(now: Instant) { latency = PeakEWMA(now: now) }
 
+  /// Latency estimate times the requests that wait for it, scaled by weight.
   @inline(__always)
-  func load(now: Instant, decay: TimeSpan) -> Double {
-    latency.value(now: now, decay: decay) * Double(pending &+ 1)
-  }
+  func load(now: Instant) -> Double { latency.value(now: now) * (Double(pending) * pendingScale + 1) }
+
+  /// The same where latencies do not matter.
+  @inline(__always)
+  var backlog: Double { Double(pending) * pendingScale }
 
   var awaitsProbe: Bool { phase == .probation && !isProbing }
-  var refusesConnections: Bool { reason == .connectFailure }
+  var refusesConnections: Bool { reason == .connectFailures }
 
   mutating func enter(_ phase: Phase) {
     self.phase = phase
@@ -37,67 +52,40 @@ struct EndpointState {
     isProbing = false
   }
 
-  mutating func eject(until time: Instant, for outcome: EndpointOutcome) {
+  /// Forgets an earlier ejection for each interval since its end.
+  mutating func forgive(now: Instant, interval: TimeSpan) {
+    guard ejections > 0, phase == .ready else { return }
+    let quiet = (now - returned).nanoseconds / max(interval.nanoseconds, 1)
+    ejections -= Int(min(max(quiet, 0), Int64(ejections)))
+  }
+
+  mutating func eject(until time: Instant, for reason: EjectionReason) {
     enter(.ejected)
     ejections += 1
     ejectedUntil = time
-    reason = outcome
+    self.reason = reason
   }
 
-  mutating func clearRecord() {
-    failures = 0
-    ejections = 0
+  /// The probation went well.
+  mutating func comeBack(now: Instant) {
+    enter(.ready)
+    rows = FailureRows()
+    sample = EndpointSample()
     reason = nil
+    returned = now
   }
 
   /// The endpoint left: references to this slot become stale.
   mutating func retire() {
     isLive = false
+    isEligible = false
     generation &+= 1
   }
 
   /// Another endpoint takes the slot.
-  mutating func revive(_ settings: BalancerSettings, now: Instant) {
+  mutating func revive(now: Instant) {
     let generation = self.generation
-    self = EndpointState(settings, now: now)
+    self = EndpointState(now: now)
     self.generation = generation
-  }
-}
-
-/// One endpoint's state for the admin page. Times in milliseconds.
-package struct EndpointStatus: Hashable, Sendable {
-  package enum State: String, Sendable { case ready, ejected, probation }
-
-  package let address: SocketAddress
-  package let workload: String
-  package let latencyMilliseconds: Double
-  package let pending: Int
-  package let state: State
-  /// Why it was ejected, in words; empty when it was not.
-  package let reason: String
-  package let consecutiveFailures: Int
-  package let ejectionMillisecondsLeft: Double
-
-  init(_ endpoint: Endpoint, _ state: EndpointState, _ settings: BalancerSettings, now: Instant) {
-    address = endpoint.address
-    workload = endpoint.workload
-    latencyMilliseconds = state.latency.value(now: now, decay: settings.decay) / 1e6
-    pending = state.pending
-    consecutiveFailures = state.failures
-    let isDue = state.ejectedUntil <= now
-    self.state =
-      switch state.phase {
-      case .ready: .ready
-      case .probation: .probation
-      case .ejected: isDue ? .probation : .ejected
-      }
-    reason =
-      switch state.reason {
-      case .serverError: "5xx responses"
-      case .transportFailure: "transport failures"
-      case .connectFailure: "connect failed"
-      case .success, .cancelled, nil: ""
-      }
-    ejectionMillisecondsLeft = state.phase == .ejected && !isDue ? (state.ejectedUntil - now).inMilliseconds : 0
   }
 }

@@ -6,11 +6,15 @@ package struct EndpointSet: Hashable, Sendable {
   package var endpoints: [Endpoint]
   /// What the port speaks: how endpoints without a proxy of the mesh are spoken to.
   package var appProtocol: AppProtocol
+  package var policy: BackendPolicy
 
-  package init(key: ServicePort, endpoints: [Endpoint], appProtocol: AppProtocol = .http) {
+  package init(
+    key: ServicePort, endpoints: [Endpoint], appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy()
+  ) {
     self.key = key
     self.endpoints = endpoints
     self.appProtocol = appProtocol
+    self.policy = policy
   }
 }
 
@@ -26,15 +30,18 @@ package struct Endpoint: Hashable, Sendable {
   package var meshPort: UInt16
   /// Labels such as `version`.
   package var labels: [String: String]
+  /// Its share of the requests, relative to the others'. At least 1: what should get none is not in the set.
+  package var weight: UInt32
 
   package init(
     address: SocketAddress, workload: String, identity: SPIFFEID?, meshPort: UInt16 = 15008,
-    labels: [String: String] = [:]
+    labels: [String: String] = [:], weight: UInt32 = 1
   ) {
     self.address = address
     self.workload = workload
     self.identity = identity
     self.meshPort = meshPort
     self.labels = labels
+    self.weight = weight
   }
 }

@@ -132,6 +132,7 @@ struct AdminPages {
   private static func write(_ set: EndpointSet, to json: inout JSONWriter) {
     json.object {
       $0.field("backend", set.key.description)
+      $0.field("algorithm", "\(set.policy.balancing.algorithm)")
       $0.array("endpoints", set.endpoints) { json, endpoint in
         json.object {
           $0.field("address", endpoint.address.description)
@@ -145,7 +146,8 @@ struct AdminPages {
   func endpoints(_ reply: @escaping (AdminReply) -> Void) {
     control.collect { worker in
       worker.backends.values.sorted { $0.key < $1.key }.map { backend in
-        BackendStatus(key: backend.key, endpoints: backend.balancer.endpointStates(now: worker.loop.now))
+        BackendStatus(
+          key: backend.key, use: backend.use, endpoints: backend.balancer.endpointStates(now: worker.loop.now))
       }
     } then: { workers in
       var json = JSONWriter()
@@ -160,17 +162,23 @@ struct AdminPages {
 
   private struct BackendStatus: Sendable {
     var key: ServicePort
+    var use: BackendUse
     var endpoints: [EndpointStatus]
   }
 
   private static func write(_ backend: BackendStatus, to json: inout JSONWriter) {
     json.object {
       $0.field("backend", backend.key.description)
+      $0.field("connections", Int64(backend.use.connections))
+      $0.field("pending_requests", Int64(backend.use.pending))
+      $0.field("active_requests", Int64(backend.use.active))
       $0.array("endpoints", backend.endpoints) { json, endpoint in
         json.object {
           $0.field("address", endpoint.address.description)
           $0.field("workload", endpoint.workload)
+          $0.field("weight", Int64(endpoint.weight))
           $0.field("state", "\(endpoint.state)")
+          $0.field("reason", endpoint.reason)
           $0.field("pending", Int64(endpoint.pending))
           $0.field("latency_ms", endpoint.latencyMilliseconds)
         }

@@ -66,6 +66,16 @@ enum Downstream {
     }
   }
 
+  /// Of the client.
+  var peerAddress: SocketAddress? {
+    switch self {
+    case .none: nil
+    case .http1(let connection): connection.connection.peerAddress
+    case .http2(let connection, _): connection.connection.peerAddress
+    case .raw(let connection): connection.connection.peerAddress
+    }
+  }
+
   /// More bytes wait in the connection's output than a reader keeps up with.
   var isCongested: Bool {
     switch self {

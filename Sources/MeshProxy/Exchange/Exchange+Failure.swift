@@ -10,10 +10,11 @@ extension Exchange {
   func upstreamFailed(_ error: ProxyError, onReusedConnection: Bool = false) {
     guard phase == .connecting || phase == .open else { return }
     upstream = .none
+    stopWaiting()
     // The answer is complete already, only not yet with a slow reader: it goes on, and what is left of the request has
     // nowhere to go (RFC 9113, section 8.1: a server may reset with NO_ERROR after its answer).
     if responseEnded, !isTunnel { return discardRequest() }
-    settleTicket(failed: true)
+    settleTicket(after: error)
     if repeats(after: error, onReusedConnection: onReusedConnection) { return }
     fail(error)
   }
@@ -43,7 +44,8 @@ extension Exchange {
   }
 
   private func beginOwnAnswer(status: UInt16) {
-    settleTicket(failed: false)
+    settleTicket(after: nil)
+    stopWaiting()
     upstream.release(self, complete: false)
     upstream = .none
     phase = .open
@@ -99,7 +101,8 @@ extension Exchange {
   func complete() {
     guard phase != .done, phase != .idle else { return }
     phase = .done
-    settleTicket(failed: false)
+    settleTicket(after: nil)
+    leaveBackend()
     if let timer { worker.loop.cancel(timer) }
     if !mirrors.isEmpty { endMirrors() }
     returnCredit()
@@ -135,25 +138,5 @@ extension Exchange {
     upstream.release(self, complete: false)
     upstreamFailed(.peerCouldNotConnect)
     return true
-  }
-
-  // MARK: - Balancer accounting
-
-  func settleTicket(status: UInt16) {
-    guard let ticket, let backend else { return }
-    self.ticket = nil
-    let outcome: EndpointOutcome =
-      flag == .upstreamConnectionFailure
-      ? .connectFailure : status >= 500 || grpcOutcome.isServerFault ? .serverError : .success
-    backend.balancer.finished(
-      ticket, latency: worker.loop.now - attemptTime, outcome: outcome, now: worker.loop.now)
-  }
-
-  func settleTicket(failed: Bool) {
-    guard let ticket, let backend else { return }
-    self.ticket = nil
-    let outcome: EndpointOutcome = !failed ? .cancelled : phase == .connecting ? .connectFailure : .transportFailure
-    backend.balancer.finished(
-      ticket, latency: worker.loop.now - attemptTime, outcome: outcome, now: worker.loop.now)
   }
 }

@@ -68,6 +68,7 @@ extension Exchange {
   /// The upstream is connected and ready for the request head.
   func upstreamReady(_ upstream: Upstream) {
     guard phase == .connecting else { return }
+    stopWaiting()
     self.upstream = upstream
     phase = .open
     let endsHere = requestEnded && requestBuffer.isEmpty && !hasRequestTrailers && !isTunnel && !isUpgrade

@@ -113,7 +113,7 @@ final class Exchange: TimerHandler {
 
   var service: ServiceEntry?
   var rule: CompiledRule?
-  /// Filters were at work: only then is any of the next six set.
+  /// Filters were at work, or a cookie is to be given: only then is any of the next seven set.
   var isFiltered = false
   /// Filters with work to do on the response, of the rule and of the backend chosen; nil for none.
   var filters: FilterChain?
@@ -124,7 +124,14 @@ final class Exchange: TimerHandler {
   /// The origin that asks, in `request`, and what the rule makes of it.
   var origin = MessageHead.Slice.empty
   var corsVerdict = CompiledCORS.Verdict.noOrigin
+  /// Goes to the client with the upstream's answer.
+  var issuedCookie: IssuedCookie?
   var backend: BackendEntry?
+  /// Counted among the backend's active requests, and among those that wait for a connection.
+  var isActive = false
+  var isPending = false
+  /// What the backend's balancer goes by, if it goes by anything.
+  var hashKey: UInt64?
   var endpoint: EndpointEntry?
   /// The balancer is told once how the request ended; nil when it was.
   var ticket: EndpointRef?
@@ -230,6 +237,7 @@ final class Exchange: TimerHandler {
     rule = nil
     if isFiltered { resetFilters() }
     backend = nil
+    hashKey = nil
     endpoint = nil
     ticket = nil
     lastTicket = nil
@@ -250,5 +258,6 @@ final class Exchange: TimerHandler {
     asked = nil
     origin = .empty
     corsVerdict = .noOrigin
+    issuedCookie = nil
   }
 }

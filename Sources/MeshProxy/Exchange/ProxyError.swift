@@ -76,6 +76,9 @@ struct ProxyError: Error {
   static let upstreamOverflow = ProxyError(
     status: 503, flag: .upstreamOverflow, origin: .internal, retry: .no,
     reason: "overflow: too many requests are waiting for this endpoint")
+  static let backendOverflow = ProxyError(
+    status: 503, flag: .upstreamOverflow, origin: .internal, retry: .no,
+    reason: "overflow: a limit of the backend's policy is reached; see backend_overflow_total")
   static let overloaded = ProxyError(
     status: 503, flag: .overloadManager, origin: .downstream, retry: .no,
     reason: "overload: too many bytes wait for receivers that do not take them; see limit_hits_total")

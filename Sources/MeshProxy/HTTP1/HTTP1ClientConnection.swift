@@ -12,6 +12,8 @@ final class HTTP1ClientConnection: ConnectionHandler {
   var exchange: Exchange?
   /// When the connection became idle.
   private(set) var idleSince = Instant(nanoseconds: 0)
+  /// Of the backend it was opened for.
+  var place: ConnectionPlace
 
   private var decoder = HTTP1Decoder(role: .response)
   private var isOpen = false
@@ -34,6 +36,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
   init(pool: HTTP1Pool, for exchange: Exchange) {
     self.pool = pool
     self.exchange = exchange
+    place = ConnectionPlace(of: exchange.backend)
     connection = pool.worker.loop.connect(
       to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: nil, handler: nil)
     connection.handler = self
@@ -97,6 +100,8 @@ final class HTTP1ClientConnection: ConnectionHandler {
   func connectionDrained(_ connection: Connection) { exchange?.upstreamWritable() }
 
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+    place.giveBack()
+    pool.connectionEnded()
     if isOpen {
       pool.worker.upstreamClosed(connection, tls: false, toApplication: pool.isLocalApplication)
     } else {

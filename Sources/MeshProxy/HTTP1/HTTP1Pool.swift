@@ -20,8 +20,12 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   private var idle: [HTTP1ClientConnection] = []
   /// Connections being opened.
   private var connecting = 0
+  /// Connections at all.
+  private var total = 0
   private var waiting = ConnectQueue()
   private var servesAtEndOfTurn = false
+  /// Requests wait because their backend may have no more connections.
+  private var isBlocked = false
   private lazy var nextTurn = LoopTimer(owner: self, tag: 0)
 
   init(worker: ProxyWorker, address: SocketAddress, isLocalApplication: Bool) {
@@ -39,6 +43,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
       worker.metrics.limitHit("pending_per_peer")
       return exchange.upstreamFailed(.upstreamOverflow)
     }
+    guard exchange.startWaiting() else { return exchange.upstreamFailed(.backendOverflow) }
     waiting.append(exchange)
     if connecting < worker.limits.maximumConnecting { serveAtEndOfTurn() }
   }
@@ -49,8 +54,25 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
       // Closed by its server, or holding bytes that nobody asked for.
       connection.connection.abort()
     }
+    open(exchange)
+  }
+
+  private func open(_ exchange: Exchange) {
+    guard exchange.startWaiting() else { return exchange.upstreamFailed(.backendOverflow) }
+    guard exchange.mayConnect() else {
+      // One of those that are here will become free.
+      isBlocked = total > 0
+      return total > 0 ? waiting.append(exchange) : exchange.upstreamFailed(.backendOverflow)
+    }
     connecting += 1
+    total += 1
     _ = HTTP1ClientConnection(pool: self, for: exchange)
+  }
+
+  /// A connection is gone, and perhaps the last one that somebody waits for.
+  func connectionEnded() {
+    total -= 1
+    serveAtEndOfTurn()
   }
 
   /// A connection has opened (nil), or was closed before.
@@ -93,13 +115,25 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   /// For as long as the turn is not long; two at least, so that it goes on however long turns are.
   private func serveSome() {
     var served = 0
-    while !idle.isEmpty || connecting < worker.limits.maximumConnecting, let exchange = waiting.next() {
+    while !idle.isEmpty || connecting < worker.limits.maximumConnecting, let exchange = waiting.first {
+      // Nothing to serve it by before a connection of this pool becomes free or ends.
+      if idle.isEmpty, total > 0, let backend = exchange.backend, !backend.makesRoomForConnection() {
+        return noteBlocked(backend)
+      }
+      isBlocked = false
+      _ = waiting.next()
       connect(exchange)
       served += 1
       guard served & 1 == 0, worker.loop.isTurnLong else { continue }
       if waiting.count > 0 { worker.loop.schedule(nextTurn, after: .zero) }
       return
     }
+  }
+
+  /// Counted once for each time that it begins.
+  private func noteBlocked(_ backend: BackendEntry) {
+    if !isBlocked { backend.count(.connectionOverflow, worker) }
+    isBlocked = true
   }
 
   // MARK: - Those that are idle
@@ -116,6 +150,15 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
     let closing = idle[..<expired]
     idle.removeFirst(expired)
     for connection in closing { connection.connection.close() }
+  }
+
+  /// The one that has been idle longest.
+  func closeIdle(of backend: BackendEntry) -> Bool {
+    guard let i = idle.firstIndex(where: { $0.place.isOf(backend) }) else { return false }
+    let connection = idle.remove(at: i)
+    connection.place.giveBack()
+    connection.connection.close()
+    return true
   }
 
   func closeIdle() {
@@ -146,12 +189,12 @@ struct ConnectQueue {
   }
 
   private var places: [Place] = []
-  private var first = 0
+  private var head = 0
   /// Those that have come since the last search for some that ended.
   private var comeSinceSearch = 0
 
   /// With those that ended, as long as nobody needed their places.
-  var count: Int { places.count - first }
+  var count: Int { places.count - head }
 
   /// Whether one more may wait where `limit` may. Full, it forgets those that ended; it searches them once for every
   /// eighth part of the limit that came, so that a full queue costs next to nothing for each.
@@ -159,8 +202,8 @@ struct ConnectQueue {
     if count < limit { return true }
     guard comeSinceSearch > limit / 8 else { return false }
     comeSinceSearch = 0
-    places.removeFirst(first)
-    first = 0
+    places.removeFirst(head)
+    head = 0
     places.removeAll { !$0.isStillWaiting }
     return count < limit
   }
@@ -170,16 +213,29 @@ struct ConnectQueue {
     places.append(Place(exchange: exchange, generation: exchange.generation, attempt: exchange.attempts))
   }
 
-  mutating func next() -> Exchange? {
-    while first < places.count {
-      let place = places[first]
-      first += 1
-      if first == places.count {
-        places.removeAll(keepingCapacity: first <= 1_024)
-        first = 0
-      }
-      if place.isStillWaiting { return place.exchange }
+  /// The one that `next` would give.
+  var first: Exchange? {
+    mutating get {
+      dropEnded()
+      return head < places.count ? places[head].exchange : nil
     }
-    return nil
+  }
+
+  private mutating func dropEnded() {
+    while head < places.count, !places[head].isStillWaiting { removeFirst() }
+  }
+
+  private mutating func removeFirst() {
+    head += 1
+    guard head == places.count else { return }
+    places.removeAll(keepingCapacity: head <= 1_024)
+    head = 0
+  }
+
+  mutating func next() -> Exchange? {
+    dropEnded()
+    guard head < places.count else { return nil }
+    defer { removeFirst() }
+    return places[head].exchange
   }
 }

@@ -17,11 +17,14 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   /// Out of the pool: what is under way ends here, nothing more begins.
   private var isRetired = false
   private var lifetime: ConnectionLifetime
+  /// Of the backend it was opened for.
+  var place: ConnectionPlace
   private lazy var timer = LoopTimer(owner: self, tag: 0)
   private lazy var settingsTimer = LoopTimer(owner: self, tag: 1)
 
-  init(pool: PeerPool) {
+  init(pool: PeerPool, for backend: BackendEntry?) {
     self.pool = pool
+    place = ConnectionPlace(of: backend)
     let loop = pool.worker.loop
     lifetime = ConnectionLifetime(pool.worker.limits.upstreamLifetime(isMesh: pool.isMesh), now: loop.now, share: 0.5)
     connection = loop.connect(
@@ -37,10 +40,12 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   /// A stream is free now, or the connection is still opening and will take what waits.
   var hasRoom: Bool { connection.isOpen && (!isOpen || waiting.isEmpty && engine.canOpenStream) }
   var waitingCount: Int { waiting.count }
+  var isIdle: Bool { isOpen && engine.activeStreamCount == 0 && waiting.isEmpty }
   var activeStreamCount: Int { isOpen ? engine.activeStreamCount : waiting.count }
 
   func serve(_ exchange: Exchange) {
     guard isOpen, waiting.isEmpty, mayStart(exchange), connection.isOpen else {
+      guard exchange.startWaiting() else { return exchange.upstreamFailed(.backendOverflow) }
       exchange.upstream = .http2(self, .init(rawValue: 0))
       waiting.append(exchange)
       return

@@ -32,15 +32,23 @@ final class PeerPool {
     // Nearly always the only one.
     if let first = connections.first, first.hasRoom { return serve(exchange, by: first) }
     for connection in connections where connection.hasRoom { return serve(exchange, by: connection) }
-    if connections.count >= worker.limits.maximumPeerConnections,
-      let shortest = connections.min(by: { $0.waitingCount < $1.waitingCount })
-    {
+    if connections.count >= worker.limits.maximumPeerConnections {
       worker.metrics.limitHit("peer_connections")
-      return serve(exchange, by: shortest)
+      return serveByShortest(exchange)
     }
-    let connection = HTTP2ClientConnection(pool: self)
+    guard exchange.startWaiting() else { return exchange.upstreamFailed(.backendOverflow) }
+    guard exchange.mayConnect() else { return serveByShortest(exchange) }
+    let connection = HTTP2ClientConnection(pool: self, for: exchange.backend)
     connections.append(connection)
     connection.serve(exchange)
+  }
+
+  /// No connection may be opened: the exchange waits for a stream of one that is there.
+  private func serveByShortest(_ exchange: Exchange) {
+    guard let shortest = connections.min(by: { $0.waitingCount < $1.waitingCount }) else {
+      return exchange.upstreamFailed(.backendOverflow)
+    }
+    serve(exchange, by: shortest)
   }
 
   private func serve(_ exchange: Exchange, by connection: HTTP2ClientConnection) {
@@ -62,7 +70,17 @@ final class PeerPool {
     return TLSClient(context: own.clientContext, expectedIdentity: identity)
   }
 
-  func remove(_ connection: HTTP2ClientConnection) { connections.removeAll { $0 === connection } }
+  /// It takes no more requests.
+  func remove(_ connection: HTTP2ClientConnection) {
+    connections.removeAll { $0 === connection }
+    connection.place.giveBack()
+  }
+
+  func closeIdle(of backend: BackendEntry) -> Bool {
+    guard let idle = connections.first(where: { $0.place.isOf(backend) && $0.isIdle }) else { return false }
+    idle.retire()
+    return true
+  }
 
   /// Ends every connection with its last stream.
   func retireAll() {

@@ -70,7 +70,8 @@ package enum Proxy {
       let thread = try WorkerThread(index: index, seed: generator.next()) { loop in
         let handle = ProxyWorkerHandle(index: index, inbox: loop.inbox)
         cell.put(handle)
-        startup.arrive(setUpWorker(loop, handle, options, relay, log, forwardTLS))
+        let part = WorkerPart(index: index, count: count)
+        startup.arrive(setUpWorker(loop, handle, part, options, relay, log, forwardTLS))
       }
       handles.append(cell.take())
       threads.append(thread)
@@ -90,12 +91,12 @@ package enum Proxy {
   }
 
   private static func setUpWorker(
-    _ loop: Worker, _ handle: ProxyWorkerHandle, _ options: ProxyOptions, _ relay: ControlRelay, _ log: ProxyLog,
-    _ forwardTLS: TLSConfiguration?
+    _ loop: Worker, _ handle: ProxyWorkerHandle, _ part: WorkerPart, _ options: ProxyOptions, _ relay: ControlRelay,
+    _ log: ProxyLog, _ forwardTLS: TLSConfiguration?
   ) -> Bool {
     let index = handle.index
     let worker = ProxyWorker(
-      loop: loop, limits: options.limits, namespace: options.namespace,
+      loop: loop, limits: options.limits, part: part, namespace: options.namespace,
       accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool), log: log,
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
     handle.bind(worker)

@@ -11,6 +11,7 @@ final class RawClientConnection: ConnectionHandler {
   private var exchange: Exchange?
   private var isOpen = false
   private let isLocalApplication: Bool
+  private var place: ConnectionPlace?
 
   init(worker: ProxyWorker, isLocalApplication: Bool) {
     self.worker = worker
@@ -18,6 +19,10 @@ final class RawClientConnection: ConnectionHandler {
   }
 
   func connect(to address: SocketAddress, for exchange: Exchange) {
+    guard exchange.startWaiting(), exchange.mayConnect() else {
+      return exchange.upstreamFailed(.backendOverflow)
+    }
+    place = ConnectionPlace(of: exchange.backend)
     self.exchange = exchange
     exchange.upstream = .raw(self)
     connection = worker.loop.connect(to: address, timeout: worker.limits.connectTimeout, tls: nil, handler: self)
@@ -43,6 +48,7 @@ final class RawClientConnection: ConnectionHandler {
   func connectionDrained(_ connection: Connection) { exchange?.upstreamWritable() }
 
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
+    place?.giveBack()
     if isOpen { worker.upstreamClosed(connection, tls: false, toApplication: isLocalApplication) }
     guard let exchange else { return }
     self.exchange = nil

@@ -11,6 +11,10 @@ final class BackendEntry {
   let balancer: EndpointBalancer
   /// Repeats of any rule's requests to this backend.
   var retryBudget: RetryBudget
+  /// What is used of the backend now.
+  var use = BackendUse()
+  /// Nil unless the balancer goes by keys.
+  private(set) var hashSource: HashKeySource?
   /// False until the control plane has sent the endpoint set.
   private(set) var isKnown = false
   private var entries: [EndpointEntry?] = []
@@ -29,7 +33,10 @@ final class BackendEntry {
 
   func update(_ set: EndpointSet, worker: ProxyWorker) {
     isKnown = true
-    balancer.update(set.endpoints, now: worker.loop.now)
+    use.take(set.policy.limits, worker.part)
+    let source = set.policy.balancing.algorithm.isHashing ? set.policy.balancing.hashSource : nil
+    hashSource = source.map { HashKeySource(key: RequestKey($0)) }
+    balancer.update(set.endpoints, policy: set.policy, now: worker.loop.now)
     var next: [EndpointEntry?] = []
     for (ref, endpoint) in balancer.current {
       while next.count <= ref.slot { next.append(nil) }
@@ -43,6 +50,53 @@ final class BackendEntry {
   }
 
   func entry(_ ref: EndpointRef) -> EndpointEntry? { ref.slot < entries.count ? entries[ref.slot] : nil }
+
+  // MARK: - Connections
+
+  /// A connection more may be opened; makes room for it where an idle one is in its way.
+  func makesRoomForConnection() -> Bool {
+    if use.connections < use.maximumConnections { return true }
+    return entries.contains { $0?.closeIdleConnection(of: self) == true }
+  }
+
+  // MARK: - Events
+
+  func finished(
+    _ ticket: EndpointRef, latency: TimeSpan, _ outcome: EndpointOutcome, _ worker: ProxyWorker
+  ) {
+    balancer.finished(ticket, latency: latency, outcome: outcome, now: worker.loop.now)
+    if balancer.hasEvents { publishEvents(worker) }
+  }
+
+  private func publishEvents(_ worker: ProxyWorker) {
+    for event in balancer.takeEvents() { count(BackendEvent(event), worker) }
+  }
+
+  func count(_ event: BackendEvent, _ worker: ProxyWorker) {
+    worker.metrics.countBackend(BackendSeriesKey(backend: nameLabel, namespace: namespaceLabel, event: event))
+  }
+}
+
+/// Where requests have their keys. In an object, so that a request looks at it without counting what is inside.
+final class HashKeySource {
+  let key: RequestKey
+  init(key: RequestKey) { self.key = key }
+}
+
+extension BackendEvent {
+  init(_ event: BalancerEvent) {
+    switch event {
+    case .ejected(.serverErrors): self = .ejectedForServerErrors
+    case .ejected(.gatewayErrors): self = .ejectedForGatewayErrors
+    case .ejected(.transportFailures): self = .ejectedForTransportFailures
+    case .ejected(.connectFailures): self = .ejectedForConnectFailures
+    case .ejected(.successRate): self = .ejectedForSuccessRate
+    case .ejected(.latency): self = .ejectedForLatency
+    case .ejectionWithheld: self = .ejectionWithheld
+    case .returned: self = .returned
+    case .panicBegan: self = .panicBegan
+    }
+  }
 }
 
 extension EndpointEntry {

@@ -42,6 +42,14 @@ final class EndpointEntry {
   /// An application spoken to with HTTP/2.
   var isHTTP2: Bool { if case .http2 = transport { true } else { false } }
 
+  /// Closes a connection without a request that was opened for `backend`. False: there is none.
+  func closeIdleConnection(of backend: BackendEntry) -> Bool {
+    switch transport {
+    case .http1(let pool): pool.closeIdle(of: backend)
+    case .mesh(let pool), .http2(let pool): pool.closeIdle(of: backend)
+    }
+  }
+
   /// Sends the exchange there. Tunnels to an endpoint outside the mesh are plain TCP.
   func serve(_ exchange: Exchange) {
     switch transport {

@@ -116,6 +116,7 @@ extension Exchange {
   func filterResponse(_ head: MessageHead) {
     filters?.applyHeaders(to: head)
     backendFilters?.applyHeaders(to: head)
+    if let issuedCookie { head.append(name: "set-cookie", value: issuedCookie.field) }
     corsFilter?.markOrigin(head, self)
   }
 

@@ -73,22 +73,27 @@ struct Router {
       if own.answers(exchange, service.key) { return }
       own.apply(to: exchange)
     }
-    backend.entry.retryBudget.requestStarted(now: worker.loop.now)
-    chooseEndpoint(exchange, of: backend.entry, excluding: nil)
+    enter(backend.entry, exchange)
   }
 
   /// The copy of a request that a rule mirrors.
   func routeMirror(_ exchange: Exchange) {
     guard let backend = exchange.backend else { return exchange.fail(.noEndpoint) }
+    enter(backend, exchange)
+  }
+
+  private func enter(_ backend: BackendEntry, _ exchange: Exchange) {
+    guard exchange.enter(backend) else { return exchange.fail(.backendOverflow) }
     backend.retryBudget.requestStarted(now: worker.loop.now)
+    if let source = backend.hashSource { exchange.findHashKey(source.key) }
     chooseEndpoint(exchange, of: backend, excluding: nil)
   }
 
   private func chooseEndpoint(_ exchange: Exchange, of backend: BackendEntry, excluding: EndpointRef?) {
     let now = worker.loop.now
     let ref =
-      backend.balancer.pick(now: now, &worker.loop.random, excluding: excluding)
-      ?? (excluding == nil ? nil : backend.balancer.pick(now: now, &worker.loop.random))
+      backend.balancer.pick(now: now, &worker.loop.random, key: exchange.hashKey, excluding: excluding)
+      ?? (excluding == nil ? nil : backend.balancer.pick(now: now, &worker.loop.random, key: exchange.hashKey))
     guard let ref, let endpoint = backend.entry(ref) else { return exchange.fail(.noEndpoint) }
     backend.balancer.started(ref)
     exchange.ticket = ref

@@ -11,6 +11,8 @@ import MeshTelemetry
 final class ProxyWorker: TimerHandler {
   let loop: Worker
   let limits: ProxyLimits
+  /// Which of the proxy's workers this is.
+  let part: WorkerPart
   let namespace: String
   let metrics = MetricsShard()
   let accessLog: AccessLogWriter
@@ -69,11 +71,12 @@ final class ProxyWorker: TimerHandler {
   private var onDrained: (@Sendable () -> Void)?
 
   init(
-    loop: Worker, limits: ProxyLimits, namespace: String, accessLog: AccessLogWriter, log: ProxyLog? = nil,
-    subscribe: @escaping @Sendable (ServicePort) -> Void
+    loop: Worker, limits: ProxyLimits, part: WorkerPart = WorkerPart(), namespace: String, accessLog: AccessLogWriter,
+    log: ProxyLog? = nil, subscribe: @escaping @Sendable (ServicePort) -> Void
   ) {
     self.loop = loop
     self.limits = limits
+    self.part = part
     self.namespace = namespace
     self.accessLog = accessLog
     self.log = log

@@ -84,6 +84,7 @@ package struct MetricsSnapshot: Sendable {
   var connections = [Connections](repeating: .init(), count: ConnectionSeries.count)
   var reasons: [ReasonCount] = []
   var retries: [RetrySeriesKey: UInt64] = [:]
+  var backendEvents: [BackendSeriesKey: UInt64] = [:]
   var overflows: UInt64 = 0
   var strings: [String] = []
 

@@ -13,6 +13,7 @@ package enum PrometheusText {
     if families.contains(.linkerd) { merged.linkerd.write(.linkerd, to: &writer) }
     if families.contains(.istio) { merged.istio.write(.istio, to: &writer) }
     writeRetries(snapshots, to: &writer)
+    writeBackends(snapshots, to: &writer)
     writeConnections(snapshots, to: &writer)
     writeReasons(snapshots, to: &writer)
     writeProcess(process, to: &writer)
@@ -33,6 +34,18 @@ package enum PrometheusText {
     }
     writer.counters("retries_total", "Requests sent again, by the failure before.", sent)
     writer.counters("retry_overflow_total", "Requests not sent again because the budget was spent.", refused)
+  }
+
+  private static func writeBackends(_ snapshots: [MetricsSnapshot], to writer: inout PrometheusWriter) {
+    for family in BackendFamily.allCases {
+      var sums: [String: UInt64] = [:]
+      for snapshot in snapshots {
+        for (key, count) in snapshot.backendEvents where key.event.family == family {
+          sums[key.labels(snapshot.strings), default: 0] &+= count
+        }
+      }
+      writer.counters(family.name, family.help, sums)
+    }
   }
 
   private static func writeConnections(_ snapshots: [MetricsSnapshot], to writer: inout PrometheusWriter) {

@@ -63,20 +63,21 @@ final class TestProxy: Sendable {
   /// A listener for `orders.shop:80`, configured with `rules` and `endpoints` of `orders.shop:80`.
   static func serving(
     _ endpoints: [SocketAddress], rules: [RouteRule] = [.toOrders()], limits: ProxyLimits = ProxyLimits(),
-    accessLog: AccessLogPolicy = .off, appProtocol: AppProtocol = .http
+    accessLog: AccessLogPolicy = .off, appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy()
   ) throws -> TestProxy {
     let proxy = try TestProxy([.mapped(.orders), .outboundProxy], limits: limits, accessLog: accessLog)
-    proxy.configure(endpoints, rules: rules, appProtocol: appProtocol)
+    proxy.configure(endpoints, rules: rules, appProtocol: appProtocol, policy: policy)
     return proxy
   }
 
   func configure(
-    _ endpoints: [SocketAddress], rules: [RouteRule] = [.toOrders()], appProtocol: AppProtocol = .http
+    _ endpoints: [SocketAddress], rules: [RouteRule] = [.toOrders()], appProtocol: AppProtocol = .http,
+    policy: BackendPolicy = BackendPolicy()
   ) {
     let set = EndpointSet(
       key: .orders,
       endpoints: endpoints.enumerated().map { Endpoint(address: $1, workload: "orders-\($0)", identity: nil) },
-      appProtocol: appProtocol)
+      appProtocol: appProtocol, policy: policy)
     let service = ServiceConfig(key: .orders, appProtocol: appProtocol, rules: rules)
     apply(ConfigUpdate(endpoints: [(.orders, set)], services: [(.orders, service)]))
   }

@@ -2,53 +2,6 @@ import MeshCore
 import MeshPolicy
 import Testing
 
-private func endpoint(_ n: Int, identity: String? = nil) -> Endpoint {
-  Endpoint(
-    address: SocketAddress(ipv4: 0x7F42_0000 + UInt32(n), port: 80), workload: "w\(n)",
-    identity: identity.map { SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: $0) })
-}
-
-private func at(_ milliseconds: Int64) -> Instant { Instant(nanoseconds: 1_000_000_000) + .milliseconds(milliseconds) }
-
-/// A balancer with its own random numbers.
-private final class Fixture {
-  var random: SeededRandom
-  let balancer: EndpointBalancer
-
-  init(_ balancer: EndpointBalancer, seed: UInt64 = 11) {
-    self.balancer = balancer
-    random = SeededRandom(seed: seed)
-  }
-
-  convenience init(_ count: Int) {
-    self.init(EndpointBalancer((0..<count).map { endpoint($0) }, seed: 3, now: at(0)))
-  }
-
-  /// Whatever the balancer picks.
-  func pick(at now: Instant, excluding: EndpointRef? = nil) -> EndpointRef? {
-    balancer.pick(now: now, &random, excluding: excluding)
-  }
-
-  /// Picks until it gets the endpoint wanted; nil when it is never picked.
-  func pick(_ slot: Int, at now: Instant) -> EndpointRef? {
-    for _ in 0..<500 {
-      if let ref = balancer.pick(now: now, &random), ref.slot == slot { return ref }
-    }
-    return nil
-  }
-
-  /// One request that ends at once; false when the endpoint was never picked.
-  @discardableResult
-  func request(_ slot: Int, _ outcome: EndpointOutcome, at now: Instant) -> Bool {
-    guard let ref = pick(slot, at: now) else { return false }
-    balancer.started(ref)
-    balancer.finished(ref, latency: .milliseconds(1), outcome: outcome, now: now)
-    return true
-  }
-
-  func status(_ slot: Int, at now: Instant) -> EndpointStatus { balancer.endpointStates(now: now)[slot] }
-}
-
 @Suite struct EndpointBalancerTests {
   @Test("equal endpoints get equal shares", arguments: [2, 3, 10]) func fair(_ count: Int) throws {
     let fixture = Fixture(count)
@@ -65,8 +18,8 @@ private final class Fixture {
 
   @Test("an endpoint ten times slower gets at most a third of its fair share", arguments: [1, 2, 3] as [UInt64])
   func slowEndpoint(_ seed: UInt64) throws {
-    let balancer = EndpointBalancer((0..<4).map { endpoint($0) }, seed: seed, now: at(0))
-    let fixture = Fixture(balancer, seed: seed)
+    let fixture = Fixture(4, seed: seed)
+    let balancer = fixture.balancer
     var inFlight: [(end: Int, ref: EndpointRef, latency: Int)] = []
     var counts = [Int](repeating: 0, count: 4)
     for tick in 0..<40_000 {
@@ -200,13 +153,15 @@ private final class Fixture {
     #expect(fixture.pick(3, at: at(1)) != nil)
   }
 
-  @Test("the last endpoint is tried even when it is ejected") func lastOne() {
+  @Test("the last endpoint is never ejected, whatever it does") func lastOne() {
     let fixture = Fixture(1)
     fixture.request(0, .connectFailure, at: at(0))
     #expect(fixture.pick(0, at: at(1)) != nil)
+    #expect(fixture.status(0, at: at(1)).state == .ready)
     let both = Fixture(2)
     for slot in 0..<2 { both.request(slot, .connectFailure, at: at(0)) }
-    for slot in 0..<2 { #expect(both.pick(slot, at: at(1)) != nil) }
+    #expect((0..<2).map { both.status($0, at: at(1)).state } == [.ejected, .ready])
+    #expect(both.pick(1, at: at(1)) != nil)
   }
 
   @Test("an excluded endpoint is never picked, even when nothing is left") func excluding() throws {
@@ -220,53 +175,5 @@ private final class Fixture {
     #expect(single.pick(at: at(0), excluding: only) == nil)
     let none = Fixture(0)
     #expect(none.pick(at: at(0)) == nil)
-  }
-}
-
-@Suite struct EndpointSetUpdateTests {
-  @Test("endpoints that stay keep their state and open requests") func staying() throws {
-    let fixture = Fixture(3)
-    let ref = try #require(fixture.pick(1, at: at(0)))
-    fixture.balancer.started(ref)
-    fixture.request(2, .connectFailure, at: at(0))
-    fixture.balancer.update([endpoint(9), endpoint(2), endpoint(1)], now: at(1))
-    let states = fixture.balancer.endpointStates(now: at(1))
-    #expect(states.map(\.workload) == ["w9", "w2", "w1"])
-    #expect(states.map(\.state) == [.ready, .ejected, .ready])
-    #expect(states.map(\.pending) == [0, 0, 1])
-    #expect(fixture.balancer.endpoint(ref)?.workload == "w1")
-    fixture.balancer.finished(ref, latency: .milliseconds(1), outcome: .success, now: at(2))
-    #expect(fixture.balancer.endpointStates(now: at(2)).map(\.pending) == [0, 0, 0])
-  }
-
-  @Test("the outcome of a request to a vanished endpoint touches nobody") func vanished() throws {
-    let fixture = Fixture(2)
-    let ref = try #require(fixture.pick(0, at: at(0)))
-    fixture.balancer.started(ref)
-    fixture.balancer.update([endpoint(5), endpoint(1)], now: at(1))
-    #expect(fixture.balancer.endpoint(ref) == nil)
-    fixture.balancer.finished(ref, latency: .milliseconds(1), outcome: .connectFailure, now: at(2))
-    fixture.balancer.started(ref)
-    for state in fixture.balancer.endpointStates(now: at(2)) {
-      #expect(state.state == .ready && state.pending == 0)
-    }
-  }
-
-  @Test("another identity at the same address is another endpoint") func identity() throws {
-    let balancer = EndpointBalancer([endpoint(0, identity: "a")], seed: 1, now: at(0))
-    let ref = try #require(Fixture(balancer).pick(at: at(0)))
-    balancer.update([endpoint(0, identity: "b")], now: at(0))
-    #expect(balancer.endpoint(ref) == nil)
-    #expect(balancer.count == 1)
-  }
-
-  @Test("an endpoint listed twice counts once, and an empty set has none") func duplicates() {
-    let balancer = EndpointBalancer([endpoint(0), endpoint(0)], seed: 1, now: at(0))
-    #expect(balancer.count == 1)
-    balancer.update([endpoint(0), endpoint(0)], now: at(0))
-    #expect(balancer.count == 1)
-    balancer.update([], now: at(0))
-    #expect(balancer.isEmpty)
-    #expect(Fixture(balancer).pick(at: at(0)) == nil)
   }
 }

@@ -1,0 +1,66 @@
+import MeshCore
+import MeshPolicy
+
+extension ContentHasher {
+  mutating func add(_ policy: BackendPolicy) {
+    add(policy.balancing)
+    add(policy.outliers)
+    for limit in [policy.limits.connections, policy.limits.pendingRequests, policy.limits.activeRequests] {
+      add(limit) { $0.add($1) }
+    }
+  }
+
+  private mutating func add(_ policy: BalancingPolicy) {
+    add(policy.algorithm.rawValue)
+    add(policy.panicPercent)
+    add(policy.hashSource) { $0.add($1) }
+    add(policy.slowStart) { hasher, start in
+      hasher.add(start.window.nanoseconds)
+      hasher.add(start.aggression.bitPattern)
+      hasher.add(start.minimumPercent)
+    }
+  }
+
+  private mutating func add(_ source: HashSource) {
+    switch source {
+    case .header(let name):
+      add(0)
+      add(name)
+    case .cookie(let cookie):
+      add(1)
+      add(cookie.name)
+      add(cookie.lifetime) { $0.add($1.nanoseconds) }
+      add(cookie.path)
+    case .query(let name):
+      add(2)
+      add(name)
+    case .sourceAddress: add(3)
+    }
+  }
+
+  private mutating func add(_ policy: OutlierPolicy) {
+    add(policy.isEnabled ? 1 : 0)
+    add(policy.consecutiveFailures)
+    add(policy.consecutiveGatewayFailures)
+    add(policy.countsLocalFailuresApart ? 1 : 0)
+    add(policy.consecutiveLocalFailures)
+    add(policy.consecutiveConnectFailures)
+    add(policy.interval.nanoseconds)
+    add(policy.successRate) { hasher, rate in
+      hasher.add(rate.minimumHosts)
+      hasher.add(rate.minimumRequests)
+      hasher.add(rate.deviationsThousandths)
+      hasher.add(rate.minimumFailurePercent)
+    }
+    add(policy.latency) { hasher, latency in
+      hasher.add(latency.minimumHosts)
+      hasher.add(latency.minimumRequests)
+      hasher.add(latency.factorPercent)
+      hasher.add(latency.floor.nanoseconds)
+    }
+    add(policy.baseEjection.nanoseconds)
+    add(policy.maximumEjection.nanoseconds)
+    add(policy.ejectionJitterPercent)
+    add(policy.maximumEjectedPercent)
+  }
+}

@@ -1,0 +1,89 @@
+/// What happens to a backend as a whole, and is counted for it.
+package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
+  // `backend_overflow_total`, by `limit`
+  case connectionOverflow, pendingOverflow, activeOverflow
+  // `outlier_ejections_total`, by `reason`
+  case ejectedForServerErrors, ejectedForGatewayErrors, ejectedForTransportFailures, ejectedForConnectFailures
+  case ejectedForSuccessRate, ejectedForLatency
+  // Families without a label of their own
+  case ejectionWithheld, returned, panicBegan
+
+  /// The label `limit` or `reason`; empty where there is none.
+  var text: StaticString {
+    switch self {
+    case .connectionOverflow: "connections"
+    case .pendingOverflow: "pending_requests"
+    case .activeOverflow: "active_requests"
+    case .ejectedForServerErrors: "server_errors"
+    case .ejectedForGatewayErrors: "gateway_errors"
+    case .ejectedForTransportFailures: "transport_failures"
+    case .ejectedForConnectFailures: "connect_failures"
+    case .ejectedForSuccessRate: "success_rate"
+    case .ejectedForLatency: "latency"
+    case .ejectionWithheld, .returned, .panicBegan: ""
+    }
+  }
+
+  var family: BackendFamily {
+    switch self {
+    case .connectionOverflow, .pendingOverflow, .activeOverflow: .overflow
+    case .ejectionWithheld: .withheld
+    case .returned: .returns
+    case .panicBegan: .panics
+    default: .ejections
+    }
+  }
+}
+
+/// The metric families that count `BackendEvent`s.
+enum BackendFamily: CaseIterable {
+  case overflow, ejections, withheld, returns, panics
+
+  var name: String {
+    switch self {
+    case .overflow: "backend_overflow_total"
+    case .ejections: "outlier_ejections_total"
+    case .withheld: "outlier_ejections_withheld_total"
+    case .returns: "outlier_returns_total"
+    case .panics: "balancer_panics_total"
+    }
+  }
+
+  var help: String {
+    switch self {
+    case .overflow: "Times a limit of the backend's policy was reached."
+    case .ejections: "Endpoints ejected, by reason."
+    case .withheld: "Endpoints not ejected because as many as may be were."
+    case .returns: "Endpoints whose probation went well."
+    case .panics: "Times too few endpoints were available and the others were used, too."
+    }
+  }
+
+  /// The name of the label that `BackendEvent.text` is the value of.
+  var label: String? {
+    switch self {
+    case .overflow: "limit"
+    case .ejections: "reason"
+    case .withheld, .returns, .panics: nil
+    }
+  }
+}
+
+/// A backend and what happened to it. Strings are ids of the shard's `LabelInterner`.
+package struct BackendSeriesKey: Hashable, Sendable {
+  package var backend: Int32
+  package var namespace: Int32
+  package var event: BackendEvent
+
+  package init(backend: Int32, namespace: Int32, event: BackendEvent) {
+    self.backend = backend
+    self.namespace = namespace
+    self.event = event
+  }
+
+  func labels(_ strings: [String]) -> String {
+    var labels = [("backend", strings[Int(backend)]), ("backend_namespace", strings[Int(namespace)])]
+    if let name = event.family.label { labels.append((name, "\(event.text)")) }
+    return LabelText.join(labels)
+  }
+}

@@ -1,0 +1,116 @@
+import MeshAPI
+import MeshCore
+import MeshPolicy
+import SwiftProtobuf
+import Testing
+
+@Suite("Wire form of backend policies") struct BackendPolicyConversionTests {
+  private static let key = ServicePort(service: ServiceName(name: "orders", namespace: "shop"), port: 80)
+
+  /// No field has its default, so a field that the wire forgets shows.
+  private static var full: BackendPolicy {
+    var outliers = OutlierPolicy()
+    outliers.isEnabled = false
+    outliers.consecutiveFailures = 7
+    outliers.consecutiveGatewayFailures = 8
+    outliers.countsLocalFailuresApart = true
+    outliers.consecutiveLocalFailures = 9
+    outliers.consecutiveConnectFailures = 10
+    outliers.interval = .seconds(11)
+    outliers.successRate?.minimumHosts = 12
+    outliers.successRate?.minimumRequests = 13
+    outliers.successRate?.deviationsThousandths = 14
+    outliers.successRate?.minimumFailurePercent = 15
+    outliers.latency = OutlierPolicy.Latency()
+    outliers.latency?.minimumHosts = 16
+    outliers.latency?.minimumRequests = 17
+    outliers.latency?.factorPercent = 180
+    outliers.latency?.floor = .milliseconds(19)
+    outliers.baseEjection = .seconds(20)
+    outliers.maximumEjection = .seconds(21)
+    outliers.ejectionJitterPercent = 22
+    outliers.maximumEjectedPercent = 23
+    return BackendPolicy(
+      balancing: BalancingPolicy(
+        algorithm: .maglev,
+        hashSource: .cookie(AffinityCookie(name: "id", lifetime: .milliseconds(1_500), path: "/a b")),
+        slowStart: SlowStart(window: .seconds(30), aggression: 1.5, minimumPercent: 5), panicPercent: 24),
+      outliers: outliers, limits: BackendLimits(connections: 25, pendingRequests: 26, activeRequests: 27))
+  }
+
+  private static var many: [BackendPolicy] {
+    let sources: [HashSource] = [
+      .header("x-user"), .query("User"), .sourceAddress, .cookie(AffinityCookie(name: "a", path: "")),
+    ]
+    var off = OutlierPolicy()
+    off.consecutiveFailures = 0
+    off.consecutiveConnectFailures = 0
+    off.successRate = nil
+    off.maximumEjectedPercent = 0
+    return [BackendPolicy(), full, BackendPolicy(outliers: off)]
+      + sources.map { BackendPolicy(balancing: BalancingPolicy(algorithm: .ringHash, hashSource: $0)) }
+      + BalancingPolicy.Algorithm.allCases.map {
+        BackendPolicy(balancing: BalancingPolicy(algorithm: $0, panicPercent: 0))
+      }
+      + [BackendPolicy(limits: BackendLimits(pendingRequests: 1))]
+  }
+
+  private static func resource(_ policy: BackendPolicy) -> MeshResource {
+    let endpoints = ([1, 5] as [UInt32]).map { weight in
+      Endpoint(
+        address: SocketAddress(ipv4: 0x0A00_0001, port: 80), workload: "", identity: nil, meshPort: 0, weight: weight)
+    }
+    return .endpoints(EndpointSet(key: key, endpoints: endpoints, policy: policy))
+  }
+
+  @Test("every policy comes back equal from the wire", arguments: many)
+  func roundTrip(_ policy: BackendPolicy) throws {
+    let resource = Self.resource(policy)
+    let bytes: [UInt8] = try Apus_V1_Resource(resource).serializedBytes()
+    #expect(try MeshResource(Apus_V1_Resource(serializedBytes: bytes)) == resource)
+  }
+
+  @Test("the default policy and the default weight take no bytes")
+  func defaults() {
+    let message = Apus_V1_Resource(Self.resource(BackendPolicy()))
+    #expect(!message.endpoints.hasPolicy)
+    #expect(message.endpoints.endpoints.map(\.weight) == [0, 5])
+  }
+
+  @Test("what a policy cannot mean rejects the endpoints, with the name of the field")
+  func rejections() {
+    let changes: [(String, (inout Apus_V1_BackendPolicy) -> Void)] = [
+      ("balancing.algorithm", { $0.balancing.algorithm = .UNRECOGNIZED(99) }),
+      ("balancing.panic_percent", { $0.balancing.panicPercent = 101 }),
+      ("balancing.hash_source", { $0.balancing.hashSource.kind = nil }),
+      ("balancing.hash_source.header", { $0.balancing.hashSource.header = "X-User" }),
+      ("balancing.hash_source.header.name", { $0.balancing.hashSource.header = "a b" }),
+      ("balancing.hash_source.query", { $0.balancing.hashSource.query = "" }),
+      ("balancing.hash_source.cookie.name", { $0.balancing.hashSource.cookie.name = "a=b" }),
+      ("balancing.hash_source.cookie.path", { $0.balancing.hashSource.cookie.path = "/; Domain=x" }),
+      ("balancing.hash_source.cookie.path", { $0.balancing.hashSource.cookie.path = "/\r\nx: y" }),
+      ("balancing.hash_source.cookie.lifetime_ms", { $0.balancing.hashSource.cookie.lifetimeMs = -1 }),
+      ("balancing.slow_start.window_ms", { $0.balancing.slowStart.windowMs = 0 }),
+      ("balancing.slow_start.aggression", { $0.balancing.slowStart.aggression = .nan }),
+      ("balancing.slow_start.aggression", { $0.balancing.slowStart.aggression = 0 }),
+      ("balancing.slow_start.minimum_percent", { $0.balancing.slowStart.minimumPercent = 101 }),
+      ("outliers.interval_ms", { $0.outliers.intervalMs = 0 }),
+      ("outliers.base_ejection_ms", { $0.outliers.baseEjectionMs = 0 }),
+      ("outliers.maximum_ejection_ms", { $0.outliers.maximumEjectionMs = .max }),
+      ("outliers.ejection_jitter_percent", { $0.outliers.ejectionJitterPercent = 101 }),
+      ("outliers.maximum_ejected_percent", { $0.outliers.maximumEjectedPercent = 101 }),
+      ("outliers.success_rate.minimum_failure_percent", { $0.outliers.successRate.minimumFailurePercent = 101 }),
+      ("outliers.latency.factor_percent", { $0.outliers.latency.factorPercent = 100 }),
+    ]
+    for (field, change) in changes {
+      var message = Apus_V1_Resource(Self.resource(Self.full))
+      change(&message.endpoints.policy)
+      do throws(ConversionError) {
+        _ = try MeshResource(message)
+        Issue.record("\(field) was accepted")
+      } catch {
+        #expect(error.field == "endpoints.policy.\(field)")
+      }
+    }
+  }
+}
