@@ -11,7 +11,7 @@ struct RouteMistake: Sendable, CustomTestStringConvertible {
     let before = marked.prefix { $0 != "§" }
     let line = before.count { $0 == "\n" } + 1
     let column = before.reversed().prefix { $0 != "\n" }.count + 1
-    let kind = marked.contains("kind: GRPCRoute") ? "GRPCRoute" : "HTTPRoute"
+    let kind = ["GRPCRoute", "TCPRoute"].first { marked.contains("kind: \($0)\n") } ?? "HTTPRoute"
     text = marked.replacing("§", with: "")
     expected = "f.yaml:\(line):\(column): \(kind) shop/orders: spec.\(field): \(message)"
   }
@@ -32,6 +32,9 @@ private let parent = "parentRefs: [{group: \"\", kind: Service, name: orders}]\n
 
 private func http(_ rule: String) -> String { route("\(parent)  rules: [{\(rule)}]") }
 private func grpc(_ rule: String) -> String { route("\(parent)  rules: [{\(rule)}]", kind: "GRPCRoute") }
+private func tcp(_ spec: String) -> String { route(spec, kind: "TCPRoute") }
+private let service = "[{group: \"\", kind: Service, name: orders}]\n"
+private let backend = "{name: a, port: 80}"
 private func filter(_ filter: String) -> String { http("filters: [\(filter)]") }
 private func list(_ count: Int, _ entry: (Int) -> String) -> String {
   (0..<count).map(entry).joined(separator: ", ")
@@ -330,4 +333,34 @@ struct RouteMistakeTests {
         == [.incompatibleFilters])
     #expect(reasons(filter("{type: ExtensionRef}")) == [.unsupportedValue])
   }
+
+  @Test(
+    "in routes for connections",
+    arguments: [
+      RouteMistake("rules", "is required; list one rule with backendRefs", tcp("§parentRefs: \(service)")),
+      RouteMistake("rules", "must not be empty; list one rule with backendRefs", tcp("\(parent)  rules: §[]")),
+      RouteMistake(
+        "rules", "has 2 entries; at most 1 are allowed",
+        tcp("\(parent)  rules: §[{backendRefs: [\(backend)]}, {backendRefs: [\(backend)]}]")),
+      RouteMistake(
+        "rules[0].backendRefs", "is required; list the Services that the connections go to",
+        tcp("\(parent)  rules: [§{name: a}]")),
+      RouteMistake(
+        "rules[0].backendRefs", "must not be empty; list the Services that the connections go to",
+        tcp("\(parent)  rules: [{backendRefs: §[]}]")),
+      RouteMistake(
+        "rules[0].backendRefs[0].filters",
+        "is not a field of this object; known fields: group, kind, name, namespace, port, weight",
+        tcp("\(parent)  rules: [{backendRefs: [{name: a, port: 80, §filters: []}]}]")),
+      RouteMistake(
+        "rules[0].matches", "is not a field of this object; known fields: backendRefs, name",
+        tcp("\(parent)  rules: [{§matches: [], backendRefs: [\(backend)]}]")),
+      RouteMistake(
+        "rules[0].backendRefs[0].weight", "must be a whole number from 0 to 1000000, not 1000001",
+        tcp("\(parent)  rules: [{backendRefs: [{name: a, port: 80, weight: §1000001}]}]")),
+      RouteMistake(
+        "hostnames", "is not a field of this object; known fields: parentRefs, rules, useDefaultGateways",
+        tcp("§hostnames: [a]\n  \(parent)  rules: [{backendRefs: [\(backend)]}]")),
+    ])
+  func connectionRoutes(_ mistake: RouteMistake) { check(mistake) }
 }

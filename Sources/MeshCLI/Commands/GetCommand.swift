@@ -20,21 +20,27 @@ struct GetCommand: AsyncParsableCommand {
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case httproute, grpcroute
+    case httproute, grpcroute, tcproute
 
     init?(argument: String) {
       let word = argument.lowercased()
       self.init(rawValue: word.hasSuffix("s") ? String(word.dropLast()) : word)
     }
 
-    var name: String { self == .httproute ? "HTTPRoute" : "GRPCRoute" }
+    var name: String {
+      switch self {
+      case .httproute: "HTTPRoute"
+      case .grpcroute: "GRPCRoute"
+      case .tcproute: "TCPRoute"
+      }
+    }
   }
 
   enum Format: String, ExpressibleByArgument, CaseIterable, Sendable {
     case table, yaml, json
   }
 
-  @Argument(help: "httproute or grpcroute.")
+  @Argument(help: "httproute, grpcroute or tcproute.")
   var kind: Kind
 
   @Argument(help: "One route. Default: all.")

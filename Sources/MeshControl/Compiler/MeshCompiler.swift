@@ -19,17 +19,19 @@ package enum MeshCompiler {
     for service in table.services.values.sorted(by: { $0.name < $1.name }) {
       for port in service.ports {
         let key = ServicePort(service: service.name, port: port.port)
-        let rules = routes.rules(of: RouteTarget(port: key, clients: nil)) ?? [splits.rule(of: key) ?? .direct(key)]
-        mesh.services[key] = ServiceConfig(key: key, appProtocol: port.appProtocol, rules: rules)
+        mesh.services[key] =
+          routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol)
+          ?? ServiceConfig(
+            key: key, appProtocol: port.appProtocol, rules: [splits.rule(of: key) ?? .direct(key)])
         mesh.endpoints[key] = endpoints.endpoints(of: service, port)
       }
     }
     for target in routes.attachments.consumerTargets {
-      guard let namespace = target.clients, let rules = routes.rules(of: target),
-        let appProtocol = mesh.services[target.port]?.appProtocol
+      guard let namespace = target.clients,
+        let port = table.services[target.port.service]?.port(target.port.port),
+        let config = routes.config(of: target, port.appProtocol)
       else { continue }
-      mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = ServiceConfig(
-        key: target.port, appProtocol: appProtocol, rules: rules)
+      mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = config
     }
     for workload in snapshot.workloads {
       mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:])

@@ -52,6 +52,7 @@ package enum Resource: Hashable, Sendable {
   case workload(Workload)
   case httpRoute(HTTPRoute)
   case grpcRoute(GRPCRoute)
+  case tcpRoute(TCPRoute)
   case referenceGrant(ReferenceGrant)
   case trafficSplit(TrafficSplit)
 
@@ -63,6 +64,7 @@ package enum Resource: Hashable, Sendable {
     case .workload(let workload): workload.metadata
     case .httpRoute(let route): route.metadata
     case .grpcRoute(let route): route.metadata
+    case .tcpRoute(let route): route.metadata
     case .referenceGrant(let grant): grant.metadata
     case .trafficSplit(let split): split.metadata
     }
@@ -77,6 +79,7 @@ package enum Resource: Hashable, Sendable {
       case .workload: ("mesh.apus.dev", "Workload")
       case .httpRoute: ("gateway.networking.k8s.io", "HTTPRoute")
       case .grpcRoute: ("gateway.networking.k8s.io", "GRPCRoute")
+      case .tcpRoute: ("gateway.networking.k8s.io", "TCPRoute")
       case .referenceGrant: ("gateway.networking.k8s.io", "ReferenceGrant")
       case .trafficSplit: ("split.smi-spec.io", "TrafficSplit")
       }

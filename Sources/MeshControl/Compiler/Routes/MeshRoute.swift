@@ -5,15 +5,31 @@ import MeshResources
 struct MeshRoute {
   /// In order of precedence: of several kinds at one service port only the first applies (GEP-1294).
   enum Kind: Int, Comparable {
-    case grpc, http
+    case grpc, http, tcp
 
     static func < (a: Kind, b: Kind) -> Bool { a.rawValue < b.rawValue }
 
     /// As in the names of rules.
-    var word: String { self == .grpc ? "grpcroute" : "httproute" }
-    /// What a request is told that no backend can serve. `RouteRule.failureStatus` is 500 for both: the proxy says it
-    /// in gRPC's words where the request is gRPC.
-    var failure: String { self == .grpc ? "UNAVAILABLE" : "500" }
+    var word: String {
+      switch self {
+      case .grpc: "grpcroute"
+      case .http: "httproute"
+      case .tcp: "tcproute"
+      }
+    }
+
+    /// Of connections, whose requests are not looked at.
+    var isOpaque: Bool { self == .tcp }
+
+    /// What becomes of a request or connection that no backend can serve. `RouteRule.failureStatus` is 500 for every kind:
+    /// the proxy says it in the words of what it carries.
+    var failure: (active: String, passive: String) {
+      switch self {
+      case .grpc: ("answers UNAVAILABLE", "answered UNAVAILABLE")
+      case .http: ("answers 500", "answered 500")
+      case .tcp: ("closes its connections", "closed")
+      }
+    }
   }
 
   struct Rule {
@@ -24,6 +40,22 @@ struct MeshRoute {
     var backends: [RouteBackend]
     var timeouts = RouteTimeouts()
     var retry: RetryPolicy?
+
+    init(
+      name: String?, matches: [RankedMatch], filters: [DeclaredFilter], backends: [RouteBackend],
+      timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil
+    ) {
+      self.name = name
+      self.matches = matches
+      self.filters = filters
+      self.backends = backends
+      self.timeouts = timeouts
+      self.retry = retry
+    }
+
+    init(_ rule: ConnectionRule) {
+      self.init(name: rule.name, matches: [RankedMatch(RouteMatch())], filters: [], backends: rule.backends)
+    }
   }
 
   var kind: Kind
@@ -52,6 +84,10 @@ struct MeshRoute {
         return Rule(
           name: rule.name, matches: matches.map(RankedMatch.init), filters: rule.filters, backends: rule.backends)
       }
+    case .tcpRoute(let route):
+      kind = .tcp
+      parents = route.parents
+      rules = route.rules.map { Rule($0) }
     default: return nil
     }
     key = located.value.key

@@ -68,6 +68,8 @@ struct RouteAttachments {
     guard !matching.isEmpty else {
       return failure("the Service \(name.path) has no \(parent.wanted)", "its ports: \(service.portList)")
     }
+    // Bytes can be passed on whatever they mean; requests cannot be read where there are none.
+    if route.kind.isOpaque { return Parent(ports: matching.map(\.port)) }
     var bound = Parent(ports: matching.filter { $0.appProtocol != .tcp }.map(\.port))
     for port in matching where port.appProtocol == .tcp {
       bound.warnings.append(
@@ -107,10 +109,31 @@ struct RouteAttachments {
   /// Only one kind of route applies to a port.
   private mutating func decide(_ target: RouteTarget, _ indices: [Int]) {
     guard let kind = indices.map({ routes[$0].kind }).min() else { return }
-    let winners = indices.filter { routes[$0].kind == kind }
+    var winners = indices.filter { routes[$0].kind == kind }
+    if kind == .tcp { winners = [oldest(of: winners, at: target)] }
     byTarget[target] = winners
     guard target.clients == nil, let first = winners.first else { return }
     producers[target.port.service] = min(first, producers[target.port.service] ?? first)
+  }
+
+  /// A TCPRoute takes every connection, so of several only the oldest has traffic. The API accepts the others all the same.
+  private mutating func oldest(of rivals: [Int], at target: RouteTarget) -> Int {
+    let ordered = rivals.sorted { RouteAge.of(routes[$0].metadata) < RouteAge.of(routes[$1].metadata) }
+    for loser in ordered.dropFirst() {
+      for (index, parent) in routes[loser].parents.enumerated()
+      where parents[loser][index].ports.contains(target.port.port)
+        && Self.target(routes[loser], parent, target.port.port) == target
+      {
+        parents[loser][index].warnings.append(
+          RouteFinding(
+            field: "spec.parentRefs[\(index)]",
+            message:
+              "the older \(routes[ordered[0]].description) takes every connection to port \(target.port.port) of "
+              + target.port.service.path,
+            fix: "remove one of the two, or join their backendRefs"))
+      }
+    }
+    return ordered[0]
   }
 
   /// Takes the ports that other kinds of routes won from a parent.

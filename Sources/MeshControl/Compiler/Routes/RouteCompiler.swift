@@ -16,10 +16,16 @@ struct RouteCompiler {
     self.references = references
   }
 
-  /// Nil when no route applies there.
-  func rules(of target: RouteTarget) -> [RouteRule]? {
-    guard let indices = attachments.byTarget[target] else { return nil }
-    return RoutePrecedence.order(attachments.routes, of: indices).map { group in
+  /// What routes make of a port; nil when none applies there.
+  func config(of target: RouteTarget, _ appProtocol: AppProtocol) -> ServiceConfig? {
+    guard let indices = attachments.byTarget[target], let first = indices.first else { return nil }
+    let isOpaque = attachments.routes[first].kind.isOpaque
+    return ServiceConfig(
+      key: target.port, appProtocol: isOpaque ? .tcp : appProtocol, rules: rules(of: target, indices))
+  }
+
+  private func rules(of target: RouteTarget, _ indices: [Int]) -> [RouteRule] {
+    RoutePrecedence.order(attachments.routes, of: indices).map { group in
       rule(attachments.routes[group.route], group.rule, group.matches, target.port)
     }
   }
@@ -40,23 +46,23 @@ struct RouteCompiler {
       // A proxy knows service ports only; what is of another kind fails under the name of the parent.
       WeightedBackend(
         backend: backend.ref.kind == "Service" ? backend.ref.servicePort : parent, weight: backend.weight,
-        filters: filters(backend.filters),
-        failureStatus: references.resolve(backend.ref) == nil ? 500 : nil)
+        filters: filters(backend.filters, route.kind),
+        failureStatus: references.resolve(backend.ref, for: route.kind) == nil ? 500 : nil)
     }
     let canServe = rule.filters.answer || backends.contains { $0.weight > 0 && $0.failureStatus == nil }
     return RouteRule(
-      name: "\(route.kind.word)/\(path)#\(rule.name ?? "\(index)")", matches: matches,
-      filters: filters(rule.filters), backends: backends, timeouts: rule.timeouts, retry: rule.retry,
+      name: "\(route.kind.word)/\(path)#\(rule.name ?? "\(index)")", matches: route.kind.isOpaque ? [] : matches,
+      filters: filters(rule.filters, route.kind), backends: backends, timeouts: rule.timeouts, retry: rule.retry,
       failureStatus: canServe ? nil : 500)
   }
 
   /// A mirror whose backend does not resolve is left out: "not configure this backend".
-  private func filters(_ declared: [DeclaredFilter]) -> [RouteFilter] {
+  private func filters(_ declared: [DeclaredFilter], _ kind: MeshRoute.Kind) -> [RouteFilter] {
     declared.compactMap { filter in
       switch filter {
       case .ready(let filter): return filter.normalised
       case .mirror(let mirror):
-        guard let backend = references.resolve(mirror.backend) else { return nil }
+        guard let backend = references.resolve(mirror.backend, for: kind) else { return nil }
         return .mirror(
           RequestMirror(backend: backend, numerator: mirror.numerator, denominator: mirror.denominator))
       }

@@ -8,8 +8,8 @@ struct RouteReferences {
   let table: ServiceTable
 
   /// The service port that can serve, or nil.
-  func resolve(_ ref: RouteBackendRef) -> ServicePort? {
-    problem(ref, at: "") == nil ? ref.servicePort : nil
+  func resolve(_ ref: RouteBackendRef, for kind: MeshRoute.Kind) -> ServicePort? {
+    problem(ref, at: "", kind) == nil ? ref.servicePort : nil
   }
 
   /// What is wrong in the rules of a route, in their order.
@@ -19,26 +19,26 @@ struct RouteReferences {
       let field = "spec.rules[\(index)]"
       if rule.backends.isEmpty, !rule.filters.answer {
         findings.append(
-          RouteFinding(field: field, message: "has no backendRefs and answers \(route.kind.failure)"))
+          RouteFinding(field: field, message: "has no backendRefs and \(route.kind.failure.active)"))
       }
       if !rule.backends.isEmpty, rule.backends.allSatisfy({ $0.weight == 0 }) {
         findings.append(
           RouteFinding(
-            field: "\(field).backendRefs", message: "all weights are 0, so the rule answers \(route.kind.failure)",
+            field: "\(field).backendRefs", message: "all weights are 0, so the rule \(route.kind.failure.active)",
             fix: "give one backend a weight"))
       }
-      findings += mirrors(rule.filters, field)
+      findings += mirrors(rule.filters, field, route.kind)
       for (position, backend) in rule.backends.enumerated() {
         let place = "\(field).backendRefs[\(position)]"
         let loss =
-          backend.weight == 0 ? "with weight 0 it has no share" : "its share is answered \(route.kind.failure)"
-        if var problem = problem(backend.ref, at: place) {
+          backend.weight == 0 ? "with weight 0 it has no share" : "its share is \(route.kind.failure.passive)"
+        if var problem = problem(backend.ref, at: place, route.kind) {
           problem.message += "; \(loss)"
           findings.append(problem)
         } else if route.kind == .grpc, let warning = carriesNoGRPC(backend.ref, at: place) {
           findings.append(warning)
         }
-        findings += mirrors(backend.filters, place)
+        findings += mirrors(backend.filters, place, route.kind)
       }
     }
     return findings
@@ -54,16 +54,18 @@ struct RouteReferences {
       fix: "write appProtocol: grpc on the Service's port")
   }
 
-  private func mirrors(_ filters: [DeclaredFilter], _ field: String) -> [RouteFinding] {
+  private func mirrors(
+    _ filters: [DeclaredFilter], _ field: String, _ kind: MeshRoute.Kind
+  ) -> [RouteFinding] {
     filters.enumerated().compactMap { index, filter in
       guard case .mirror(let mirror) = filter else { return nil }
-      var problem = problem(mirror.backend, at: "\(field).filters[\(index)].requestMirror.backendRef")
+      var problem = problem(mirror.backend, at: "\(field).filters[\(index)].requestMirror.backendRef", kind)
       problem?.message += "; nothing is mirrored"
       return problem
     }
   }
 
-  private func problem(_ ref: RouteBackendRef, at field: String) -> RouteFinding? {
+  private func problem(_ ref: RouteBackendRef, at field: String, _ kind: MeshRoute.Kind) -> RouteFinding? {
     guard ref.kind == "Service" else {
       return RouteFinding(
         reason: .invalidKind, field: field, message: "the kind \(ref.kind) cannot serve", fix: "write kind: Service")
@@ -79,7 +81,7 @@ struct RouteReferences {
         reason: .backendNotFound, field: field, message: "the Service \(name.path) has no port \(ref.port)",
         fix: "its ports: \(service.portList)")
     }
-    guard port.appProtocol != .tcp else {
+    guard kind.isOpaque || port.appProtocol != .tcp else {
       return RouteFinding(
         reason: .unsupportedProtocol, field: field, message: "port \(ref.port) of \(name.path) carries TCP",
         fix: "write appProtocol: http, http2 or grpc on the Service's port")

@@ -57,9 +57,19 @@ extension RouteBackend {
 
   private init?(_ field: Field, _ reader: RouteFilterReader) {
     guard let fields = field.fields() else { return nil }
-    let weight = fields.optional("weight").map { $0.integer(in: 0...RouteLimits.weight) } ?? 1
-    let ref = RouteBackendRef(fields, namespace: reader.namespace, failure: "its share is answered \(reader.failure)")
     let filters = reader.list(fields.optional("filters"))
+    self.init(fields, namespace: reader.namespace, loss: "its share is answered \(reader.failure)", filters)
+  }
+
+  /// A share of connections, which have no filters.
+  init?(ofConnections field: Field, namespace: String) {
+    guard let fields = field.fields() else { return nil }
+    self.init(fields, namespace: namespace, loss: "its share is closed", [])
+  }
+
+  private init?(_ fields: Fields, namespace: String, loss: String, _ filters: [DeclaredFilter]) {
+    let weight = fields.optional("weight").map { $0.integer(in: 0...RouteLimits.weight) } ?? 1
+    let ref = RouteBackendRef(fields, namespace: namespace, failure: loss)
     fields.finish()
     guard let ref, let weight else { return nil }
     self.init(ref, weight: UInt32(weight), filters: filters)

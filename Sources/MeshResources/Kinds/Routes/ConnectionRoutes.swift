@@ -1,0 +1,24 @@
+/// A Gateway API `TCPRoute` (v1, v1alpha2) with `Service` parents: where the connections to a port go, whatever they carry.
+package struct TCPRoute: Hashable, Sendable {
+  package var metadata: ObjectMetadata
+  package var parents: [RouteParent]
+  /// One; none only in a route that is refused.
+  package var rules: [ConnectionRule]
+
+  package init(metadata: ObjectMetadata, parents: [RouteParent], rules: [ConnectionRule]) {
+    self.metadata = metadata
+    self.parents = parents
+    self.rules = rules
+  }
+}
+
+/// The rule of a route for connections: backends by weight.
+package struct ConnectionRule: Hashable, Sendable {
+  package var name: String?
+  package var backends: [RouteBackend]
+
+  package init(name: String? = nil, backends: [RouteBackend]) {
+    self.name = name
+    self.backends = backends
+  }
+}
