@@ -39,7 +39,7 @@ e2e: build ## end-to-end tests with real programs (E2E_FLAGS="-k websocket" for 
 # Package.swift turns warnings in our own targets into errors when it sees this. Not for everyone's build: a newer compiler
 # may warn of what today's does not.
 check: export APUS_STRICT := 1
-check: build ## format, warnings, import direction, tidy
+check: build ## format, warnings, import direction, names of tests in docs, tidy
 	@dev/check
 
 format: ## rewrite our Swift files as swift-format wants them
