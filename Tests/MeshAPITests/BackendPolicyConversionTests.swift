@@ -30,12 +30,20 @@ import Testing
     outliers.maximumEjection = .seconds(21)
     outliers.ejectionJitterPercent = 22
     outliers.maximumEjectedPercent = 23
+    var check = HealthCheckPolicy(
+      probe: .http(.init(path: "/a?b", method: .head, host: "c.d", expectedStatuses: [200...299, 418...418])))
+    check.interval = .milliseconds(28)
+    check.jitterPercent = 29
+    check.timeout = .milliseconds(30)
+    check.unhealthyThreshold = 31
+    check.healthyThreshold = 32
     return BackendPolicy(
       balancing: BalancingPolicy(
         algorithm: .maglev,
         hashSource: .cookie(AffinityCookie(name: "id", lifetime: .milliseconds(1_500), path: "/a b")),
         slowStart: SlowStart(window: .seconds(30), aggression: 1.5, minimumPercent: 5), panicPercent: 24),
-      outliers: outliers, limits: BackendLimits(connections: 25, pendingRequests: 26, activeRequests: 27))
+      outliers: outliers, limits: BackendLimits(connections: 25, pendingRequests: 26, activeRequests: 27),
+      healthCheck: check)
   }
 
   private static var many: [BackendPolicy] {
@@ -53,6 +61,9 @@ import Testing
         BackendPolicy(balancing: BalancingPolicy(algorithm: $0, panicPercent: 0))
       }
       + [BackendPolicy(limits: BackendLimits(pendingRequests: 1))]
+      + ([.tcp, .grpc(service: ""), .grpc(service: "a.B"), .http(.init())] as [HealthCheckPolicy.Probe]).map {
+        BackendPolicy(healthCheck: HealthCheckPolicy(probe: $0))
+      }
   }
 
   private static func resource(_ policy: BackendPolicy) -> MeshResource {
@@ -101,6 +112,15 @@ import Testing
       ("outliers.maximum_ejected_percent", { $0.outliers.maximumEjectedPercent = 101 }),
       ("outliers.success_rate.minimum_failure_percent", { $0.outliers.successRate.minimumFailurePercent = 101 }),
       ("outliers.latency.factor_percent", { $0.outliers.latency.factorPercent = 100 }),
+      ("health_check.probe", { $0.healthCheck.probe = nil }),
+      ("health_check.http.path", { $0.healthCheck.http.path = "health" }),
+      ("health_check.http.path", { $0.healthCheck.http.path = "/a b" }),
+      ("health_check.http.host", { $0.healthCheck.http.host = "a\r\nx: y" }),
+      ("health_check.http.expected[0]", { $0.healthCheck.http.expected[0].first = 99 }),
+      ("health_check.http.expected[1]", { $0.healthCheck.http.expected[1].last = 417 }),
+      ("health_check.interval_ms", { $0.healthCheck.intervalMs = 9 }),
+      ("health_check.timeout_ms", { $0.healthCheck.timeoutMs = 0 }),
+      ("health_check.jitter_percent", { $0.healthCheck.jitterPercent = 101 }),
     ]
     for (field, change) in changes {
       var message = Apus_V1_Resource(Self.resource(Self.full))

@@ -19,6 +19,11 @@ extension BackendPolicy {
     self.limits = BackendLimits(
       connections: limit(message.limits.connections), pendingRequests: limit(message.limits.pendingRequests),
       activeRequests: limit(message.limits.activeRequests))
+    do throws(ConversionError) {
+      if message.hasHealthCheck { healthCheck = try HealthCheckPolicy(message.healthCheck, limits: limits) }
+    } catch {
+      throw error.inside("health_check")
+    }
   }
 }
 
@@ -147,12 +152,12 @@ extension OutlierPolicy.Latency {
   }
 }
 
-private func convertPercent(_ number: UInt32, _ field: String) throws(ConversionError) -> UInt32 {
+func convertPercent(_ number: UInt32, _ field: String) throws(ConversionError) -> UInt32 {
   guard number <= 100 else { throw ConversionError(field: field, problem: "\(number) is more than 100 percent") }
   return number
 }
 
-private func convertSomeTime(_ milliseconds: Int64, _ field: String) throws(ConversionError) -> TimeSpan {
+func convertSomeTime(_ milliseconds: Int64, _ field: String) throws(ConversionError) -> TimeSpan {
   guard let time = try convertTimeSpan(milliseconds, field) else {
     throw ConversionError(field: field, problem: "0 is no time")
   }

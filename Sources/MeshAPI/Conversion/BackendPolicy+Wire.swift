@@ -9,6 +9,7 @@ extension Apus_V1_BackendPolicy {
     let defaults = BackendPolicy()
     if policy.balancing != defaults.balancing { balancing = Apus_V1_Balancing(policy.balancing) }
     if policy.outliers != defaults.outliers { outliers = Apus_V1_Outliers(policy.outliers) }
+    if let check = policy.healthCheck { healthCheck = Apus_V1_HealthCheck(check) }
     guard policy.limits != defaults.limits else { return }
     limits.connections = policy.limits.connections ?? 0
     limits.pendingRequests = policy.limits.pendingRequests ?? 0

@@ -330,61 +330,55 @@ package nonisolated struct Apus_V1_DiscoveryResponse: Sendable {
   package init() {}
 }
 
-package nonisolated struct Apus_V1_Resource: @unchecked Sendable {
+package nonisolated struct Apus_V1_Resource: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var name: Apus_V1_ResourceName {
-    get {_storage._name ?? Apus_V1_ResourceName()}
-    set {_uniqueStorage()._name = newValue}
+    get {_name ?? Apus_V1_ResourceName()}
+    set {_name = newValue}
   }
   /// Returns true if `name` has been explicitly set.
-  package var hasName: Bool {_storage._name != nil}
+  package var hasName: Bool {self._name != nil}
   /// Clears the value of `name`. Subsequent reads from it will return its default value.
-  package mutating func clearName() {_uniqueStorage()._name = nil}
+  package mutating func clearName() {self._name = nil}
 
   /// content hash, for resuming
-  package var hash: UInt64 {
-    get {_storage._hash}
-    set {_uniqueStorage()._hash = newValue}
-  }
+  package var hash: UInt64 = 0
 
-  package var body: OneOf_Body? {
-    get {return _storage._body}
-    set {_uniqueStorage()._body = newValue}
-  }
+  package var body: Apus_V1_Resource.OneOf_Body? = nil
 
   package var service: Apus_V1_Service {
     get {
-      if case .service(let v)? = _storage._body {return v}
+      if case .service(let v)? = body {return v}
       return Apus_V1_Service()
     }
-    set {_uniqueStorage()._body = .service(newValue)}
+    set {body = .service(newValue)}
   }
 
   package var endpoints: Apus_V1_Endpoints {
     get {
-      if case .endpoints(let v)? = _storage._body {return v}
+      if case .endpoints(let v)? = body {return v}
       return Apus_V1_Endpoints()
     }
-    set {_uniqueStorage()._body = .endpoints(newValue)}
+    set {body = .endpoints(newValue)}
   }
 
   package var workload: Apus_V1_Workload {
     get {
-      if case .workload(let v)? = _storage._body {return v}
+      if case .workload(let v)? = body {return v}
       return Apus_V1_Workload()
     }
-    set {_uniqueStorage()._body = .workload(newValue)}
+    set {body = .workload(newValue)}
   }
 
   package var trust: Apus_V1_TrustBundle {
     get {
-      if case .trust(let v)? = _storage._body {return v}
+      if case .trust(let v)? = body {return v}
       return Apus_V1_TrustBundle()
     }
-    set {_uniqueStorage()._body = .trust(newValue)}
+    set {body = .trust(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -399,7 +393,7 @@ package nonisolated struct Apus_V1_Resource: @unchecked Sendable {
 
   package init() {}
 
-  fileprivate var _storage = _StorageClass.defaultInstance
+  fileprivate var _name: Apus_V1_ResourceName? = nil
 }
 
 package nonisolated struct Apus_V1_Service: Sendable {
@@ -893,45 +887,152 @@ package nonisolated struct Apus_V1_Endpoints: Sendable {
 
 /// How proxies treat the endpoints: the effective policy, merged. What is absent has its defaults; of what is there every number
 /// counts as it stands.
-package nonisolated struct Apus_V1_BackendPolicy: Sendable {
+package nonisolated struct Apus_V1_BackendPolicy: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var balancing: Apus_V1_Balancing {
-    get {_balancing ?? Apus_V1_Balancing()}
-    set {_balancing = newValue}
+    get {_storage._balancing ?? Apus_V1_Balancing()}
+    set {_uniqueStorage()._balancing = newValue}
   }
   /// Returns true if `balancing` has been explicitly set.
-  package var hasBalancing: Bool {self._balancing != nil}
+  package var hasBalancing: Bool {_storage._balancing != nil}
   /// Clears the value of `balancing`. Subsequent reads from it will return its default value.
-  package mutating func clearBalancing() {self._balancing = nil}
+  package mutating func clearBalancing() {_uniqueStorage()._balancing = nil}
 
   package var outliers: Apus_V1_Outliers {
-    get {_outliers ?? Apus_V1_Outliers()}
-    set {_outliers = newValue}
+    get {_storage._outliers ?? Apus_V1_Outliers()}
+    set {_uniqueStorage()._outliers = newValue}
   }
   /// Returns true if `outliers` has been explicitly set.
-  package var hasOutliers: Bool {self._outliers != nil}
+  package var hasOutliers: Bool {_storage._outliers != nil}
   /// Clears the value of `outliers`. Subsequent reads from it will return its default value.
-  package mutating func clearOutliers() {self._outliers = nil}
+  package mutating func clearOutliers() {_uniqueStorage()._outliers = nil}
 
   package var limits: Apus_V1_BackendLimits {
-    get {_limits ?? Apus_V1_BackendLimits()}
-    set {_limits = newValue}
+    get {_storage._limits ?? Apus_V1_BackendLimits()}
+    set {_uniqueStorage()._limits = newValue}
   }
   /// Returns true if `limits` has been explicitly set.
-  package var hasLimits: Bool {self._limits != nil}
+  package var hasLimits: Bool {_storage._limits != nil}
   /// Clears the value of `limits`. Subsequent reads from it will return its default value.
-  package mutating func clearLimits() {self._limits = nil}
+  package mutating func clearLimits() {_uniqueStorage()._limits = nil}
+
+  /// absent: none
+  package var healthCheck: Apus_V1_HealthCheck {
+    get {_storage._healthCheck ?? Apus_V1_HealthCheck()}
+    set {_uniqueStorage()._healthCheck = newValue}
+  }
+  /// Returns true if `healthCheck` has been explicitly set.
+  package var hasHealthCheck: Bool {_storage._healthCheck != nil}
+  /// Clears the value of `healthCheck`. Subsequent reads from it will return its default value.
+  package mutating func clearHealthCheck() {_uniqueStorage()._healthCheck = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _balancing: Apus_V1_Balancing? = nil
-  fileprivate var _outliers: Apus_V1_Outliers? = nil
-  fileprivate var _limits: Apus_V1_BackendLimits? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+package nonisolated struct Apus_V1_HealthCheck: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var probe: Apus_V1_HealthCheck.OneOf_Probe? = nil
+
+  package var http: Apus_V1_HttpHealthProbe {
+    get {
+      if case .http(let v)? = probe {return v}
+      return Apus_V1_HttpHealthProbe()
+    }
+    set {probe = .http(newValue)}
+  }
+
+  package var grpc: Apus_V1_GrpcHealthProbe {
+    get {
+      if case .grpc(let v)? = probe {return v}
+      return Apus_V1_GrpcHealthProbe()
+    }
+    set {probe = .grpc(newValue)}
+  }
+
+  package var tcp: Bool {
+    get {
+      if case .tcp(let v)? = probe {return v}
+      return false
+    }
+    set {probe = .tcp(newValue)}
+  }
+
+  package var intervalMs: Int64 = 0
+
+  package var jitterPercent: UInt32 = 0
+
+  package var timeoutMs: Int64 = 0
+
+  package var unhealthyThreshold: UInt32 = 0
+
+  package var healthyThreshold: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Probe: Equatable, Sendable {
+    case http(Apus_V1_HttpHealthProbe)
+    case grpc(Apus_V1_GrpcHealthProbe)
+    case tcp(Bool)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_HttpHealthProbe: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var path: String = String()
+
+  /// the method HEAD, not GET
+  package var head: Bool = false
+
+  /// empty: the backend's name
+  package var host: String = String()
+
+  package var expected: [Apus_V1_StatusRange] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_StatusRange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var first: UInt32 = 0
+
+  package var last: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_GrpcHealthProbe: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var service: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct Apus_V1_Balancing: Sendable {
@@ -2119,148 +2220,108 @@ nonisolated extension Apus_V1_Resource: SwiftProtobuf.Message, SwiftProtobuf._Me
   package static let protoMessageName: String = _protobuf_package + ".Resource"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}hash\0\u{1}service\0\u{1}endpoints\0\u{1}workload\0\u{1}trust\0")
 
-  fileprivate class _StorageClass {
-    var _name: Apus_V1_ResourceName? = nil
-    var _hash: UInt64 = 0
-    var _body: Apus_V1_Resource.OneOf_Body?
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _name = source._name
-      _hash = source._hash
-      _body = source._body
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._name) }()
-        case 2: try { try decoder.decodeSingularFixed64Field(value: &_storage._hash) }()
-        case 3: try {
-          var v: Apus_V1_Service?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .service(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .service(v)
-          }
-        }()
-        case 4: try {
-          var v: Apus_V1_Endpoints?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .endpoints(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .endpoints(v)
-          }
-        }()
-        case 5: try {
-          var v: Apus_V1_Workload?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .workload(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .workload(v)
-          }
-        }()
-        case 6: try {
-          var v: Apus_V1_TrustBundle?
-          var hadOneofValue = false
-          if let current = _storage._body {
-            hadOneofValue = true
-            if case .trust(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._body = .trust(v)
-          }
-        }()
-        default: break
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._name) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.hash) }()
+      case 3: try {
+        var v: Apus_V1_Service?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .service(let m) = current {v = m}
         }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .service(v)
+        }
+      }()
+      case 4: try {
+        var v: Apus_V1_Endpoints?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .endpoints(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .endpoints(v)
+        }
+      }()
+      case 5: try {
+        var v: Apus_V1_Workload?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .workload(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .workload(v)
+        }
+      }()
+      case 6: try {
+        var v: Apus_V1_TrustBundle?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .trust(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .trust(v)
+        }
+      }()
+      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      try { if let v = _storage._name {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-      } }()
-      if _storage._hash != 0 {
-        try visitor.visitSingularFixed64Field(value: _storage._hash, fieldNumber: 2)
-      }
-      switch _storage._body {
-      case .service?: try {
-        guard case .service(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-      }()
-      case .endpoints?: try {
-        guard case .endpoints(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-      }()
-      case .workload?: try {
-        guard case .workload(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-      }()
-      case .trust?: try {
-        guard case .trust(let v)? = _storage._body else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-      }()
-      case nil: break
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._name {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.hash != 0 {
+      try visitor.visitSingularFixed64Field(value: self.hash, fieldNumber: 2)
+    }
+    switch self.body {
+    case .service?: try {
+      guard case .service(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .endpoints?: try {
+      guard case .endpoints(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .workload?: try {
+      guard case .workload(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .trust?: try {
+      guard case .trust(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_Resource, rhs: Apus_V1_Resource) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._name != rhs_storage._name {return false}
-        if _storage._hash != rhs_storage._hash {return false}
-        if _storage._body != rhs_storage._body {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs._name != rhs._name {return false}
+    if lhs.hash != rhs.hash {return false}
+    if lhs.body != rhs.body {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3222,7 +3283,98 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".BackendPolicy"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}balancing\0\u{1}outliers\0\u{1}limits\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}balancing\0\u{1}outliers\0\u{1}limits\0\u{4}\u{11}health_check\0")
+
+  fileprivate class _StorageClass {
+    var _balancing: Apus_V1_Balancing? = nil
+    var _outliers: Apus_V1_Outliers? = nil
+    var _limits: Apus_V1_BackendLimits? = nil
+    var _healthCheck: Apus_V1_HealthCheck? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _balancing = source._balancing
+      _outliers = source._outliers
+      _limits = source._limits
+      _healthCheck = source._healthCheck
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._balancing) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._outliers) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._limits) }()
+        case 20: try { try decoder.decodeSingularMessageField(value: &_storage._healthCheck) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._balancing {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._outliers {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._limits {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      try { if let v = _storage._healthCheck {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_BackendPolicy, rhs: Apus_V1_BackendPolicy) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._balancing != rhs_storage._balancing {return false}
+        if _storage._outliers != rhs_storage._outliers {return false}
+        if _storage._limits != rhs_storage._limits {return false}
+        if _storage._healthCheck != rhs_storage._healthCheck {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_HealthCheck: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".HealthCheck"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}http\0\u{1}grpc\0\u{1}tcp\0\u{3}interval_ms\0\u{3}jitter_percent\0\u{3}timeout_ms\0\u{3}unhealthy_threshold\0\u{3}healthy_threshold\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3230,9 +3382,45 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._balancing) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._outliers) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._limits) }()
+      case 1: try {
+        var v: Apus_V1_HttpHealthProbe?
+        var hadOneofValue = false
+        if let current = self.probe {
+          hadOneofValue = true
+          if case .http(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.probe = .http(v)
+        }
+      }()
+      case 2: try {
+        var v: Apus_V1_GrpcHealthProbe?
+        var hadOneofValue = false
+        if let current = self.probe {
+          hadOneofValue = true
+          if case .grpc(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.probe = .grpc(v)
+        }
+      }()
+      case 3: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.probe != nil {try decoder.handleConflictingOneOf()}
+          self.probe = .tcp(v)
+        }
+      }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.intervalMs) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.jitterPercent) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self.timeoutMs) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.unhealthyThreshold) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.healthyThreshold) }()
       default: break
       }
     }
@@ -3243,22 +3431,156 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._balancing {
+    switch self.probe {
+    case .http?: try {
+      guard case .http(let v)? = self.probe else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    try { if let v = self._outliers {
+    }()
+    case .grpc?: try {
+      guard case .grpc(let v)? = self.probe else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
-    try { if let v = self._limits {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
+    }()
+    case .tcp?: try {
+      guard case .tcp(let v)? = self.probe else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
+    }()
+    case nil: break
+    }
+    if self.intervalMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.intervalMs, fieldNumber: 4)
+    }
+    if self.jitterPercent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.jitterPercent, fieldNumber: 5)
+    }
+    if self.timeoutMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.timeoutMs, fieldNumber: 6)
+    }
+    if self.unhealthyThreshold != 0 {
+      try visitor.visitSingularUInt32Field(value: self.unhealthyThreshold, fieldNumber: 7)
+    }
+    if self.healthyThreshold != 0 {
+      try visitor.visitSingularUInt32Field(value: self.healthyThreshold, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: Apus_V1_BackendPolicy, rhs: Apus_V1_BackendPolicy) -> Bool {
-    if lhs._balancing != rhs._balancing {return false}
-    if lhs._outliers != rhs._outliers {return false}
-    if lhs._limits != rhs._limits {return false}
+  package static func ==(lhs: Apus_V1_HealthCheck, rhs: Apus_V1_HealthCheck) -> Bool {
+    if lhs.probe != rhs.probe {return false}
+    if lhs.intervalMs != rhs.intervalMs {return false}
+    if lhs.jitterPercent != rhs.jitterPercent {return false}
+    if lhs.timeoutMs != rhs.timeoutMs {return false}
+    if lhs.unhealthyThreshold != rhs.unhealthyThreshold {return false}
+    if lhs.healthyThreshold != rhs.healthyThreshold {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_HttpHealthProbe: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".HttpHealthProbe"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}head\0\u{1}host\0\u{1}expected\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.head) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.host) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.expected) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.path.isEmpty {
+      try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
+    }
+    if self.head != false {
+      try visitor.visitSingularBoolField(value: self.head, fieldNumber: 2)
+    }
+    if !self.host.isEmpty {
+      try visitor.visitSingularStringField(value: self.host, fieldNumber: 3)
+    }
+    if !self.expected.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.expected, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_HttpHealthProbe, rhs: Apus_V1_HttpHealthProbe) -> Bool {
+    if lhs.path != rhs.path {return false}
+    if lhs.head != rhs.head {return false}
+    if lhs.host != rhs.host {return false}
+    if lhs.expected != rhs.expected {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_StatusRange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".StatusRange"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}first\0\u{1}last\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.first) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.last) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.first != 0 {
+      try visitor.visitSingularUInt32Field(value: self.first, fieldNumber: 1)
+    }
+    if self.last != 0 {
+      try visitor.visitSingularUInt32Field(value: self.last, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_StatusRange, rhs: Apus_V1_StatusRange) -> Bool {
+    if lhs.first != rhs.first {return false}
+    if lhs.last != rhs.last {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_GrpcHealthProbe: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GrpcHealthProbe"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_GrpcHealthProbe, rhs: Apus_V1_GrpcHealthProbe) -> Bool {
+    if lhs.service != rhs.service {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

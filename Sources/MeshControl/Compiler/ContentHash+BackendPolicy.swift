@@ -8,6 +8,30 @@ extension ContentHasher {
     for limit in [policy.limits.connections, policy.limits.pendingRequests, policy.limits.activeRequests] {
       add(limit) { $0.add($1) }
     }
+    add(policy.healthCheck) { $0.add($1) }
+  }
+
+  private mutating func add(_ policy: HealthCheckPolicy) {
+    switch policy.probe {
+    case .http(let probe):
+      add(0)
+      add(probe.path)
+      add(probe.method.rawValue)
+      add(probe.host) { $0.add($1) }
+      add(probe.expectedStatuses) { hasher, range in
+        hasher.add(range.lowerBound)
+        hasher.add(range.upperBound)
+      }
+    case .grpc(let service):
+      add(1)
+      add(service)
+    case .tcp: add(2)
+    }
+    add(policy.interval.nanoseconds)
+    add(policy.jitterPercent)
+    add(policy.timeout.nanoseconds)
+    add(policy.unhealthyThreshold)
+    add(policy.healthyThreshold)
   }
 
   private mutating func add(_ policy: BalancingPolicy) {

@@ -127,16 +127,16 @@ extension EndpointBalancer {
     for slot in live {
       if states[slot].phase == .ejected, states[slot].ejectedUntil <= now { states[slot].enter(.probation) }
       switch states[slot].phase {
-      case .ready: eligible.append(slot)
+      case .ready: if !states[slot].health.isUnhealthy { eligible.append(slot) }
       case .probation: if states[slot].awaitsProbe { probes.append(slot) }
       case .ejected: nextReturn = min(nextReturn, states[slot].ejectedUntil)
       }
-      states[slot].isEligible = states[slot].phase == .ready
+      states[slot].isEligible = states[slot].phase == .ready && !states[slot].health.isUnhealthy
     }
     let isPanic = (eligible.count + probes.count) * 100 < panicPercent * live.count
     if isPanic, !isPanicking { note(.panicBegan) }
     isPanicking = isPanic
-    if isPanic { admit { !(states[$0].phase != .ready && states[$0].refusesConnections) } }
+    if isPanic { admit { !states[$0].refusesConnections } }
     if eligible.count == 0 { admit { _ in true } }
     eligible.seal { states[$0].weight }
   }

@@ -25,6 +25,7 @@ extension EndpointBalancer {
       next.append(slot)
     }
     live = next
+    if policy.healthCheck == nil { forgetHealth() }
     unavailable = live.count { states[$0].phase != .ready }
     isStale = true
     scaleLoads()

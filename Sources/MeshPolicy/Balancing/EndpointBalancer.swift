@@ -16,7 +16,7 @@ package struct EndpointRef: Hashable, Sendable {
 /// `EndpointBalancer+Update`. An ejected endpoint gets nothing until its time is over, then one request, its probation: with the
 /// hashing algorithms the next of its own keys, else the next of all. When too few endpoints are available the others count again
 /// (panic), so that a common fault does not pile all load on the few that look well; endpoints that refuse connections stay out as
-/// long as there is any other.
+/// long as there is any other. An endpoint that active checks found unhealthy is not available, either.
 ///
 /// Confined to one worker. No limit on the number of endpoints. A pick takes constant time, logarithmic with unequal weights or on
 /// a ring, and allocates nothing; the endpoints are looked at one by one only after one of them was ejected or came back.

@@ -13,6 +13,8 @@ struct EndpointState {
   private(set) var phaseCount: UInt32 = 0
   private(set) var phase = Phase.ready
   private(set) var isLive = true
+  /// By active checks.
+  var health = EndpointHealth.unknown
   /// Requests go there, by the balancer's latest look at all endpoints.
   var isEligible = false
   /// The one request of the probation is under way.
@@ -43,8 +45,11 @@ struct EndpointState {
   @inline(__always)
   var backlog: Double { Double(pending) * pendingScale }
 
-  var awaitsProbe: Bool { phase == .probation && !isProbing }
-  var refusesConnections: Bool { reason == .connectFailures }
+  var awaitsProbe: Bool { phase == .probation && !isProbing && !health.isUnhealthy }
+  /// Even in a panic nothing is gained by asking it.
+  var refusesConnections: Bool {
+    phase != .ready && reason == .connectFailures || health == .unhealthy(.connectFailure)
+  }
 
   mutating func enter(_ phase: Phase) {
     self.phase = phase

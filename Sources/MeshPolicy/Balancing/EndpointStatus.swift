@@ -14,6 +14,7 @@ package struct EndpointStatus: Hashable, Sendable {
   package let reason: String
   package let consecutiveFailures: Int
   package let ejectionMillisecondsLeft: Double
+  package let health: EndpointHealth
 
   init(_ endpoint: Endpoint, _ state: EndpointState, now: Instant) {
     address = endpoint.address
@@ -21,6 +22,7 @@ package struct EndpointStatus: Hashable, Sendable {
     weight = endpoint.weight
     latencyMilliseconds = state.latency.value(now: now) / 1e6
     pending = state.pending
+    health = state.health
     consecutiveFailures = Int(state.rows.longest)
     let isDue = state.ejectedUntil <= now
     self.state =

@@ -6,13 +6,16 @@ package struct BackendPolicy: Hashable, Sendable {
   package var balancing: BalancingPolicy
   package var outliers: OutlierPolicy
   package var limits: BackendLimits
+  /// Nil: nobody asks endpoints how they are.
+  package var healthCheck: HealthCheckPolicy?
 
   package init(
     balancing: BalancingPolicy = BalancingPolicy(), outliers: OutlierPolicy = OutlierPolicy(),
-    limits: BackendLimits = BackendLimits()
+    limits: BackendLimits = BackendLimits(), healthCheck: HealthCheckPolicy? = nil
   ) {
     self.balancing = balancing
     self.outliers = outliers
     self.limits = limits
+    self.healthCheck = healthCheck
   }
 }

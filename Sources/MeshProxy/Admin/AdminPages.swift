@@ -179,10 +179,19 @@ struct AdminPages {
           $0.field("weight", Int64(endpoint.weight))
           $0.field("state", "\(endpoint.state)")
           $0.field("reason", endpoint.reason)
+          $0.field("health", Self.text(endpoint.health))
           $0.field("pending", Int64(endpoint.pending))
           $0.field("latency_ms", endpoint.latencyMilliseconds)
         }
       }
+    }
+  }
+
+  private static func text(_ health: EndpointHealth) -> String {
+    switch health {
+    case .unknown: "unknown"
+    case .healthy: "healthy"
+    case .unhealthy(let problem): "unhealthy: \(problem.text)"
     }
   }
 

@@ -182,6 +182,11 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     }
   }
 
+  /// What one worker's checks found out.
+  func share(_ report: HealthReport, from worker: Int) {
+    for handle in workers where handle.index != worker { handle.post { $0.take(report) } }
+  }
+
   func call(_ call: GRPCCall, received message: [UInt8]) {
     if call === certifying { return receiveCertificate(message) }
     guard call === stream else { return }

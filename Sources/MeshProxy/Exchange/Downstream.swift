@@ -9,10 +9,12 @@ enum Downstream {
   case http1(HTTP1ServerConnection)
   case http2(HTTP2ServerConnection, HTTP2StreamID)
   case raw(RawServerConnection)
+  /// Nobody: the proxy itself asks.
+  case check(EndpointCheck)
 
   func sendInformational(_ head: MessageHead) {
     switch self {
-    case .none, .raw: break
+    case .none, .raw, .check: break
     case .http1(let connection): connection.sendInformational(head)
     case .http2(let connection, let stream): connection.sendInformational(head, on: stream)
     }
@@ -24,22 +26,26 @@ enum Downstream {
     case .http1(let connection): connection.sendHead(head, framing: framing, last: last, exchange)
     case .http2(let connection, let stream): connection.sendHead(head, on: stream, last: last, exchange)
     case .raw(let connection): connection.tunnelAnswered(head)
+    case .check(let check): check.received(head)
     }
   }
 
   /// Takes body bytes; returns how many were accepted. The rest must be offered again after `Exchange.downstreamWritable`.
   func send(_ bytes: UnsafeRawBufferPointer, last: Bool) -> Int {
     switch self {
-    case .none: bytes.count
-    case .http1(let connection): connection.send(bytes, last: last)
-    case .http2(let connection, let stream): connection.send(bytes, on: stream, last: last)
-    case .raw(let connection): connection.send(bytes, last: last)
+    case .none: return bytes.count
+    case .http1(let connection): return connection.send(bytes, last: last)
+    case .http2(let connection, let stream): return connection.send(bytes, on: stream, last: last)
+    case .raw(let connection): return connection.send(bytes, last: last)
+    case .check(let check):
+      check.receive(bytes)
+      return bytes.count
     }
   }
 
   func finish(trailers: MessageHead?) {
     switch self {
-    case .none: break
+    case .none, .check: break
     case .http1(let connection): connection.finish(trailers: trailers)
     case .http2(let connection, let stream): connection.finish(trailers: trailers, on: stream)
     case .raw(let connection): connection.finish()
@@ -49,7 +55,7 @@ enum Downstream {
   /// Breaks off a response that has begun, so that the client cannot take it for complete.
   func abort(_ exchange: Exchange, _ error: ProxyError) {
     switch self {
-    case .none: break
+    case .none, .check: break
     case .http1(let connection): connection.abort()
     case .http2(let connection, let stream): connection.abort(stream)
     case .raw(let connection): connection.abort()
@@ -59,7 +65,7 @@ enum Downstream {
   /// Tells exchanges of one connection from those of others.
   var connectionID: ObjectIdentifier? {
     switch self {
-    case .none: nil
+    case .none, .check: nil
     case .http1(let connection): ObjectIdentifier(connection)
     case .http2(let connection, _): ObjectIdentifier(connection)
     case .raw(let connection): ObjectIdentifier(connection)
@@ -69,7 +75,7 @@ enum Downstream {
   /// Of the client.
   var peerAddress: SocketAddress? {
     switch self {
-    case .none: nil
+    case .none, .check: nil
     case .http1(let connection): connection.connection.peerAddress
     case .http2(let connection, _): connection.connection.peerAddress
     case .raw(let connection): connection.connection.peerAddress
@@ -79,7 +85,7 @@ enum Downstream {
   /// More bytes wait in the connection's output than a reader keeps up with.
   var isCongested: Bool {
     switch self {
-    case .none: false
+    case .none, .check: false
     case .http1(let connection): connection.connection.isOverHighWatermark
     case .http2(let connection, _): connection.connection.isOverHighWatermark
     case .raw(let connection): connection.connection.isOverHighWatermark
@@ -94,7 +100,7 @@ enum Downstream {
   /// Stops the sender of the request. HTTP/2 senders stop by themselves when their window is used up.
   func pauseRequest() {
     switch self {
-    case .none, .http2: break
+    case .none, .http2, .check: break
     case .http1(let connection): connection.pause()
     case .raw(let connection): connection.connection.pauseReading()
     }
@@ -102,7 +108,7 @@ enum Downstream {
 
   func resumeRequest() {
     switch self {
-    case .none, .http2: break
+    case .none, .http2, .check: break
     case .http1(let connection): connection.resume()
     case .raw(let connection): connection.connection.resumeReading()
     }
@@ -121,6 +127,7 @@ enum Downstream {
     case .http1(let connection): connection.exchangeFinished(exchange)
     case .http2(let connection, let stream): connection.exchangeFinished(exchange, on: stream)
     case .raw(let connection): connection.exchangeFinished(exchange)
+    case .check(let check): check.finished(exchange)
     }
   }
 }

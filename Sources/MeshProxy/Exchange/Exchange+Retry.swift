@@ -80,6 +80,7 @@ extension Exchange {
     attemptEnd = nil
     requestEndSent = false
     restoreBody()
+    if isCheck { return }
     worker.counters.retries &+= 1
     worker.metrics.countRetry(ExchangeReport.retryKey(self, reason))
   }

@@ -78,6 +78,8 @@ final class Exchange: TimerHandler {
   var mirrors: [MirrorLink] = []
   /// This exchange is such a copy: nobody waits for its answer.
   var isMirror = false
+  /// The proxy's own question to an endpoint, no request of anybody's.
+  var isCheck = false
 
   // MARK: Response side
 
@@ -214,6 +216,7 @@ final class Exchange: TimerHandler {
     requestBodySent = false
     keepsBody = false
     isMirror = false
+    isCheck = false
     hasInterimResponse = false
     responseStarted = false
     responseEnded = false

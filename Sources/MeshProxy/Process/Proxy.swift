@@ -98,6 +98,7 @@ package enum Proxy {
     let worker = ProxyWorker(
       loop: loop, limits: options.limits, part: part, namespace: options.namespace,
       accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool), log: log,
+      share: { report in relay.post { $0.share(report, from: index) } },
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
     handle.bind(worker)
     var address = options.address

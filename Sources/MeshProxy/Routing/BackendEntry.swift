@@ -18,6 +18,8 @@ final class BackendEntry {
   /// False until the control plane has sent the endpoint set.
   private(set) var isKnown = false
   private var entries: [EndpointEntry?] = []
+  /// Nil unless the policy asks for checks.
+  private var checker: HealthChecker?
 
   /// Ids of the metric labels.
   let nameLabel: Int32
@@ -47,9 +49,30 @@ final class BackendEntry {
       }
     }
     entries = next
+    updateChecks(set.policy.healthCheck, worker)
   }
 
   func entry(_ ref: EndpointRef) -> EndpointEntry? { ref.slot < entries.count ? entries[ref.slot] : nil }
+
+  // MARK: - Checks
+
+  private func updateChecks(_ policy: HealthCheckPolicy?, _ worker: ProxyWorker) {
+    guard let policy, !worker.isDraining else { return stopChecks() }
+    let checker = checker ?? HealthChecker()
+    self.checker = checker
+    let own = entries.compactMap { $0 }.filter { worker.part.checks($0.address) }
+    checker.update(own, of: self, policy, worker: worker)
+  }
+
+  func stopChecks() {
+    checker?.stop()
+    checker = nil
+  }
+
+  /// A report that was on its way when checks ended must not outlive them.
+  func take(_ report: HealthReport, now: Instant) {
+    if checker != nil { balancer.setHealth(of: report.address, to: report.health, now: now) }
+  }
 
   // MARK: - Connections
 

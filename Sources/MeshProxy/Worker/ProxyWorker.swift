@@ -22,6 +22,8 @@ final class ProxyWorker: TimerHandler {
   private(set) lazy var departures = Departures(self)
   /// Asks the control thread to subscribe to a service.
   let subscribe: @Sendable (ServicePort) -> Void
+  /// Tells the proxy's other workers.
+  private let share: @Sendable (HealthReport) -> Void
 
   // Heads that live for one call.
   let responseHead = MessageHead()
@@ -72,7 +74,8 @@ final class ProxyWorker: TimerHandler {
 
   init(
     loop: Worker, limits: ProxyLimits, part: WorkerPart = WorkerPart(), namespace: String, accessLog: AccessLogWriter,
-    log: ProxyLog? = nil, subscribe: @escaping @Sendable (ServicePort) -> Void
+    log: ProxyLog? = nil, share: @escaping @Sendable (HealthReport) -> Void = { _ in },
+    subscribe: @escaping @Sendable (ServicePort) -> Void
   ) {
     self.loop = loop
     self.limits = limits
@@ -80,6 +83,7 @@ final class ProxyWorker: TimerHandler {
     self.namespace = namespace
     self.accessLog = accessLog
     self.log = log
+    self.share = share
     self.subscribe = subscribe
     authorities = AuthorityTable(maximumCount: limits.maximumAuthorities)
     var settings = HTTP2Settings()
@@ -119,7 +123,7 @@ final class ProxyWorker: TimerHandler {
   func exchangeFinished(_ exchange: Exchange) {
     if exchange.isMirror { mirrorCount -= 1 }
     forget(exchange)
-    ExchangeReport.record(exchange, self)
+    if !exchange.isCheck { ExchangeReport.record(exchange, self) }
     if isDraining { checkDrained() }
   }
 
@@ -215,6 +219,14 @@ final class ProxyWorker: TimerHandler {
     }
     if let workload = update.workload { setWorkload(workload) }
   }
+
+  /// One of this worker's checks has changed what is known about an endpoint.
+  func found(_ report: HealthReport) {
+    take(report)
+    share(report)
+  }
+
+  func take(_ report: HealthReport) { backends[report.backend]?.take(report, now: loop.now) }
 
   private func setWorkload(_ workload: WorkloadUpdate) {
     inboundPorts = workload.ports.map { port in
@@ -417,6 +429,7 @@ final class ProxyWorker: TimerHandler {
     for listener in listeners { listener.close() }
     for drainable in Array(drainables.values) { drainable.drain() }
     for pool in applicationPools.values { pool.object?.closeIdle() }
+    for backend in backends.values { backend.stopChecks() }
     checkDrained()
   }
 

@@ -7,6 +7,8 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
   case ejectedForSuccessRate, ejectedForLatency
   // Families without a label of their own
   case ejectionWithheld, returned, panicBegan
+  // `health_checks_total`, by `result`, and `endpoint_health_changes_total`, by `health`
+  case checkPassed, checkFailed, becameHealthy, becameUnhealthy
 
   /// The label `limit` or `reason`; empty where there is none.
   var text: StaticString {
@@ -21,6 +23,10 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .ejectedForSuccessRate: "success_rate"
     case .ejectedForLatency: "latency"
     case .ejectionWithheld, .returned, .panicBegan: ""
+    case .checkPassed: "success"
+    case .checkFailed: "failure"
+    case .becameHealthy: "healthy"
+    case .becameUnhealthy: "unhealthy"
     }
   }
 
@@ -30,6 +36,8 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .ejectionWithheld: .withheld
     case .returned: .returns
     case .panicBegan: .panics
+    case .checkPassed, .checkFailed: .checks
+    case .becameHealthy, .becameUnhealthy: .healthChanges
     default: .ejections
     }
   }
@@ -37,7 +45,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
 
 /// The metric families that count `BackendEvent`s.
 enum BackendFamily: CaseIterable {
-  case overflow, ejections, withheld, returns, panics
+  case overflow, ejections, withheld, returns, panics, checks, healthChanges
 
   var name: String {
     switch self {
@@ -46,6 +54,8 @@ enum BackendFamily: CaseIterable {
     case .withheld: "outlier_ejections_withheld_total"
     case .returns: "outlier_returns_total"
     case .panics: "balancer_panics_total"
+    case .checks: "health_checks_total"
+    case .healthChanges: "endpoint_health_changes_total"
     }
   }
 
@@ -56,6 +66,8 @@ enum BackendFamily: CaseIterable {
     case .withheld: "Endpoints not ejected because as many as may be were."
     case .returns: "Endpoints whose probation went well."
     case .panics: "Times too few endpoints were available and the others were used, too."
+    case .checks: "Active health checks, by result."
+    case .healthChanges: "Endpoints that active checks took out (unhealthy) or brought back (healthy)."
     }
   }
 
@@ -64,6 +76,8 @@ enum BackendFamily: CaseIterable {
     switch self {
     case .overflow: "limit"
     case .ejections: "reason"
+    case .checks: "result"
+    case .healthChanges: "health"
     case .withheld, .returns, .panics: nil
     }
   }

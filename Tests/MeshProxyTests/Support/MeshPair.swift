@@ -14,7 +14,7 @@ final class MeshPair: Sendable {
   let sender: TestProxy
   let receiver: TestProxy
 
-  init(to backend: Backend, appProtocol: AppProtocol = .http) throws {
+  init(to backend: Backend, appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy()) throws {
     let authority = TestAuthority()
     receiver = try TestProxy([.mesh])
     sender = try TestProxy([.mapped(.orders)])
@@ -27,7 +27,8 @@ final class MeshPair: Sendable {
     let service = ServiceConfig(key: .orders, appProtocol: appProtocol, rules: [.toOrders()])
     sender.apply(
       ConfigUpdate(
-        endpoints: [(.orders, EndpointSet(key: .orders, endpoints: [endpoint]))], services: [(.orders, service)]))
+        endpoints: [(.orders, EndpointSet(key: .orders, endpoints: [endpoint], policy: policy))],
+        services: [(.orders, service)]))
   }
 
   private static func identify(_ proxy: TestProxy, as identity: SPIFFEID, by authority: TestAuthority) throws {
