@@ -84,6 +84,9 @@ package struct ProxyLimits: Sendable {
   /// Bytes of one request's body that are kept to be sent again, where the rule asks for retries. A longer request is not
   /// repeated once a part of it was sent. 64 KiB hold nearly every body of an API, and one read of the socket.
   package var maximumReplayBytes = 64 * 1024
+  /// Callers or header values that one rate limit with keys tells apart, per proxy; 16 bytes each. Past it those that have been
+  /// silent longest make room, and none of them gains by it.
+  package var maximumRateLimitBuckets = 4_096
   /// Copies of requests under way per worker; past it requests are not mirrored.
   package var maximumMirrors = 1_024
   /// Bytes of one copied body that wait for the mirror; one that takes less than the backend is given up. A stream's window.

@@ -43,7 +43,11 @@ import Testing
           WeightedBackend(backend: v2, weight: 10, failureStatus: 500),
         ],
         timeouts: RouteTimeouts(request: .seconds(10), backendRequest: .milliseconds(2)),
-        retry: RetryPolicy(attempts: 2, statusCodes: [500, 503], backoff: .milliseconds(5))),
+        retry: RetryPolicy(attempts: 2, statusCodes: [500, 503], backoff: .milliseconds(5)),
+        rateLimits: [
+          RateLimit(9, per: .milliseconds(1_500), burst: 3), RateLimit(1, per: .seconds(1), key: .caller),
+          RateLimit(2, per: .seconds(60), key: .header("x-tenant")),
+        ]),
       RouteRule(
         name: "moved",
         filters: [
@@ -111,6 +115,11 @@ import Testing
     let changes: [(String, (inout Apus_V1_Service) -> Void)] = [
       ("app_protocol", { $0.appProtocol = "quic" }),
       ("rules[0].name", { $0.rules[0].name = "" }),
+      ("rules[0].rate_limits[0].key", { $0.rules[0].rateLimits[0].key = nil }),
+      ("rules[0].rate_limits[0].requests", { $0.rules[0].rateLimits[0].requests = 0 }),
+      ("rules[0].rate_limits[1].period_ms", { $0.rules[0].rateLimits[1].periodMs = 0 }),
+      ("rules[0].rate_limits[2].header.name", { $0.rules[0].rateLimits[2].header = "a b" }),
+      ("rules[0].rate_limits[2].header", { $0.rules[0].rateLimits[2].header = "X-Tenant" }),
       ("rules[0].failure_status", { $0.rules[0].failureStatus = 99 }),
       ("rules[0].backends[0].failure_status", { $0.rules[0].backends[0].failureStatus = 70_000 }),
       ("rules[2].backends", { $0.rules[2].failureStatus = 0 }),

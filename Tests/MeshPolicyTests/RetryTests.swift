@@ -37,6 +37,32 @@ import Testing
     #expect((11_500...12_200).contains(repeats))
   }
 
+  @Test(
+    "rules that repeat three times add a fifth to the load of a service that fails every other request",
+    arguments: [1, 2, 3] as [UInt64])
+  func storm(_ seed: UInt64) {
+    var random = SeededRandom(seed: seed)
+    var budget = RetryBudget()
+    let policy = RetryPolicy(attempts: 3, statusCodes: [503])
+    var (requests, repeats, wanted) = (0, 0, 0)
+    for tick in 0..<60_000 {
+      let now = Self.at(Double(tick) / 1_000)
+      budget.requestStarted(now: now)
+      requests += 1
+      var repeatsOfThis = 0
+      while random.unit() < 0.5, policy.repeats(503), policy.allowsAnother(after: repeatsOfThis) {
+        wanted += 1
+        guard budget.takeRepeat(now: now) else { break }
+        repeatsOfThis += 1
+      }
+      repeats += repeatsOfThis
+    }
+    // Without the budget there would be 0.5 + 0.25 + 0.125 for each request.
+    #expect(wanted > requests / 2)
+    #expect(repeats <= requests / 5 + 10)
+    #expect(repeats > requests / 5 - 200)
+  }
+
   @Test("requests of more than ten seconds ago earn nothing")
   func window() {
     var budget = RetryBudget(.init(percent: 20, minimumPerSecond: 0))

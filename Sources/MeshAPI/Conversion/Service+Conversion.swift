@@ -36,6 +36,7 @@ extension RouteRule {
       },
       timeouts: try RouteTimeouts(message.timeouts),
       retry: message.hasRetry ? try RetryPolicy(message.retry, limits: limits) : nil,
+      rateLimits: try convertRateLimits(message.rateLimits, limits: limits),
       failureStatus: try convertFailureStatus(message.failureStatus))
     let isRedirect = filters.contains { if case .redirect = $0 { true } else { false } }
     if backends.isEmpty, failureStatus == nil, !isRedirect {
@@ -176,6 +177,7 @@ extension Apus_V1_Rule {
       return backend
     }
     failureStatus = UInt32(rule.failureStatus ?? 0)
+    rateLimits = rule.rateLimits.map(Apus_V1_RateLimit.init)
     if rule.timeouts != RouteTimeouts() {
       timeouts.requestMs = rule.timeouts.request?.wireMilliseconds ?? 0
       timeouts.backendRequestMs = rule.timeouts.backendRequest?.wireMilliseconds ?? 0

@@ -17,7 +17,8 @@ extension WorkloadConfig {
         InboundPort(
           port: try convertPort(port.port, "port"),
           appProtocol: try convertAppProtocol(port.appProtocol),
-          service: port.service.isEmpty ? nil : try convertServicePort(port.service, "service"))
+          service: port.service.isEmpty ? nil : try convertServicePort(port.service, "service"),
+          rateLimits: try convertRateLimits(port.rateLimits, limits: limits))
       })
   }
 }
@@ -35,6 +36,7 @@ extension Apus_V1_Workload {
       message.port = UInt32(port.port)
       message.appProtocol = port.appProtocol.rawValue
       message.service = port.service?.description ?? ""
+      message.rateLimits = port.rateLimits.map(Apus_V1_RateLimit.init)
       return message
     }
   }

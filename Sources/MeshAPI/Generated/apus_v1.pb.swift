@@ -444,12 +444,67 @@ package nonisolated struct Apus_V1_Rule: Sendable {
   /// Clears the value of `retry`. Subsequent reads from it will return its default value.
   package mutating func clearRetry() {self._retry = nil}
 
+  package var rateLimits: [Apus_V1_RateLimit] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _timeouts: Apus_V1_Timeouts? = nil
   fileprivate var _retry: Apus_V1_Retry? = nil
+}
+
+/// A token bucket of the proxy for each value of the key.
+package nonisolated struct Apus_V1_RateLimit: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var requests: UInt32 = 0
+
+  package var periodMs: Int64 = 0
+
+  /// 0: as many as `requests`
+  package var burst: UInt32 = 0
+
+  package var key: Apus_V1_RateLimit.OneOf_Key? = nil
+
+  package var all: Bool {
+    get {
+      if case .all(let v)? = key {return v}
+      return false
+    }
+    set {key = .all(newValue)}
+  }
+
+  package var caller: Bool {
+    get {
+      if case .caller(let v)? = key {return v}
+      return false
+    }
+    set {key = .caller(newValue)}
+  }
+
+  /// in lower case
+  package var header: String {
+    get {
+      if case .header(let v)? = key {return v}
+      return String()
+    }
+    set {key = .header(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Key: Equatable, Sendable {
+    case all(Bool)
+    case caller(Bool)
+    /// in lower case
+    case header(String)
+
+  }
+
+  package init() {}
 }
 
 package nonisolated struct Apus_V1_Timeouts: Sendable {
@@ -1353,6 +1408,8 @@ package nonisolated struct Apus_V1_InboundPort: Sendable {
 
   /// "orders.shop:80", for metrics
   package var service: String = String()
+
+  package var rateLimits: [Apus_V1_RateLimit] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2364,7 +2421,7 @@ nonisolated extension Apus_V1_Service: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Rule"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{17}rate_limits\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2379,6 +2436,7 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.failureStatus) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._timeouts) }()
       case 7: try { try decoder.decodeSingularMessageField(value: &self._retry) }()
+      case 30: try { try decoder.decodeRepeatedMessageField(value: &self.rateLimits) }()
       default: break
       }
     }
@@ -2410,6 +2468,9 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     try { if let v = self._retry {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
     } }()
+    if !self.rateLimits.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rateLimits, fieldNumber: 30)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2421,6 +2482,91 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.failureStatus != rhs.failureStatus {return false}
     if lhs._timeouts != rhs._timeouts {return false}
     if lhs._retry != rhs._retry {return false}
+    if lhs.rateLimits != rhs.rateLimits {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RateLimit: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RateLimit"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}requests\0\u{3}period_ms\0\u{1}burst\0\u{1}all\0\u{1}caller\0\u{1}header\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.requests) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.periodMs) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.burst) }()
+      case 4: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.key != nil {try decoder.handleConflictingOneOf()}
+          self.key = .all(v)
+        }
+      }()
+      case 5: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.key != nil {try decoder.handleConflictingOneOf()}
+          self.key = .caller(v)
+        }
+      }()
+      case 6: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.key != nil {try decoder.handleConflictingOneOf()}
+          self.key = .header(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.requests != 0 {
+      try visitor.visitSingularUInt32Field(value: self.requests, fieldNumber: 1)
+    }
+    if self.periodMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.periodMs, fieldNumber: 2)
+    }
+    if self.burst != 0 {
+      try visitor.visitSingularUInt32Field(value: self.burst, fieldNumber: 3)
+    }
+    switch self.key {
+    case .all?: try {
+      guard case .all(let v)? = self.key else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 4)
+    }()
+    case .caller?: try {
+      guard case .caller(let v)? = self.key else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 5)
+    }()
+    case .header?: try {
+      guard case .header(let v)? = self.key else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 6)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RateLimit, rhs: Apus_V1_RateLimit) -> Bool {
+    if lhs.requests != rhs.requests {return false}
+    if lhs.periodMs != rhs.periodMs {return false}
+    if lhs.burst != rhs.burst {return false}
+    if lhs.key != rhs.key {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4187,7 +4333,7 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InboundPort"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4198,6 +4344,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.appProtocol) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.rateLimits) }()
       default: break
       }
     }
@@ -4213,6 +4360,9 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.service.isEmpty {
       try visitor.visitSingularStringField(value: self.service, fieldNumber: 3)
     }
+    if !self.rateLimits.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rateLimits, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4220,6 +4370,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.port != rhs.port {return false}
     if lhs.appProtocol != rhs.appProtocol {return false}
     if lhs.service != rhs.service {return false}
+    if lhs.rateLimits != rhs.rateLimits {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

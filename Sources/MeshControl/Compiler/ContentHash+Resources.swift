@@ -59,6 +59,7 @@ extension ContentHasher {
         hasher.add(retry.statusCodes) { $0.add($1) }
         hasher.add(retry.backoff.nanoseconds)
       }
+      hasher.add(rule.rateLimits) { $0.add($1) }
       hasher.add(rule.failureStatus) { $0.add($1) }
     }
   }
@@ -181,6 +182,20 @@ extension ContentHasher {
       hasher.add(port.port)
       hasher.add(port.appProtocol.rawValue)
       hasher.add(port.service) { $0.add($1) }
+      hasher.add(port.rateLimits) { $0.add($1) }
     }
+  }
+
+  private mutating func add(_ limit: RateLimit) {
+    switch limit.key {
+    case .all: add(0)
+    case .caller: add(1)
+    case .header(let name):
+      add(2)
+      add(name)
+    }
+    add(limit.requests)
+    add(limit.period.nanoseconds)
+    add(limit.burst)
   }
 }

@@ -12,12 +12,15 @@ package struct RouteRule: Hashable, Sendable {
   package var timeouts: RouteTimeouts
   /// Nil: only what is safe for every request is repeated (`ReuseRetry`, failed connects).
   package var retry: RetryPolicy?
+  /// Taken from by each request that the rule is chosen for, in this order.
+  package var rateLimits: [RateLimit]
   /// Set when the rule cannot serve, with the status to answer (Gateway API: no or invalid backends answer 500).
   package var failureStatus: UInt16?
 
   package init(
     name: String, matches: [RouteMatch] = [], filters: [RouteFilter] = [], backends: [WeightedBackend],
-    timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil, failureStatus: UInt16? = nil
+    timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil, rateLimits: [RateLimit] = [],
+    failureStatus: UInt16? = nil
   ) {
     self.name = name
     self.matches = matches
@@ -25,6 +28,7 @@ package struct RouteRule: Hashable, Sendable {
     self.backends = backends
     self.timeouts = timeouts
     self.retry = retry
+    self.rateLimits = rateLimits
     self.failureStatus = failureStatus
   }
 }

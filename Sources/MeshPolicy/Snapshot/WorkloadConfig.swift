@@ -23,10 +23,13 @@ package struct InboundPort: Hashable, Sendable {
   package var appProtocol: AppProtocol
   /// The service that names this port, for metrics. Nil: none does.
   package var service: ServicePort?
+  /// Taken from by each request that comes for this port, in this order.
+  package var rateLimits: [RateLimit]
 
-  package init(port: UInt16, appProtocol: AppProtocol, service: ServicePort?) {
+  package init(port: UInt16, appProtocol: AppProtocol, service: ServicePort?, rateLimits: [RateLimit] = []) {
     self.port = port
     self.appProtocol = appProtocol
     self.service = service
+    self.rateLimits = rateLimits
   }
 }

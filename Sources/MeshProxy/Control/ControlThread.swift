@@ -254,7 +254,8 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
         let own = ServicePort(
           service: ServiceName(name: config.name, namespace: config.namespace), port: port.port)
         return InboundPortConfig(
-          port: port.port, appProtocol: port.appProtocol, service: port.service ?? own, application: application)
+          port: port.port, appProtocol: port.appProtocol, service: port.service ?? own, application: application,
+          rateLimits: port.rateLimits)
       })
   }
 

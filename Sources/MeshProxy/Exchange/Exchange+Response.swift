@@ -16,7 +16,7 @@ extension Exchange {
   /// The final response head. `head` belongs to the upstream and is valid during the call only.
   func responseHead(_ head: MessageHead, framing: BodyFraming, ended: Bool) {
     guard phase == .open, !responseStarted else { return }
-    if head.status >= 500 || isGRPC, retryAfterPeerFailure(head) { return }
+    if head.status >= 500 || head.status == 429 || isGRPC, retryAfterPeerFailure(head) { return }
     if rule?.retry != nil, repeats(after: head, ended: ended) { return }
     let now = worker.loop.now
     responseTime = now

@@ -14,6 +14,7 @@ enum LocalReply {
     head.status = error.status
     head.append(.server, "apus")
     exchange.markOrigin(head)
+    error.refusal?.write(to: head)
     if exchange.request.method == .connect, case .raw = exchange.downstream {
       exchange.downstream.abort(exchange, error)
       return exchange.complete()

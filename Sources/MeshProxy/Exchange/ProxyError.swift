@@ -18,6 +18,8 @@ struct ProxyError: Error {
   var retry: Retry
   /// The code with which an upstream reset the stream, if that is what happened.
   var resetCode: HTTP2ErrorCode?
+  /// What a client past a rate limit is told besides.
+  var refusal: RateLimitRefusal?
   /// One sentence for the caller; says what to check next.
   var reason: StaticString
 
@@ -123,6 +125,12 @@ struct ProxyError: Error {
   static let peerCouldNotConnect = ProxyError(
     status: 502, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
     reason: "connect failure: the peer proxy could not reach its application")
+
+  static func rateLimited(_ refusal: RateLimitRefusal) -> ProxyError {
+    ProxyError(
+      status: 429, flag: .rateLimited, origin: .downstream, retry: .no, refusal: refusal,
+      reason: "rate limited: more requests than the policy allows; Retry-After says when to come back")
+  }
 
   static func malformed(_ error: HTTP1Error) -> ProxyError {
     ProxyError(

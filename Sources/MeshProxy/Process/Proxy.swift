@@ -63,6 +63,7 @@ package enum Proxy {
     let startup = Startup(parties: count + 1)
     var generator = SystemRandomNumberGenerator()
     let relay = ControlRelay()
+    let buckets = BucketRegistry(bucketsPerLimit: options.limits.maximumRateLimitBuckets)
     var handles: [ProxyWorkerHandle] = []
     var threads: [WorkerThread] = []
     for index in 0..<count {
@@ -71,7 +72,7 @@ package enum Proxy {
         let handle = ProxyWorkerHandle(index: index, inbox: loop.inbox)
         cell.put(handle)
         let part = WorkerPart(index: index, count: count)
-        startup.arrive(setUpWorker(loop, handle, part, options, relay, log, forwardTLS))
+        startup.arrive(setUpWorker(loop, handle, part, options, relay, buckets, log, forwardTLS))
       }
       handles.append(cell.take())
       threads.append(thread)
@@ -92,13 +93,13 @@ package enum Proxy {
 
   private static func setUpWorker(
     _ loop: Worker, _ handle: ProxyWorkerHandle, _ part: WorkerPart, _ options: ProxyOptions, _ relay: ControlRelay,
-    _ log: ProxyLog, _ forwardTLS: TLSConfiguration?
+    _ buckets: BucketRegistry, _ log: ProxyLog, _ forwardTLS: TLSConfiguration?
   ) -> Bool {
     let index = handle.index
     let worker = ProxyWorker(
       loop: loop, limits: options.limits, part: part, namespace: options.namespace,
       accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool), log: log,
-      share: { report in relay.post { $0.share(report, from: index) } },
+      buckets: buckets, share: { report in relay.post { $0.share(report, from: index) } },
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
     handle.bind(worker)
     var address = options.address

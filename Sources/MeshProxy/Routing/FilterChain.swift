@@ -40,7 +40,7 @@ final class FilterChain {
         mirrors.append(
           Mirror(
             share: MirrorShare(filter, start: worker.loop.random.next()), backend: worker.backend(filter.backend),
-            rule: CompiledRule(standIn, worker: worker)))
+            rule: CompiledRule(standIn, of: filter.backend, worker: worker)))
       }
     }
     self.redirect = redirect

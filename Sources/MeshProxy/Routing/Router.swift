@@ -61,6 +61,7 @@ struct Router {
     let rule = service.rules[index]
     exchange.rule = rule
     if let status = rule.failureStatus { return exchange.fail(.rule(status: status)) }
+    if let limiter = rule.rateLimiter, limiter.refuses(exchange) { return }
     if rule.governsAttempts { exchange.begin(under: rule) }
     // Of a tunnel there is nothing to filter.
     let filters = exchange.isTunnel ? nil : rule.filters
@@ -134,6 +135,7 @@ struct Router {
     guard let port = inboundPort(exchange) else { return exchange.fail(.unknownInboundPort) }
     removeMeshFields(exchange.request)
     exchange.inboundPort = port
+    if let limiter = port.rateLimiter, limiter.refuses(exchange) { return }
     exchange.endpoint = port.endpoint
     send(exchange, to: port.endpoint)
   }

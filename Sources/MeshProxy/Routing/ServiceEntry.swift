@@ -43,7 +43,7 @@ final class ServiceEntry {
       state = .ready
       appProtocol = config.appProtocol
       table = RouteTable(config.rules)
-      rules = config.rules.map { CompiledRule($0, worker: worker) }
+      rules = config.rules.map { CompiledRule($0, of: key, worker: worker) }
     } else {
       state = .missing
       rules = []
@@ -77,6 +77,8 @@ final class CompiledRule {
   let filters: FilterChain?
   let timeouts: RouteTimeouts
   let retry: RetryPolicy?
+  /// Nil for none.
+  let rateLimiter: RateLimiter?
   /// The rule limits times or asks for repeats; most do not.
   let governsAttempts: Bool
 
@@ -86,7 +88,7 @@ final class CompiledRule {
     let filters: FilterChain?
   }
 
-  init(_ rule: RouteRule, worker: ProxyWorker) {
+  init(_ rule: RouteRule, of service: ServicePort, worker: ProxyWorker) {
     name = rule.name
     nameLabel = worker.metrics.labels.id(rule.name)
     matchesEverything = rule.matches.isEmpty
@@ -101,6 +103,7 @@ final class CompiledRule {
     filters = FilterChain(rule.filters, of: rule, worker: worker)
     timeouts = rule.timeouts
     retry = rule.retry
+    rateLimiter = RateLimiter(rule.rateLimits, of: "\(service) \(rule.name)", worker.buckets)
     governsAttempts = rule.retry != nil || rule.timeouts != RouteTimeouts()
   }
 

@@ -26,6 +26,7 @@ struct InboundPortConfig: Hashable, Sendable {
   var service: ServicePort
   /// Where the application listens.
   var application: SocketAddress
+  var rateLimits: [RateLimit] = []
 }
 
 /// TLS material of the workload as one worker uses it.
@@ -41,6 +42,8 @@ final class InboundPortEntry {
   let endpoint: EndpointEntry
   let serviceLabel: Int32
   let namespaceLabel: Int32
+  /// Nil for none.
+  let rateLimiter: RateLimiter?
 
   init(_ config: InboundPortConfig, worker: ProxyWorker, workload: String) {
     self.config = config
@@ -54,5 +57,6 @@ final class InboundPortEntry {
       labels: worker.metrics.labels)
     serviceLabel = worker.metrics.labels.id(config.service.service.name)
     namespaceLabel = worker.metrics.labels.id(config.service.service.namespace)
+    rateLimiter = RateLimiter(config.rateLimits, of: "port \(config.port)", worker.buckets)
   }
 }

@@ -22,6 +22,8 @@ final class ProxyWorker: TimerHandler {
   private(set) lazy var departures = Departures(self)
   /// Asks the control thread to subscribe to a service.
   let subscribe: @Sendable (ServicePort) -> Void
+  /// Of rate limits, shared with the proxy's other workers.
+  let buckets: BucketRegistry
   /// Tells the proxy's other workers.
   private let share: @Sendable (HealthReport) -> Void
 
@@ -74,7 +76,7 @@ final class ProxyWorker: TimerHandler {
 
   init(
     loop: Worker, limits: ProxyLimits, part: WorkerPart = WorkerPart(), namespace: String, accessLog: AccessLogWriter,
-    log: ProxyLog? = nil, share: @escaping @Sendable (HealthReport) -> Void = { _ in },
+    log: ProxyLog? = nil, buckets: BucketRegistry? = nil, share: @escaping @Sendable (HealthReport) -> Void = { _ in },
     subscribe: @escaping @Sendable (ServicePort) -> Void
   ) {
     self.loop = loop
@@ -83,6 +85,7 @@ final class ProxyWorker: TimerHandler {
     self.namespace = namespace
     self.accessLog = accessLog
     self.log = log
+    self.buckets = buckets ?? BucketRegistry(bucketsPerLimit: limits.maximumRateLimitBuckets)
     self.share = share
     self.subscribe = subscribe
     authorities = AuthorityTable(maximumCount: limits.maximumAuthorities)

@@ -9,6 +9,8 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
   case ejectionWithheld, returned, panicBegan
   // `health_checks_total`, by `result`, and `endpoint_health_changes_total`, by `health`
   case checkPassed, checkFailed, becameHealthy, becameUnhealthy
+  // `rate_limited_total`, by `key`
+  case limitedForAll, limitedForCaller, limitedForHeader
 
   /// The label `limit` or `reason`; empty where there is none.
   var text: StaticString {
@@ -27,6 +29,9 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .checkFailed: "failure"
     case .becameHealthy: "healthy"
     case .becameUnhealthy: "unhealthy"
+    case .limitedForAll: "all"
+    case .limitedForCaller: "caller"
+    case .limitedForHeader: "header"
     }
   }
 
@@ -38,6 +43,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .panicBegan: .panics
     case .checkPassed, .checkFailed: .checks
     case .becameHealthy, .becameUnhealthy: .healthChanges
+    case .limitedForAll, .limitedForCaller, .limitedForHeader: .limited
     default: .ejections
     }
   }
@@ -45,7 +51,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
 
 /// The metric families that count `BackendEvent`s.
 enum BackendFamily: CaseIterable {
-  case overflow, ejections, withheld, returns, panics, checks, healthChanges
+  case overflow, ejections, withheld, returns, panics, checks, healthChanges, limited
 
   var name: String {
     switch self {
@@ -56,6 +62,7 @@ enum BackendFamily: CaseIterable {
     case .panics: "balancer_panics_total"
     case .checks: "health_checks_total"
     case .healthChanges: "endpoint_health_changes_total"
+    case .limited: "rate_limited_total"
     }
   }
 
@@ -67,6 +74,7 @@ enum BackendFamily: CaseIterable {
     case .returns: "Endpoints whose probation went well."
     case .panics: "Times too few endpoints were available and the others were used, too."
     case .checks: "Active health checks, by result."
+    case .limited: "Requests past a rate limit, by what the limit's buckets are for."
     case .healthChanges: "Endpoints that active checks took out (unhealthy) or brought back (healthy)."
     }
   }
@@ -78,6 +86,7 @@ enum BackendFamily: CaseIterable {
     case .ejections: "reason"
     case .checks: "result"
     case .healthChanges: "health"
+    case .limited: "key"
     case .withheld, .returns, .panics: nil
     }
   }

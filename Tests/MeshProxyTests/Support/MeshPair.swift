@@ -14,13 +14,18 @@ final class MeshPair: Sendable {
   let sender: TestProxy
   let receiver: TestProxy
 
-  init(to backend: Backend, appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy()) throws {
+  init(
+    to backend: Backend, appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy(),
+    rateLimits: [RateLimit] = []
+  ) throws {
     let authority = TestAuthority()
-    receiver = try TestProxy([.mesh])
+    receiver = try TestProxy([.mesh, .inboundPlaintext])
     sender = try TestProxy([.mapped(.orders)])
     try Self.identify(receiver, as: Self.orders, by: authority)
     try Self.identify(sender, as: Self.web, by: authority)
-    let port = InboundPortConfig(port: 80, appProtocol: appProtocol, service: .orders, application: backend.address)
+    let port = InboundPortConfig(
+      port: 80, appProtocol: appProtocol, service: .orders, application: backend.address,
+      rateLimits: rateLimits)
     receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
     let endpoint = Endpoint(
       address: .loopback(port: 80), workload: "orders-0", identity: Self.orders, meshPort: receiver.port())
