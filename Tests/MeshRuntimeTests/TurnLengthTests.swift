@@ -61,4 +61,43 @@ struct TurnLengthTests {
     #expect(perTurn.values.max() ?? 0 <= 8)
     #expect(Set(accepts.suffix(32)).count == 32, "after some long turns one at a time")
   }
+
+  @Test("who stands back waits for the others while turns are long, and has turns all the same")
+  func standingBack() throws {
+    let harness = try LoopHarness()
+    let crowd = 15
+    var order: [Int] = []
+    var servers = 0
+    let listener = try harness.listen { connection in
+      let number = servers
+      servers += 1
+      connection.standsBack = number > 0
+      let server = Peer()
+      server.onReceived = { connection in
+        connection.input.removeAll()
+        if number > 0 { Self.dawdle() }
+        order.append(number)
+        if order.count == 400 { return harness.worker.stop() }
+        connection.send("y")
+      }
+      connection.handler = server
+    }
+    let clients = (0...crowd).map { _ in Peer() }
+    for client in clients {
+      client.onOpened = { $0.send("x") }
+      client.onReceived = { connection in
+        connection.input.removeAll()
+        connection.send("x")
+      }
+      _ = harness.worker.connect(to: listener.address, timeout: .seconds(5), handler: client)
+    }
+    harness.run()
+    // From one turn of the first to its next there are two of the loop's, each with two of the crowd; in the kernel's order there are 15.
+    let settled = order.dropFirst(100)
+    let between = settled.split(separator: 0).map(\.count)
+    #expect(between.max() ?? 0 <= 8, "\(between)")
+    #expect(Set(settled).count == crowd + 1)
+    let turns = Dictionary(grouping: settled.filter { $0 > 0 }) { $0 }.values.map(\.count)
+    #expect((turns.max() ?? 0) - (turns.min() ?? 0) <= 4, "in turn: \(turns)")
+  }
 }

@@ -50,6 +50,8 @@ final class Exchange: TimerHandler {
 
   var requestFraming = BodyFraming.none
   var isUpgrade = false
+  /// When the loop has too much to do, others come first (`Standing`).
+  var standsBack = false
   /// The request came as an extended CONNECT, to which a 2xx answer means acceptance (RFC 8441, section 5).
   var isExtendedConnect = false
   /// The protocol of an upgrade that went out as an extended CONNECT, in `request`.
@@ -205,6 +207,7 @@ final class Exchange: TimerHandler {
     responseBuffer.removeAll()
     requestFraming = .none
     isUpgrade = false
+    standsBack = false
     isExtendedConnect = false
     upgradeProtocol = .empty
     webSocketKey = .empty

@@ -41,6 +41,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
       to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: nil, handler: nil)
     connection.handler = self
     connection.countsWaitingOutput = true
+    connection.standsBack = exchange.standsBack
     exchange.upstream = .http1(self)
   }
 
@@ -229,6 +230,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
       // A switch that nobody asked for would let the application write the next responses, too.
       guard exchange.isUpgrade, WebSocketBridge.isAccepted(head, exchange) else { return fail(.upstreamProtocol) }
       isTunnel = true
+      connection.standsBack = false
       exchange.responseHead(head, framing: .tunnel, ended: false)
       return
     }
@@ -295,6 +297,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
     let isLongIdle = pool.worker.loop.now - idleSince >= pool.worker.limits.reuseCheckIdle
     if isLongIdle || connection.mayHaveInput, !connection.isQuiet { return false }
     self.exchange = exchange
+    connection.standsBack = exchange.standsBack
     exchange.upstreamReady(.http1(self))
     return true
   }

@@ -30,6 +30,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private var isFirstRequest = true
   /// The connection belongs to another handler now.
   private var isHandedOver = false
+  private var standing = Standing()
 
   private var requestMethod = Method.get
   private var requestVersion = MessageHead.Version.http11
@@ -221,6 +222,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       return exchange.rejectRequest(direction: entry.direction, .connectNotAllowed)
     }
     entry.prepare(exchange)
+    exchange.standsBack = connection.standsBack
     exchange.begin(
       direction: entry.direction, framing: hasBody ? head.framing : .none, isUpgrade: isUpgrade,
       ended: isRequestRead)
@@ -336,6 +338,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     connection.flushSoon()
     if isTunnel {
       self.isTunnel = true
+      connection.standsBack = false
       connection.flushTimeout = .zero
       worker.loop.cancel(timer)
       // Bytes that came early wait in the input.
@@ -384,6 +387,8 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       return
     }
     isPaused = false
+    standing.answered()
+    connection.standsBack = standing.standsBack()
     if !timer.isScheduled { worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout) }
     if !isProcessing, !connection.input.isEmpty { connection.receiveAgain() }
   }

@@ -24,6 +24,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   var unfinishedWatch: UnfinishedWatch?
   /// Input is left for the next turn, or for when the output has drained.
   private var isBehind = false
+  /// Streams that the input of this turn has begun, also those that it has ended again.
+  private var begunThisTurn = 0
+  private var standing = Standing()
 
   /// `since`: when the peer began to owe us preface and SETTINGS; now, unless given.
   init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint, since: Instant? = nil) {
@@ -126,6 +129,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     engine.now = worker.loop.now
     var share = TurnShare(worker)
     isBehind = false
+    begunThisTurn = 0
     while connection.isOpen {
       if share.isSpent { return continueNextTurn(share) }
       // The high watermark is what `connectionDrained` follows.
@@ -191,6 +195,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       exchange(stream)?.requestFinished(trailers: engine.receivedHead)
     case .reset(let stream, let code, let isLocal):
       if isLocal { countFault("http2_stream_error") }
+      standing.gaveUp()
       _ = code
       if let exchange = exchange(stream) {
         engine.setContext(nil, for: stream)
@@ -224,6 +229,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private func begin(_ exchange: Exchange, on stream: HTTP2StreamID, endStream: Bool) {
     if lifetime.streamStarted(worker.loop.now, asking: false) { worker.loop.schedule(timer, at: lifetime.nextCheck) }
     exchange.downstream = .http2(self, stream)
+    begunThisTurn &+= 1
+    exchange.standsBack = standing.standsBack(requests: max(begunThisTurn, engine.activeStreamCount))
+    connection.standsBack = exchange.standsBack
     engine.setContext(exchange, for: stream)
     // One stream alone has nothing to wait for.
     connection.gathersOutput = engine.activeStreamCount > 1
@@ -315,6 +323,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
 
   func exchangeFinished(_ exchange: Exchange, on stream: HTTP2StreamID) {
     engine.setContext(nil, for: stream)
+    standing.answered()
     if connection.isOpen {
       // The answer is complete; the rest of the request is not wanted (RFC 9113, section 8.1). No-op on an ended stream.
       engine.sendReset(stream, .noError)

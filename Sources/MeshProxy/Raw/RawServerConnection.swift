@@ -19,6 +19,8 @@ final class RawServerConnection: ConnectionHandler {
 
   func start() {
     connection.handler = self
+    // Bytes do not tell what they ask for.
+    connection.standsBack = false
     let exchange = worker.takeExchange()
     self.exchange = exchange
     exchange.request.method = .connect

@@ -45,7 +45,7 @@ final class BackendEntry {
       if ref.slot < entries.count, let old = entries[ref.slot], old.matches(endpoint, set.appProtocol) {
         next[ref.slot] = old
       } else {
-        next[ref.slot] = worker.makeEndpoint(endpoint, set.appProtocol)
+        next[ref.slot] = worker.upstreams.endpoint(endpoint, set.appProtocol)
       }
     }
     entries = next

@@ -124,7 +124,7 @@ struct Router {
 
   /// An IP address given by the client: a workload of the mesh is reached as one elsewhere; the rest as it is.
   private func passThrough(_ exchange: Exchange, to address: SocketAddress) {
-    let endpoint = worker.passThroughEndpoint(address)
+    let endpoint = worker.upstreams.passThroughEndpoint(address)
     exchange.endpoint = endpoint
     send(exchange, to: endpoint)
   }

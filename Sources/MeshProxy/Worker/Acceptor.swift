@@ -21,6 +21,7 @@ final class Acceptor: ListenerHandler {
       connection.abort()
       return
     }
+    connection.standsBack = true
     switch entry.kind {
     case .mesh:
       guard let identity = worker.identity else {

@@ -49,8 +49,8 @@ final class InboundPortEntry {
     self.config = config
     let transport: EndpointEntry.Transport =
       switch config.appProtocol {
-      case .http, .tcp: .http1(worker.applicationPool(config.application, isLocalApplication: true))
-      case .http2, .grpc: .http2(worker.peerPool(config.application, nil, isLocalApplication: true))
+      case .http, .tcp: .http1(worker.upstreams.applicationPool(config.application, isLocalApplication: true))
+      case .http2, .grpc: .http2(worker.upstreams.peerPool(config.application, nil, isLocalApplication: true))
       }
     endpoint = EndpointEntry(
       address: config.application, workload: workload, identity: nil, transport: transport,

@@ -29,7 +29,7 @@ final class EntryPoint {
   unowned(unsafe) let worker: ProxyWorker
   /// For `forward`: the endpoint, made once.
   private lazy var forwardEndpoint: EndpointEntry? =
-    if case .forward(let address, let name) = kind { worker.forwardEndpoint(address, name) } else { nil }
+    if case .forward(let address, let name) = kind { worker.upstreams.forwardEndpoint(address, name) } else { nil }
   /// For `mapped`: the service, once it was asked for.
   private var service: ServiceEntry?
   /// Set when the listener speaks TLS to clients outside the mesh.

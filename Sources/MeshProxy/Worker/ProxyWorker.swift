@@ -55,11 +55,7 @@ final class ProxyWorker: TimerHandler {
   private var authorities: AuthorityTable
   private var inboundPorts: [InboundPortEntry] = []
 
-  // Pools, shared by address, kept across configuration updates,
-  // and owned by the endpoints and connections that use them.
-  private var peerPools: [PeerKey: WeakReference<PeerPool>] = [:]
-  private var applicationPools: [SocketAddress: WeakReference<HTTP1Pool>] = [:]
-  private var passThroughEndpoints: [SocketAddress: EndpointEntry] = [:]
+  private(set) lazy var upstreams = UpstreamTable(self)
 
   // Exchanges
   private var freeExchanges: [Exchange] = []
@@ -240,59 +236,6 @@ final class ProxyWorker: TimerHandler {
   func inboundPort(_ number: UInt16) -> InboundPortEntry? { inboundPorts.first { $0.config.port == number } }
   var firstInboundPort: InboundPortEntry? { inboundPorts.first }
 
-  // MARK: - Endpoints
-
-  /// `appProtocol`: what an endpoint outside the mesh speaks; a proxy of the mesh knows it of its own application.
-  func makeEndpoint(_ endpoint: Endpoint, _ appProtocol: AppProtocol) -> EndpointEntry {
-    let transport: EndpointEntry.Transport
-    if let identity = endpoint.identity {
-      var address = endpoint.address
-      address.port = endpoint.meshPort
-      transport = .mesh(peerPool(address, identity, isLocalApplication: false))
-    } else if appProtocol.isHTTP2 {
-      transport = .http2(peerPool(endpoint.address, nil, isLocalApplication: false))
-    } else {
-      transport = .http1(applicationPool(endpoint.address, isLocalApplication: false))
-    }
-    return EndpointEntry(
-      address: endpoint.address, workload: endpoint.workload, identity: endpoint.identity, transport: transport,
-      labels: metrics.labels)
-  }
-
-  /// An address the client named itself. A meshed endpoint known by that address is called as one.
-  func passThroughEndpoint(_ address: SocketAddress) -> EndpointEntry {
-    if let known = passThroughEndpoints[address] { return known }
-    if passThroughEndpoints.count >= limits.maximumAuthorities { passThroughEndpoints.removeAll() }
-    let entry = EndpointEntry(
-      address: address, workload: "", identity: nil,
-      transport: .http1(applicationPool(address, isLocalApplication: false)), labels: metrics.labels)
-    passThroughEndpoints[address] = entry
-    return entry
-  }
-
-  /// The one endpoint of a forward listener.
-  func forwardEndpoint(_ address: SocketAddress, _ name: ForwardProtocol) -> EndpointEntry {
-    guard name == .http2 else { return passThroughEndpoint(address) }
-    let pool = peerPool(address, nil, isLocalApplication: false)
-    return EndpointEntry(
-      address: address, workload: "", identity: nil, transport: .http2(pool), labels: metrics.labels)
-  }
-
-  func peerPool(_ address: SocketAddress, _ identity: SPIFFEID?, isLocalApplication: Bool) -> PeerPool {
-    let key = PeerKey(address: address, identity: identity)
-    if let known = peerPools[key]?.object { return known }
-    let pool = PeerPool(worker: self, address: address, identity: identity, isLocalApplication: isLocalApplication)
-    peerPools[key] = WeakReference(pool)
-    return pool
-  }
-
-  func applicationPool(_ address: SocketAddress, isLocalApplication: Bool) -> HTTP1Pool {
-    if let known = applicationPools[address]?.object { return known }
-    let pool = HTTP1Pool(worker: self, address: address, isLocalApplication: isLocalApplication)
-    applicationPools[address] = WeakReference(pool)
-    return pool
-  }
-
   // MARK: - Identity
 
   func setIdentity(_ identity: WorkerIdentity) {
@@ -368,7 +311,7 @@ final class ProxyWorker: TimerHandler {
 
   func timerFired(_ timer: LoopTimer) {
     let now = loop.now
-    sweepPools(now)
+    upstreams.sweep(now)
     sweepExchanges(now)
     sweepServices(now)
     accessLog.flush()
@@ -382,17 +325,6 @@ final class ProxyWorker: TimerHandler {
     freeExchanges.removeLast(max(0, freeExchanges.count - 64))
     loop.pool.trim()
     ProcessMemory.returnFree()
-  }
-
-  private func sweepPools(_ now: Instant) {
-    var hasDead = false
-    for pool in applicationPools.values {
-      if let pool = pool.object { pool.sweep(now: now) } else { hasDead = true }
-    }
-    if hasDead { applicationPools = applicationPools.filter { $0.value.object != nil } }
-    if peerPools.values.contains(where: { $0.object == nil }) {
-      peerPools = peerPools.filter { $0.value.object != nil }
-    }
   }
 
   private func sweepExchanges(_ now: Instant) {
@@ -431,7 +363,7 @@ final class ProxyWorker: TimerHandler {
     onDrained = done
     for listener in listeners { listener.close() }
     for drainable in Array(drainables.values) { drainable.drain() }
-    for pool in applicationPools.values { pool.object?.closeIdle() }
+    upstreams.closeIdle()
     for backend in backends.values { backend.stopChecks() }
     checkDrained()
   }
@@ -440,7 +372,7 @@ final class ProxyWorker: TimerHandler {
     // A finished exchange may still have bytes in its connection's output: the connections must have closed, too.
     guard exchanges.isEmpty, downstreamCount == 0, let onDrained else { return }
     self.onDrained = nil
-    for pool in peerPools.values { pool.object?.retireAll() }
+    upstreams.retirePeers()
     onDrained()
   }
 
@@ -452,18 +384,6 @@ final class ProxyWorker: TimerHandler {
 protocol Drainable: AnyObject {
   /// Finish what is in flight, then close.
   func drain()
-}
-
-/// A reference that does not keep its object.
-struct WeakReference<Object: AnyObject> {
-  weak var object: Object?
-
-  init(_ object: Object) { self.object = object }
-}
-
-struct PeerKey: Hashable {
-  var address: SocketAddress
-  var identity: SPIFFEID?
 }
 
 /// Counts that are shown on the admin page only.

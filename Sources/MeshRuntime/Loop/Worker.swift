@@ -162,18 +162,30 @@ package final class Worker {
   /// This turn began as a part of one that was long.
   private var wasLong = false
 
+  private var lastLongTurn: Instant?
+  /// For so long after a long turn, some connections stand behind the others (`Connection.standsBack`).
+  private static let crowdedTime = TimeSpan.milliseconds(100)
+
+  private var isCrowded: Bool {
+    guard let lastLongTurn else { return false }
+    return now - lastLongTurn < Self.crowdedTime
+  }
+
   /// Halved by a long turn, doubled by a short one.
   private func adjustAcceptShare() {
-    if wasLong || isTurnLong {
+    if wasLong || readyStart < ready.count || isTurnLong {
       acceptShare = max(1, acceptShare / 2)
+      lastLongTurn = now
     } else if acceptShare < Self.largestAcceptShare {
       acceptShare *= 2
     }
     wasLong = false
   }
 
-  /// True once this turn has lasted for `longTurn`. Reads the clock.
-  package var isTurnLong: Bool { MonotonicClock.now - now >= Self.longTurn }
+  /// True once this turn has lasted for `longTurn`, or will with what it has to flush and to close. Reads the clock.
+  package var isTurnLong: Bool {
+    dirty.count + closing.count >= Self.manyEndings || MonotonicClock.now - now >= Self.longTurn
+  }
 
   /// Timers armed now.
   package var armedTimers: Int { wheel.count }
@@ -236,22 +248,25 @@ package final class Worker {
       dispatch(key: clinux_event_key(events, index), flags: clinux_event_flags(events, index))
       index += 1
       guard index & 3 == 0, index < count else { continue }
-      let isLong = isTurnLong
-      guard isLong || hasMuchToEnd else { continue }
+      guard isTurnLong else { continue }
       endTurn()
-      if isLong { wasLong = true }
+      if isTurnLong { wasLong = true }
       now = MonotonicClock.now
       counters.turns += 1
     }
   }
 
-  private var hasMuchToEnd: Bool { dirty.count + closing.count >= Self.manyEndings }
-
   private func dispatch(key: UInt64, flags: UInt32) {
     counters.events += 1
     if key == Self.inboxKey { return runInbox() }
     switch sources[Slab.Key(rawValue: key)] {
-    case .connection(let connection): connection.handleEvents(flags)
+    case .connection(let connection):
+      if connection.standsBack, isCrowded {
+        connection.noteEvents(flags)
+        connection.enqueue()
+      } else {
+        connection.handleEvents(flags)
+      }
     case .listener(let listener): listener.acceptReady()
     case nil: counters.staleEvents += 1
     }
@@ -263,7 +278,7 @@ package final class Worker {
     while readyStart < end {
       ready[readyStart].handleTurn()
       readyStart += 1
-      if readyStart & 1 == 0, hasMuchToEnd || isTurnLong { break }
+      if readyStart & 1 == 0, isTurnLong { break }
     }
     guard readyStart == ready.count || readyStart >= 1_024 else { return }
     ready.removeFirst(readyStart)

@@ -18,6 +18,12 @@ extension Connection {
   // MARK: - Events
 
   func handleEvents(_ flags: UInt32) {
+    noteEvents(flags)
+    proceed()
+  }
+
+  /// What edge-triggered readiness tells but once.
+  func noteEvents(_ flags: UInt32) {
     if flags & (CLINUX_RDHUP | CLINUX_HUP | CLINUX_ERR) != 0 {
       endIsNear = true
       hasSocketError = hasSocketError || flags & CLINUX_ERR != 0
@@ -34,7 +40,6 @@ extension Connection {
       isWritable = true
       if phase != .connecting, !output.isEmpty || wantsWriteShutdown { flushSoon() }
     }
-    proceed()
   }
 
   /// The fair-turn queue: bytes that were left over, or announced again.

@@ -39,6 +39,8 @@ package final class Connection: TimerHandler {
   /// How long `closeAfterFlush` waits without progress for the peer to take the output, then for its end of file.
   package var lingerTime = TimeSpan.seconds(1)
 
+  /// While turns are long, its events are handled after those of others.
+  package var standsBack = false
   /// What a flush leaves in the output counts in `Worker.waitingOutput`.
   package var countsWaitingOutput = false
   /// The part of that count which is this connection's. At most the high watermark: past it the writers know.

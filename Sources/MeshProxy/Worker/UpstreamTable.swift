@@ -1,0 +1,106 @@
+import MeshCore
+import MeshPolicy
+import MeshRuntime
+import MeshTelemetry
+
+/// Where the requests of one worker go: endpoints and their connection pools.
+///
+/// Pools are shared by address, kept across configuration updates, and owned by the endpoints and connections that use them: the table
+/// only finds them. Confined to one worker loop.
+final class UpstreamTable {
+  unowned(unsafe) private let worker: ProxyWorker
+  private var peerPools: [PeerKey: WeakReference<PeerPool>] = [:]
+  private var applicationPools: [SocketAddress: WeakReference<HTTP1Pool>] = [:]
+  private var passThroughEndpoints: [SocketAddress: EndpointEntry] = [:]
+
+  init(_ worker: ProxyWorker) { self.worker = worker }
+
+  // MARK: - Endpoints
+
+  /// `appProtocol`: what an endpoint outside the mesh speaks; a proxy of the mesh knows it of its own application.
+  func endpoint(_ endpoint: Endpoint, _ appProtocol: AppProtocol) -> EndpointEntry {
+    let transport: EndpointEntry.Transport
+    if let identity = endpoint.identity {
+      var address = endpoint.address
+      address.port = endpoint.meshPort
+      transport = .mesh(peerPool(address, identity, isLocalApplication: false))
+    } else if appProtocol.isHTTP2 {
+      transport = .http2(peerPool(endpoint.address, nil, isLocalApplication: false))
+    } else {
+      transport = .http1(applicationPool(endpoint.address, isLocalApplication: false))
+    }
+    return EndpointEntry(
+      address: endpoint.address, workload: endpoint.workload, identity: endpoint.identity, transport: transport,
+      labels: worker.metrics.labels)
+  }
+
+  /// An address the client named itself. A meshed endpoint known by that address is called as one.
+  func passThroughEndpoint(_ address: SocketAddress) -> EndpointEntry {
+    if let known = passThroughEndpoints[address] { return known }
+    if passThroughEndpoints.count >= worker.limits.maximumAuthorities { passThroughEndpoints.removeAll() }
+    let entry = EndpointEntry(
+      address: address, workload: "", identity: nil,
+      transport: .http1(applicationPool(address, isLocalApplication: false)), labels: worker.metrics.labels)
+    passThroughEndpoints[address] = entry
+    return entry
+  }
+
+  /// The one endpoint of a forward listener.
+  func forwardEndpoint(_ address: SocketAddress, _ name: ForwardProtocol) -> EndpointEntry {
+    guard name == .http2 else { return passThroughEndpoint(address) }
+    let pool = peerPool(address, nil, isLocalApplication: false)
+    return EndpointEntry(
+      address: address, workload: "", identity: nil, transport: .http2(pool), labels: worker.metrics.labels)
+  }
+
+  // MARK: - Pools
+
+  func peerPool(_ address: SocketAddress, _ identity: SPIFFEID?, isLocalApplication: Bool) -> PeerPool {
+    let key = PeerKey(address: address, identity: identity)
+    if let known = peerPools[key]?.object { return known }
+    let pool = PeerPool(worker: worker, address: address, identity: identity, isLocalApplication: isLocalApplication)
+    peerPools[key] = WeakReference(pool)
+    return pool
+  }
+
+  func applicationPool(_ address: SocketAddress, isLocalApplication: Bool) -> HTTP1Pool {
+    if let known = applicationPools[address]?.object { return known }
+    let pool = HTTP1Pool(worker: worker, address: address, isLocalApplication: isLocalApplication)
+    applicationPools[address] = WeakReference(pool)
+    return pool
+  }
+
+  // MARK: - Time and end
+
+  /// Closes what has been idle too long, and forgets pools that nobody uses any more.
+  func sweep(_ now: Instant) {
+    var hasDead = false
+    for pool in applicationPools.values {
+      if let pool = pool.object { pool.sweep(now: now) } else { hasDead = true }
+    }
+    if hasDead { applicationPools = applicationPools.filter { $0.value.object != nil } }
+    if peerPools.values.contains(where: { $0.object == nil }) {
+      peerPools = peerPools.filter { $0.value.object != nil }
+    }
+  }
+
+  func closeIdle() {
+    for pool in applicationPools.values { pool.object?.closeIdle() }
+  }
+
+  func retirePeers() {
+    for pool in peerPools.values { pool.object?.retireAll() }
+  }
+}
+
+/// A reference that does not keep its object.
+struct WeakReference<Object: AnyObject> {
+  weak var object: Object?
+
+  init(_ object: Object) { self.object = object }
+}
+
+struct PeerKey: Hashable {
+  var address: SocketAddress
+  var identity: SPIFFEID?
+}
