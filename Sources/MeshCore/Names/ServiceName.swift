@@ -67,6 +67,20 @@ public struct ServicePort: Hashable, Comparable, Sendable, CustomStringConvertib
     self.init(service: service, port: port)
   }
 
+  /// Reads the authority of a request, as `orders.shop:8080`; what it leaves out is the client's namespace and the scheme's port.
+  /// Nil when it names no service.
+  public init?(authority: String, namespace: String, defaultPort: UInt16) {
+    var host = Substring(authority)
+    var port = defaultPort
+    if let colon = authority.lastIndex(of: ":") {
+      guard let number = UInt16(authority[authority.index(after: colon)...]), number > 0 else { return nil }
+      port = number
+      host = authority[..<colon]
+    }
+    guard let name = ServiceName(host: host, namespace: namespace) else { return nil }
+    self.init(service: name, port: port)
+  }
+
   public var description: String { "\(service):\(port)" }
 
   public static func < (a: ServicePort, b: ServicePort) -> Bool {

@@ -158,25 +158,13 @@ final class ProxyWorker: TimerHandler {
     let target: AuthorityTable.Target
     if let address = SocketAddress(text, defaultPort: defaultPort) {
       target = listeners.contains { $0.address == address } ? .itself : .address(address)
-    } else if let key = servicePort(text, defaultPort: defaultPort) {
+    } else if let key = ServicePort(authority: text, namespace: namespace, defaultPort: defaultPort) {
       target = .service(service(key))
     } else {
       target = .unknown
     }
     authorities.insert(authority, variant: defaultPort, target)
     return target
-  }
-
-  private func servicePort(_ authority: String, defaultPort: UInt16) -> ServicePort? {
-    var host = Substring(authority)
-    var port = defaultPort
-    if let colon = authority.lastIndex(of: ":") {
-      guard let number = UInt16(authority[authority.index(after: colon)...]), number > 0 else { return nil }
-      port = number
-      host = authority[..<colon]
-    }
-    guard let name = ServiceName(host: host, namespace: namespace) else { return nil }
-    return ServicePort(service: name, port: port)
   }
 
   /// The entry of a service, made and subscribed to when it is new.
