@@ -32,6 +32,8 @@ package struct CompiledMesh: Sendable {
   package var consumers: [ConsumerPort: ServiceConfig] = [:]
   package var endpoints: [ServicePort: EndpointSet] = [:]
   package var workloads: [String: WorkloadConfig] = [:]
+  /// For people only: workloads behind a port that proxies are not told of while they are not ready.
+  package var unready: [ServicePort: [Endpoint]] = [:]
   /// One for each resource above. Equal content has an equal hash in every run and on every machine.
   package var hashes: [CompiledKey: ContentHash] = [:]
   /// What the manifests say that cannot be done as written, ordered by position.

@@ -7,6 +7,8 @@ struct EndpointCompiler {
   let table: ServiceTable
   /// For each registered workload, its ports as services use them.
   private(set) var inbound: [String: [UInt16: InboundPort]] = [:]
+  /// What would serve a port and is not ready.
+  private(set) var unready: [ServicePort: [Endpoint]] = [:]
   private(set) var warnings: [ManifestProblem] = []
 
   init(table: ServiceTable) { self.table = table }
@@ -19,8 +21,11 @@ struct EndpointCompiler {
     for workload in service.members {
       guard let number = endpointPort(of: workload, service, port) else { continue }
       note(workload, number, port, key)
-      guard workload.ready || includeUnready else { continue }
       let address = workload.address.withPort(number)
+      guard workload.ready || includeUnready else {
+        unready[key, default: []].append(endpoint(address, workload))
+        continue
+      }
       if found[address] == nil { found[address] = endpoint(address, workload) }
     }
     for (address, slice) in sliceEndpoints(service, port) where found[address] == nil {
@@ -78,7 +83,7 @@ struct EndpointCompiler {
       manifest.warning(
         "spec.ports",
         "port \(port.port) leads to \(port.targetPort), but the workload \(workload.name) has \(declared)",
-        fix: "run the workload with --port \(port.targetPort), or change targetPort"))
+        fix: "run the workload with --port \(port.targetPort), or change targetPort", code: .targetPortNotFound))
     return nil
   }
 

@@ -26,6 +26,7 @@ package enum MeshCompiler {
         mesh.endpoints[key] = endpoints.endpoints(of: service, port)
       }
     }
+    mesh.unready = endpoints.unready
     for target in routes.attachments.consumerTargets {
       guard let namespace = target.clients,
         let port = table.services[target.port.service]?.port(target.port.port),
@@ -73,7 +74,8 @@ package enum MeshCompiler {
       return ManifestProblem(
         position: first.position, object: "ServiceAccount \(workload.namespace)/\(workload.serviceAccount)",
         message: "the workload \(workload.name) runs as this account, which no manifest declares",
-        fix: nearest.map { "did you mean \($0)?" } ?? "add a ServiceAccount", severity: .warning)
+        fix: nearest.map { "did you mean \($0)?" } ?? "add a ServiceAccount", severity: .warning,
+        code: .accountNotDeclared)
     }
   }
 }

@@ -151,7 +151,7 @@ struct ServiceTable {
               manifest.warning(
                 "spec.selector",
                 "the workload \(workload.name) runs for this service, but the selector does not select it",
-                fix: "write selector: {app: \(name.name)}, or give the workload the labels"))
+                fix: "write selector: {app: \(name.name)}, or give the workload the labels", code: .selectorMisses))
           }
         } else if workload.service == name.name {
           services[name]?.members.append(workload)
@@ -169,7 +169,9 @@ struct ServiceTable {
       if services[name] != nil {
         services[name]?.slices.append(slice)
       } else if let located = snapshot.manifests[key] {
-        warnings.append(located.warning("metadata.labels", "there is no Service \(key.namespace)/\(service)"))
+        warnings.append(
+          located.warning(
+            "metadata.labels", "there is no Service \(key.namespace)/\(service)", code: .sliceWithoutService))
       }
     }
   }
@@ -177,22 +179,28 @@ struct ServiceTable {
 
 extension Located {
   /// A warning about a manifest's object.
-  func warning(_ field: String, _ message: String, fix: String = "", key: ResourceKey) -> ManifestProblem {
+  func warning(
+    _ field: String, _ message: String, fix: String = "", key: ResourceKey, code: FindingCode? = nil
+  ) -> ManifestProblem {
     ManifestProblem(
       position: position, object: key.description, field: field, message: message, fix: fix, severity: .warning,
-      key: key)
+      key: key, code: code)
   }
 }
 
 extension Located<Resource> {
-  func warning(_ field: String, _ message: String, fix: String = "") -> ManifestProblem {
-    warning(field, message, fix: fix, key: value.key)
+  func warning(
+    _ field: String, _ message: String, fix: String = "", code: FindingCode? = nil
+  ) -> ManifestProblem {
+    warning(field, message, fix: fix, key: value.key, code: code)
   }
 }
 
 extension Located<Service> {
-  func warning(_ field: String, _ message: String, fix: String = "") -> ManifestProblem {
-    warning(field, message, fix: fix, key: Resource.service(value).key)
+  func warning(
+    _ field: String, _ message: String, fix: String = "", code: FindingCode? = nil
+  ) -> ManifestProblem {
+    warning(field, message, fix: fix, key: Resource.service(value).key, code: code)
   }
 }
 

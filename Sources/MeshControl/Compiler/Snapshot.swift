@@ -52,4 +52,9 @@ package struct Snapshot: Sendable {
     self.workloads = workloads
     self.trustDomain = trustDomain
   }
+
+  /// Of manifests alone, without a mesh.
+  package init(_ manifests: ManifestSet) {
+    self.init(manifests: manifests.objects, rejected: manifests.rejected, problems: manifests.problems)
+  }
 }

@@ -24,19 +24,27 @@ struct SplitCompiler {
   private mutating func attach(_ split: Located<TrafficSplit>) {
     let root = ServiceName(name: split.value.service, namespace: split.value.metadata.namespace)
     guard let service = table.services[root] else {
-      return warn(split, "spec.service", "there is no Service \(root.path), so the split has no effect")
+      return warn(
+        split, "spec.service", "there is no Service \(root.path), so the split has no effect",
+        code: .splitWithoutService)
     }
     splits[root, default: []].append(split)
+    if split.value.backends.allSatisfy({ $0.weight == 0 }) {
+      warn(
+        split, "spec.backends", "all weights are 0, so requests to \(root.path) are answered 503",
+        fix: "give one of them a weight", code: .splitWeightsAreZero)
+    }
     for (index, backend) in split.value.backends.enumerated() {
       let leaf = ServiceName(name: backend.service, namespace: root.namespace)
       let field = "spec.backends[\(index)].service"
       if table.services[leaf] == nil {
-        warn(split, field, "there is no Service \(leaf.path) yet; it gets no requests")
+        warn(
+          split, field, "there is no Service \(leaf.path) yet; it gets no requests", code: .splitBackendNotFound)
       } else {
         for port in service.ports where table.services[leaf]?.port(port.port) == nil {
           warn(
             split, field, "the Service \(leaf.path) has no port \(port.port); it gets no requests of that port",
-            fix: "give it the port numbers of \(root.path)")
+            fix: "give it the port numbers of \(root.path)", code: .splitPortNotFound)
         }
       }
     }
@@ -50,12 +58,12 @@ struct SplitCompiler {
       for loser in ordered.dropFirst() {
         warn(
           loser, "spec.service", "the split \(ordered[0].value.metadata.name) already splits \(name.path)",
-          fix: "remove one of the two")
+          fix: "remove one of the two", code: .splitRival)
       }
       if let winner = ordered.first, let route = routes.producer(of: name) {
         warn(
           winner, "spec.service", "the \(route) takes requests for \(name.path) and goes before the split",
-          fix: "put the weights into the route's backendRefs")
+          fix: "put the weights into the route's backendRefs", code: .splitBehindRoute)
       }
     }
   }
@@ -72,7 +80,9 @@ struct SplitCompiler {
       failureStatus: backends.contains { $0.weight > 0 } ? nil : 503)
   }
 
-  private mutating func warn(_ split: Located<TrafficSplit>, _ field: String, _ message: String, fix: String = "") {
-    warnings.append(split.warning(field, message, fix: fix, key: Resource.trafficSplit(split.value).key))
+  private mutating func warn(
+    _ split: Located<TrafficSplit>, _ field: String, _ message: String, fix: String = "", code: FindingCode
+  ) {
+    warnings.append(split.warning(field, message, fix: fix, key: Resource.trafficSplit(split.value).key, code: code))
   }
 }

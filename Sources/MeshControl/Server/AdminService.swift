@@ -19,8 +19,8 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
 
   private let facts: Facts
   private let registry: WorkloadRegistry
-  private let hub: DiscoveryHub
-  private let state: MeshState
+  let hub: DiscoveryHub
+  let state: MeshState
 
   package init(facts: Facts, registry: WorkloadRegistry, hub: DiscoveryHub, state: MeshState) {
     self.facts = facts

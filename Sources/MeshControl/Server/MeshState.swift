@@ -68,14 +68,20 @@ package actor MeshState {
     }
   }
 
+  /// All that is known now.
+  package func input() async -> Snapshot { input(await registry.workloads) }
+
+  private func input(_ leases: [WorkloadLease]) -> Snapshot {
+    Snapshot(
+      manifests: manifests.objects, workloads: leases.map(RegisteredWorkload.init), trustDomain: trustDomain,
+      rejected: manifests.rejected, problems: manifests.problems)
+  }
+
   /// Compiles what is known now and hands it to the hub. Streams are woken even when nothing changed: a lease may have
   /// ended.
   package func compile() async {
     let leases = await registry.workloads
-    let input = Snapshot(
-      manifests: manifests.objects, workloads: leases.map(RegisteredWorkload.init), trustDomain: trustDomain,
-      rejected: manifests.rejected, problems: manifests.problems)
-    var mesh = MeshCompiler.compile(input)
+    var mesh = MeshCompiler.compile(input(leases))
     mesh.routes = mesh.routes.dated(after: compiled.routes, now: clock.milliseconds)
     let difference = CompiledMesh.difference(from: compiled, to: mesh)
     if !difference.isEmpty {

@@ -16,9 +16,10 @@ package struct ManifestDirectory: Sendable {
   /// Reads everything once.
   package static func load(directory: String) -> ManifestSet { load(paths: [directory]) }
 
-  /// Reads files and directories once, for `apus validate -f`.
-  package static func load(paths: [String]) -> ManifestSet {
+  /// Reads files and directories once. `text` stands for a file that is none, such as standard input.
+  package static func load(paths: [String], text: (name: String, text: String)? = nil) -> ManifestSet {
     var store = ManifestStore()
+    if let text { store.update(text.name, text: text.text) }
     var missing: [ManifestProblem] = []
     for path in paths {
       let path = ManifestDirectory(path: path).path

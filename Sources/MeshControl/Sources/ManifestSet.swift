@@ -8,6 +8,8 @@ package struct ManifestSet: Hashable, Sendable {
   package var problems: [ManifestProblem]
   /// Objects with an error of which no earlier version is in force, as far as they could be read.
   package var rejected: [ResourceKey: Located<Resource>]
+  /// Files that it was read from.
+  package var fileCount = 0
 
   package init(
     objects: [ResourceKey: Located<Resource>] = [:], problems: [ManifestProblem] = [],

@@ -57,6 +57,7 @@ struct ManifestStore {
   /// All files together. Of an object in two files, the first path in the alphabet wins.
   func merged() -> ManifestSet {
     var set = ManifestSet()
+    set.fileCount = files.count
     if let directoryProblem { set.problems.append(directoryProblem) }
     for (_, state) in files.sorted(by: { $0.key < $1.key }) {
       set.problems += state.problems

@@ -695,11 +695,39 @@ package enum Apus_V1_Admin: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Config" metadata.
+        package enum Config: Sendable {
+            /// Request type for "Config".
+            package typealias Input = Apus_V1_ConfigRequest
+            /// Response type for "Config".
+            package typealias Output = Apus_V1_ConfigResponse
+            /// Descriptor for "Config".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
+                method: "Config",
+                type: .serverStreaming
+            )
+        }
+        /// Namespace for "Analyze" metadata.
+        package enum Analyze: Sendable {
+            /// Request type for "Analyze".
+            package typealias Input = Apus_V1_AnalyzeRequest
+            /// Response type for "Analyze".
+            package typealias Output = Apus_V1_AnalyzeResponse
+            /// Descriptor for "Analyze".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
+                method: "Analyze",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "apus.v1.Admin" service.
         package static let descriptors: [GRPCCore.MethodDescriptor] = [
             Register.descriptor,
             Status.descriptor,
-            Routes.descriptor
+            Routes.descriptor,
+            Config.descriptor,
+            Analyze.descriptor
         ]
     }
 }
@@ -779,6 +807,42 @@ extension Apus_V1_Admin {
             request: GRPCCore.StreamingServerRequest<Apus_V1_RoutesRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RoutesResponse>
+
+        /// Handle the "Config" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the proxies of a namespace's workloads get.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_ConfigRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_ConfigResponse` messages.
+        func config(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_ConfigRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_ConfigResponse>
+
+        /// Handle the "Analyze" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What is wrong with the mesh as a whole.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_AnalyzeRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_AnalyzeResponse` messages.
+        func analyze(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_AnalyzeRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_AnalyzeResponse>
     }
 
     /// Service protocol for the "apus.v1.Admin" service.
@@ -842,6 +906,42 @@ extension Apus_V1_Admin {
             request: GRPCCore.ServerRequest<Apus_V1_RoutesRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Apus_V1_RoutesResponse>
+
+        /// Handle the "Config" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the proxies of a namespace's workloads get.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_ConfigRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_ConfigResponse` messages.
+        func config(
+            request: GRPCCore.ServerRequest<Apus_V1_ConfigRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_ConfigResponse>
+
+        /// Handle the "Analyze" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What is wrong with the mesh as a whole.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_AnalyzeRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_V1_AnalyzeResponse` message.
+        func analyze(
+            request: GRPCCore.ServerRequest<Apus_V1_AnalyzeRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_V1_AnalyzeResponse>
     }
 
     /// Simple service protocol for the "apus.v1.Admin" service.
@@ -904,6 +1004,43 @@ extension Apus_V1_Admin {
             request: Apus_V1_RoutesRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Apus_V1_RoutesResponse
+
+        /// Handle the "Config" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the proxies of a namespace's workloads get.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_V1_ConfigRequest` message.
+        ///   - response: A response stream of `Apus_V1_ConfigResponse` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func config(
+            request: Apus_V1_ConfigRequest,
+            response: GRPCCore.RPCWriter<Apus_V1_ConfigResponse>,
+            context: GRPCCore.ServerContext
+        ) async throws
+
+        /// Handle the "Analyze" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What is wrong with the mesh as a whole.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_V1_AnalyzeRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_V1_AnalyzeResponse` to respond with.
+        func analyze(
+            request: Apus_V1_AnalyzeRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_V1_AnalyzeResponse
     }
 }
 
@@ -944,6 +1081,28 @@ extension Apus_V1_Admin.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Apus_V1_Admin.Method.Config.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_ConfigRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_ConfigResponse>(),
+            handler: { request, context in
+                try await self.config(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Apus_V1_Admin.Method.Analyze.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_AnalyzeRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_AnalyzeResponse>(),
+            handler: { request, context in
+                try await self.analyze(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -966,6 +1125,28 @@ extension Apus_V1_Admin.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RoutesResponse> {
         let response = try await self.routes(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func config(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_ConfigRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_ConfigResponse> {
+        let response = try await self.config(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return response
+    }
+
+    package func analyze(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_AnalyzeRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_AnalyzeResponse> {
+        let response = try await self.analyze(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1012,6 +1193,36 @@ extension Apus_V1_Admin.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Apus_V1_RoutesResponse> {
         return GRPCCore.ServerResponse<Apus_V1_RoutesResponse>(
             message: try await self.routes(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func config(
+        request: GRPCCore.ServerRequest<Apus_V1_ConfigRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_ConfigResponse> {
+        return GRPCCore.StreamingServerResponse<Apus_V1_ConfigResponse>(
+            metadata: [:],
+            producer: { writer in
+                try await self.config(
+                    request: request.message,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
+        )
+    }
+
+    package func analyze(
+        request: GRPCCore.ServerRequest<Apus_V1_AnalyzeRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_V1_AnalyzeResponse> {
+        return GRPCCore.ServerResponse<Apus_V1_AnalyzeResponse>(
+            message: try await self.analyze(
                 request: request.message,
                 context: context
             ),
@@ -1096,6 +1307,52 @@ extension Apus_V1_Admin {
             deserializer: some GRPCCore.MessageDeserializer<Apus_V1_RoutesResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RoutesResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Config" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the proxies of a namespace's workloads get.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_ConfigRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_ConfigRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_ConfigResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func config<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_ConfigRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_ConfigRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_ConfigResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Apus_V1_ConfigResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Analyze" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What is wrong with the mesh as a whole.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_AnalyzeRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_AnalyzeRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_AnalyzeResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func analyze<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_AnalyzeRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_AnalyzeRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_AnalyzeResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AnalyzeResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -1214,6 +1471,72 @@ extension Apus_V1_Admin {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Config" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the proxies of a namespace's workloads get.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_ConfigRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_ConfigRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_ConfigResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func config<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_ConfigRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_ConfigRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_ConfigResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Apus_V1_ConfigResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.serverStreaming(
+                request: request,
+                descriptor: Apus_V1_Admin.Method.Config.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Analyze" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What is wrong with the mesh as a whole.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_AnalyzeRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_AnalyzeRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_AnalyzeResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func analyze<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_AnalyzeRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_AnalyzeRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_AnalyzeResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AnalyzeResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_V1_Admin.Method.Analyze.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -1296,6 +1619,62 @@ extension Apus_V1_Admin.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_RoutesRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_RoutesResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Config" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the proxies of a namespace's workloads get.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_V1_ConfigRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func config<Result>(
+        request: GRPCCore.ClientRequest<Apus_V1_ConfigRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Apus_V1_ConfigResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.config(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_ConfigRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_ConfigResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Analyze" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What is wrong with the mesh as a whole.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_V1_AnalyzeRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func analyze<Result>(
+        request: GRPCCore.ClientRequest<Apus_V1_AnalyzeRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AnalyzeResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.analyze(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_AnalyzeRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_AnalyzeResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -1393,6 +1772,70 @@ extension Apus_V1_Admin.ClientProtocol {
             metadata: metadata
         )
         return try await self.routes(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Config" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the proxies of a namespace's workloads get.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func config<Result>(
+        _ message: Apus_V1_ConfigRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Apus_V1_ConfigResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_V1_ConfigRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.config(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Analyze" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What is wrong with the mesh as a whole.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func analyze<Result>(
+        _ message: Apus_V1_AnalyzeRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AnalyzeResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_V1_AnalyzeRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.analyze(
             request: request,
             options: options,
             onResponse: handleResponse

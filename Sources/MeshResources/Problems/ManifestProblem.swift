@@ -62,10 +62,12 @@ package struct ManifestProblem: Error, Hashable, Sendable, CustomStringConvertib
   package var stale = false
   /// The object, when the document was read far enough to know it.
   package var key: ResourceKey?
+  /// Nil for what has no code of its own.
+  package var code: FindingCode?
 
   package init(
     position: ManifestPosition, object: String = "", field: String = "", message: String, fix: String = "",
-    severity: Severity = .error, reason: Reason = .unsupportedValue, key: ResourceKey? = nil
+    severity: Severity = .error, reason: Reason = .unsupportedValue, key: ResourceKey? = nil, code: FindingCode? = nil
   ) {
     self.position = position
     self.object = object
@@ -75,6 +77,7 @@ package struct ManifestProblem: Error, Hashable, Sendable, CustomStringConvertib
     self.severity = severity
     self.reason = reason
     self.key = key
+    self.code = code
   }
 
   package var file: String { position.file }

@@ -55,18 +55,20 @@ struct RouteAttachments {
     let parent = route.parents[index]
     let name = ServiceName(name: parent.service, namespace: parent.namespace)
     let field = "spec.parentRefs[\(index)]"
-    func failure(_ message: String, _ fix: String) -> Parent {
-      Parent(failure: RouteFinding(reason: .noMatchingParent, field: field, message: message, fix: fix))
+    func failure(_ message: String, _ fix: String, _ code: FindingCode) -> Parent {
+      Parent(failure: RouteFinding(reason: .noMatchingParent, field: field, message: message, fix: fix, code: code))
     }
     guard let service = table.services[name] else {
       return failure(
-        "there is no Service \(name.path), so the route does not attach to it", table.fix(forMissing: name))
+        "there is no Service \(name.path), so the route does not attach to it", table.fix(forMissing: name),
+        .parentNotFound)
     }
     let matching = service.ports.filter { port in
       (parent.port ?? port.port) == port.port && (parent.sectionName ?? port.name) == port.name
     }
     guard !matching.isEmpty else {
-      return failure("the Service \(name.path) has no \(parent.wanted)", "its ports: \(service.portList)")
+      return failure(
+        "the Service \(name.path) has no \(parent.wanted)", "its ports: \(service.portList)", .parentPortNotFound)
     }
     // Bytes can be passed on whatever they mean; requests cannot be read where there are none.
     if route.kind.isOpaque { return Parent(ports: matching.map(\.port)) }
@@ -75,7 +77,8 @@ struct RouteAttachments {
       bound.warnings.append(
         RouteFinding(
           field: field, message: "port \(port.port) of \(name.path) carries TCP, so the route does not apply to it",
-          fix: "write appProtocol: \(route.kind == .grpc ? "grpc" : "http") on the Service's port"))
+          fix: "write appProtocol: \(route.kind == .grpc ? "grpc" : "http") on the Service's port",
+          code: .parentCarriesTCP))
     }
     if bound.ports.isEmpty {
       bound.failure = bound.warnings.removeLast()
@@ -152,7 +155,7 @@ struct RouteAttachments {
           field: "spec.parentRefs[\(parent)]",
           message: "port \(port) of \(target.port.service.path) follows the \(routes[winner].description), and only "
             + "one kind of route applies to a port",
-          fix: "remove one of the two, or name another port"))
+          fix: "remove one of the two, or name another port", code: .routeConflicted))
     }
     if kept.isEmpty, var conflict = conflicts.first {
       conflict.reason = .conflicted

@@ -17,6 +17,7 @@ struct RouteFinding: Hashable {
   var field: String
   var message: String
   var fix = ""
+  var code: FindingCode?
 
   /// For a condition.
   var text: String { fix.isEmpty ? message : "\(message); \(fix)" }
@@ -24,6 +25,6 @@ struct RouteFinding: Hashable {
   func warning(of route: MeshRoute) -> ManifestProblem {
     ManifestProblem(
       position: route.position, object: route.description, field: field, message: message, fix: fix,
-      severity: .warning, key: route.key)
+      severity: .warning, key: route.key, code: code)
   }
 }

@@ -19,13 +19,14 @@ struct RouteReferences {
       let field = "spec.rules[\(index)]"
       if rule.backends.isEmpty, !rule.filters.answer {
         findings.append(
-          RouteFinding(field: field, message: "has no backendRefs and \(route.kind.failure.active)"))
+          RouteFinding(
+            field: field, message: "has no backendRefs and \(route.kind.failure.active)", code: .noBackend))
       }
       if !rule.backends.isEmpty, rule.backends.allSatisfy({ $0.weight == 0 }) {
         findings.append(
           RouteFinding(
             field: "\(field).backendRefs", message: "all weights are 0, so the rule \(route.kind.failure.active)",
-            fix: "give one backend a weight"))
+            fix: "give one backend a weight", code: .weightsAreZero))
       }
       findings += mirrors(rule.filters, field, route.kind)
       for (position, backend) in rule.backends.enumerated() {
@@ -51,7 +52,7 @@ struct RouteReferences {
     }
     return RouteFinding(
       field: field, message: "port \(ref.port) of \(ref.servicePort.service.path) speaks HTTP/1, which carries no gRPC",
-      fix: "write appProtocol: grpc on the Service's port")
+      fix: "write appProtocol: grpc on the Service's port", code: .backendCarriesNoGRPC)
   }
 
   private func mirrors(
@@ -68,23 +69,24 @@ struct RouteReferences {
   private func problem(_ ref: RouteBackendRef, at field: String, _ kind: MeshRoute.Kind) -> RouteFinding? {
     guard ref.kind == "Service" else {
       return RouteFinding(
-        reason: .invalidKind, field: field, message: "the kind \(ref.kind) cannot serve", fix: "write kind: Service")
+        reason: .invalidKind, field: field, message: "the kind \(ref.kind) cannot serve", fix: "write kind: Service",
+        code: .backendKind)
     }
     let name = ref.servicePort.service
     guard let service = table.services[name] else {
       return RouteFinding(
         reason: .backendNotFound, field: field, message: "there is no Service \(name.path)",
-        fix: table.fix(forMissing: name))
+        fix: table.fix(forMissing: name), code: .backendNotFound)
     }
     guard let port = service.port(ref.port) else {
       return RouteFinding(
         reason: .backendNotFound, field: field, message: "the Service \(name.path) has no port \(ref.port)",
-        fix: "its ports: \(service.portList)")
+        fix: "its ports: \(service.portList)", code: .backendPortNotFound)
     }
     guard kind.isOpaque || port.appProtocol != .tcp else {
       return RouteFinding(
         reason: .unsupportedProtocol, field: field, message: "port \(ref.port) of \(name.path) carries TCP",
-        fix: "write appProtocol: http, http2 or grpc on the Service's port")
+        fix: "write appProtocol: http, http2 or grpc on the Service's port", code: .backendCarriesTCP)
     }
     return nil
   }

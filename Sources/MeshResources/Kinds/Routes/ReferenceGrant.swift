@@ -1,9 +1,27 @@
-/// A Gateway API `ReferenceGrant` (v1, v1beta1). Routes with Service parents need none (GEP-1294), so nothing of it is
-/// kept but its name.
+/// A Gateway API `ReferenceGrant` (v1, v1beta1). Routes with Service parents need none (GEP-1294): only `apus analyze` looks at it.
 package struct ReferenceGrant: Hashable, Sendable {
-  package var metadata: ObjectMetadata
+  package struct Source: Hashable, Sendable {
+    package var group: String
+    package var kind: String
+    package var namespace: String
+  }
 
-  package init(metadata: ObjectMetadata) { self.metadata = metadata }
+  package struct Target: Hashable, Sendable {
+    package var group: String
+    package var kind: String
+    /// Nil: every one of the kind.
+    package var name: String?
+  }
+
+  package var metadata: ObjectMetadata
+  package var from: [Source]
+  package var to: [Target]
+
+  package init(metadata: ObjectMetadata, from: [Source] = [], to: [Target] = []) {
+    self.metadata = metadata
+    self.from = from
+    self.to = to
+  }
 }
 
 extension ReferenceGrant {
@@ -15,20 +33,33 @@ extension ReferenceGrant {
     let spec = specField?.fields()
     object.finish()
     guard let metadata, let spec else { return nil }
-    for (name, own) in [("from", "namespace"), ("to", "name")] {
-      guard let list = spec.required(name) else { continue }
-      let elements = list.elements(atMost: Self.maximumEntries)
-      if elements.isEmpty { list.error("must not be empty") }
-      for element in elements {
-        guard let fields = element.fields() else { continue }
-        _ = fields.required("group")?.string()
-        _ = fields.required("kind")?.nonEmptyString()
-        _ = (name == "from" ? fields.required(own) : fields.optional(own))?.subdomain()
-        fields.finish()
-      }
+    let from = Self.entries(spec, "from").compactMap { fields -> Source? in
+      let (group, kind) = Self.groupAndKind(fields)
+      let namespace = fields.required("namespace")?.subdomain()
+      fields.finish()
+      guard let group, let kind, let namespace else { return nil }
+      return Source(group: group, kind: kind, namespace: namespace)
+    }
+    let to = Self.entries(spec, "to").compactMap { fields -> Target? in
+      let (group, kind) = Self.groupAndKind(fields)
+      let name = fields.optional("name").map { $0.subdomain() }
+      fields.finish()
+      guard let group, let kind, name != .some(nil) else { return nil }
+      return Target(group: group, kind: kind, name: name ?? nil)
     }
     spec.finish()
     specField?.warning("has no effect: routes with Service parents may name backends of every namespace")
-    self.init(metadata: metadata)
+    self.init(metadata: metadata, from: from, to: to)
+  }
+
+  private static func entries(_ spec: Fields, _ name: String) -> [Fields] {
+    guard let list = spec.required(name) else { return [] }
+    let elements = list.elements(atMost: maximumEntries)
+    if elements.isEmpty { list.error("must not be empty") }
+    return elements.compactMap { $0.fields() }
+  }
+
+  private static func groupAndKind(_ fields: Fields) -> (String?, String?) {
+    (fields.required("group")?.string(), fields.required("kind")?.nonEmptyString())
   }
 }
