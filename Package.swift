@@ -99,9 +99,8 @@ let package = Package(
     .target(
       name: "MeshCLI",
       dependencies: [
-        "CLinux", "CProcess", "MeshCore", "MeshAPI", "MeshControlAPI", "MeshResources", argumentParser, grpcCore,
-        grpcTransport,
-        protobuf,
+        "CLinux", "CProcess", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshAPI", "MeshControl", "MeshControlAPI",
+        "MeshResources", argumentParser, grpcCore, grpcTransport, protobuf,
       ]),
     .executableTarget(name: "apus", dependencies: ["MeshCLI"], linkerSettings: staticFoundation),
     .executableTarget(
@@ -133,7 +132,10 @@ let package = Package(
       ]),
     .testTarget(
       name: "MeshCLITests",
-      dependencies: ["MeshCLI", "MeshCore", "MeshAPI", "MeshResources", argumentParser, protobuf]),
+      dependencies: [
+        "MeshCLI", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshAPI", "MeshControl", "MeshResources", argumentParser,
+        protobuf,
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

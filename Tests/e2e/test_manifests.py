@@ -1,6 +1,10 @@
 """A mistake in a manifest is told with its place and its fix, and changes nothing that runs."""
 
+import json
+import subprocess
+
 from support import http, manifests
+from support.mesh import BINARIES
 from support.waiting import until
 
 BROKEN = manifests.http_route("orders", """
@@ -80,4 +84,27 @@ def test_validate_needs_no_controller(mesh):
     bad.write_text(BROKEN)
     assert mesh.apus("validate", "-f", good).returncode == 0
     refused = mesh.apus("validate", "-f", bad, check=False)
-    assert refused.returncode != 0 and "bad.yaml:" in refused.stdout + refused.stderr
+    assert refused.returncode == 1 and "bad.yaml:" in refused.stdout
+    # The same as arguments and as standard input.
+    assert mesh.apus("validate", good).returncode == 0
+    assert mesh.apus("validate", good, bad, check=False).returncode == 1
+    assert mesh.apus("validate", mesh.directory / "none.yaml", check=False).returncode == 1
+    assert mesh.apus("validate", check=False).returncode == 64
+
+
+def test_validate_reads_standard_input_and_is_as_strict_as_it_is_told_to_be(mesh):
+    def validate(text, *flags):
+        done = subprocess.run([str(BINARIES / "apus"), "validate", "-", *flags], input=text, capture_output=True, text=True,
+                              timeout=30, env=mesh.environment)
+        return done.returncode, done.stdout
+
+    assert validate(manifests.service("orders")) == (0, "1 object in 1 file: no errors\n")
+    code, said = validate(BROKEN)
+    assert code == 1 and said.startswith("<stdin>:") and "error APUS0001: HTTPRoute shop/orders: spec.rules[0]" in said
+    # A route whose service stands elsewhere is worth a warning.
+    code, said = validate(route("one"))
+    assert code == 0 and "warning APUS0101: HTTPRoute shop/orders: spec.parentRefs[0]: there is no Service shop/orders" in said
+    code, said = validate(route("one"), "--strict", "-o", "json")
+    report = json.loads(said)
+    assert code == 1 and (report["files"], report["objects"]) == (1, 1)
+    assert {"APUS0101", "APUS0105", "APUS0201"} == {problem["code"] for problem in report["problems"]}

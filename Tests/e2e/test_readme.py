@@ -58,3 +58,16 @@ def test_the_tour_of_the_guide_to_routes_can_be_followed_by_copy_and_paste(mesh)
     for condition in ("Accepted", "ResolvedRefs"):
         assert condition in output, output
     assert "orders-v3" in output, output
+
+
+def test_the_tour_of_troubleshooting_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/troubleshooting.md")
+    before, while_running = output.split("exit code 1\n")
+    for code, severity in (("APUS0201", "warning"), ("APUS0301", "warning"), ("APUS0304", "warning")):
+        assert re.search(rf"orders\.yaml:\d+:\d+: {severity} {code}: HTTPRoute shop/orders: ", before), output
+    for code in ("APUS0201", "APUS0401"):
+        assert re.search(rf"orders\.yaml:\d+:\d+: error {code}: ", while_running), output
+    assert "orders-v1.shop:80 has no endpoint" in output and "\n503\n" in output, output
+    assert re.search(r"^rule +httproute/shop/orders#list +\(.*orders\.yaml:\d+\)$", output, re.M), output
+    assert "✔ delivered\n" in output and "✘ 10 % of such requests fail: the backend orders-v2.shop:80" in output, output
+    assert output.rstrip().splitlines()[-1] == "mended" or "\nmended\n" in output, output

@@ -44,7 +44,8 @@ def test_status_shows_workloads_services_and_the_age_of_the_configuration(mesh):
 
 
 def test_every_command_has_help_with_examples(mesh):
-    for command in ("demo", "up", "run", "stat", "status", "get", "check", "identity", "validate", "version", "completion"):
+    for command in ("demo", "up", "run", "stat", "status", "get", "check", "identity", "validate", "version", "completion",
+                    "why", "routes", "endpoints", "analyze"):
         text = mesh.apus(command, "--help").stdout
         assert f"apus {command}" in text and re.search(r"example", text, re.I), command
 

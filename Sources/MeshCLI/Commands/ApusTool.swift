@@ -35,13 +35,15 @@ struct ApusCommand: AsyncParsableCommand {
         apus up -f manifests/                         start the control plane
         apus run --service web --port 8080 -- ./web   put a program into the mesh
         apus stat                                     success rate, requests/s and latency by service
+        apus why --from web --to http://orders/       what would become of a request, and why
 
       \(ExitCodes.help)
       """,
     version: ApusTool.version,
     subcommands: [
       DemoCommand.self, UpCommand.self, RunCommand.self, StatCommand.self, StatusCommand.self, GetCommand.self,
-      CheckCommand.self, IdentityCommand.self, ValidateCommand.self, VersionCommand.self, CompletionCommand.self,
+      WhyCommand.self, RoutesCommand.self, EndpointsCommand.self, CheckCommand.self, ValidateCommand.self,
+      AnalyzeCommand.self, IdentityCommand.self, VersionCommand.self, CompletionCommand.self,
     ])
 }
 

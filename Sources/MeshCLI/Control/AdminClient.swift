@@ -2,6 +2,8 @@ internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 package import MeshAPI
 internal import MeshControlAPI
+package import MeshCore
+internal import SwiftProtobuf
 
 /// Calls of the control plane's Admin service over its Unix socket. Holds no connection between calls.
 package struct AdminClient: Sendable {
@@ -15,6 +17,30 @@ package struct AdminClient: Sendable {
 
   package func routes(_ request: Apus_V1_RoutesRequest) async throws -> Apus_V1_RoutesResponse {
     try await call { try await $0.routes(request, options: $1) }
+  }
+
+  package func analyze() async throws -> Apus_V1_AnalyzeResponse {
+    try await call { try await $0.analyze(Apus_V1_AnalyzeRequest(), options: $1) }
+  }
+
+  /// What proxies of workloads in `namespace` have for some services; for all when none is named, unless `none`.
+  package func view(of services: [ServicePort], namespace: String, none: Bool = false) async throws -> MeshView {
+    if none { return MeshView() }
+    let request = Apus_V1_ConfigRequest.with {
+      $0.namespace = namespace
+      $0.names = services.map { Apus_V1_ResourceName(.service($0)) }
+    }
+    let parts = try await call { client, options in
+      try await client.config(request, options: options) { response in
+        try await response.messages.reduce(into: [Apus_V1_ConfigResponse]()) { $0.append($1) }
+      }
+    }
+    do throws(ConversionError) {
+      return try MeshView(parts)
+    } catch {
+      throw CLIFailure(
+        "the control plane sent what a proxy would refuse: \(error)", fix: "compare versions: apus version")
+    }
   }
 
   private func call<Answer: Sendable>(

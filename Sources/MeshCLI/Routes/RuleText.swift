@@ -1,0 +1,101 @@
+package import MeshCore
+package import MeshPolicy
+
+/// Rules and their parts in words, the same in every command.
+package enum RuleText {
+  // MARK: - Matches
+
+  package static func match(_ match: RouteMatch) -> String {
+    // Every path is what the API says where nothing is said.
+    let said = match.conditions.filter { $0 != .path(.prefix("/")) }
+    return said.isEmpty ? "everything" : said.map(condition).joined(separator: ", ")
+  }
+
+  package static func condition(_ condition: MatchCondition) -> String {
+    switch condition {
+    case .method(let method): "method \(method)"
+    case .path(.exact(let path)): "path = \(path)"
+    case .path(.prefix(let path)): "path \(path == "/" ? "/*" : "\(path), \(path)/*")"
+    case .path(.regularExpression(let pattern)): "path ~ \(pattern)"
+    case .header(let header): "header \(header.name) \(value(header.value))"
+    case .query(let query): "query \(query.name) \(value(query.value))"
+    }
+  }
+
+  private static func value(_ value: ValueMatch) -> String {
+    switch value {
+    case .exact(let text): "= \(text)"
+    case .regularExpression(let pattern): "~ \(pattern)"
+    }
+  }
+
+  /// Why a condition does not hold: `header x-version is "one", not = two`.
+  package static func refusal(_ refusal: RouteExplanation.Refusal) -> String {
+    let wanted = condition(refusal.condition)
+    switch refusal.condition {
+    case .method: return "wants \(wanted), the request has \(refusal.found ?? "none")"
+    case .path: return "wants \(wanted)"
+    case .header, .query:
+      return "wants \(wanted), the request has \(refusal.found.map { "\"\($0)\"" } ?? "none")"
+    }
+  }
+
+  // MARK: - Filters
+
+  package static func filter(_ filter: RouteFilter) -> String {
+    switch filter {
+    case .headers(let filter): headers(filter)
+    case .redirect(let redirect): "redirect \(redirect.status)"
+    case .rewrite(let rewrite):
+      "rewrite "
+        + [rewrite.hostname.map { "host to \($0)" }, rewrite.path.map(path)].compactMap { $0 }.joined(separator: ", ")
+    case .mirror(let mirror): "mirror \(share(mirror)) to \(mirror.backend)"
+    case .cors(let policy): "CORS for \(policy.allowOrigins.joined(separator: " "))"
+    }
+  }
+
+  private static func headers(_ filter: HeaderFilter) -> String {
+    var parts: [String] = []
+    if !filter.set.isEmpty {
+      parts.append("set " + filter.set.map { "\($0.name): \($0.value)" }.joined(separator: ", "))
+    }
+    if !filter.add.isEmpty {
+      parts.append("add " + filter.add.map { "\($0.name): \($0.value)" }.joined(separator: ", "))
+    }
+    if !filter.remove.isEmpty { parts.append("remove " + filter.remove.joined(separator: ", ")) }
+    return "\(filter.direction == .request ? "request" : "response") headers: \(parts.joined(separator: "; "))"
+  }
+
+  private static func path(_ modifier: PathModifier) -> String {
+    switch modifier {
+    case .full(let path): "path to \(path)"
+    case .prefix(let matched, let replacement): "path \(matched) to \(replacement.isEmpty ? "/" : replacement)"
+    }
+  }
+
+  private static func share(_ mirror: RequestMirror) -> String {
+    percent(Double(mirror.numerator) / Double(max(mirror.denominator, 1)))
+  }
+
+  // MARK: - Numbers
+
+  /// `90 %`, `33.3 %`.
+  package static func percent(_ share: Double) -> String {
+    let text = Format.fixed(share * 100, 1)
+    return (text.hasSuffix(".0") ? String(text.dropLast(2)) : text) + " %"
+  }
+
+  /// `2 s`, `250 ms`.
+  package static func time(_ span: TimeSpan) -> String {
+    let milliseconds = span.nanoseconds / 1_000_000
+    return milliseconds % 1000 == 0 ? "\(milliseconds / 1000) s" : "\(milliseconds) ms"
+  }
+}
+
+extension RouteRule {
+  /// Of each backend, in order: its part of the requests. All 0 where no backend has a weight.
+  package var shares: [Double] {
+    let total = backends.reduce(0.0) { $0 + Double($1.weight) }
+    return backends.map { total > 0 ? Double($0.weight) / total : 0 }
+  }
+}

@@ -1,0 +1,134 @@
+/// `apus why`, as JSON and for the text. Times in milliseconds; shares from 0 to 1.
+package struct WhyAnswer: Encodable, Sendable {
+  package var request: Request
+  package var caller: Caller
+  /// Absent when the host names no service of the mesh.
+  package var service: Service?
+  /// Absent when none matches.
+  package var rule: Rule?
+  /// Rules that go before and do not match; all of the service's when none does.
+  package var passedOver: [PassedOver] = []
+  /// What the caller's proxy answers by itself, without asking a backend.
+  package var reply: Reply?
+  package var backends: [Backend] = []
+  package var mirrors: [Mirror] = []
+  /// What else there is to know.
+  package var notes: [String] = []
+  /// True when every such request finds a backend and an endpoint.
+  package var delivered = false
+  /// What goes wrong, the first reason first.
+  package var failures: [Failure] = []
+
+  package struct Request: Encodable, Sendable {
+    package var method: String
+    package var authority: String
+    package var target: String
+    package var headers: [WhyRequest.Header]
+    package var isGRPC: Bool
+    /// A CONNECT: its bytes follow one rule.
+    package var isTunnel: Bool
+  }
+
+  package struct Caller: Hashable, Encodable, Sendable {
+    package var workload: String
+    package var service: String
+    package var namespace: String
+    package var identity: String
+    package var address: String
+    package var ready: Bool
+    package var connected: Bool
+    /// SYNCED, STALE or REJECTED: whether its proxy has what this answer is made of.
+    package var configuration: String
+  }
+
+  package struct Service: Encodable, Sendable {
+    package var name: String
+    package var namespace: String
+    package var port: UInt16
+    package var appProtocol: String
+    /// Clients of the caller's namespace have rules of their own.
+    package var isConsumerRoute: Bool
+    package var rules: Int
+  }
+
+  package struct Rule: Encodable, Sendable {
+    package var name: String
+    /// `routes.yaml:12`; absent for what no route says.
+    package var source: String?
+    /// The first of its matches that holds, from 0; absent for a rule that takes everything.
+    package var match: Int?
+    package var matches: [String]
+    package var filters: [String]
+    package var timeouts: Timeouts
+    package var retry: Retry?
+  }
+
+  package struct Timeouts: Encodable, Sendable {
+    /// Absent: none.
+    package var requestMs: Int64?
+    package var backendRequestMs: Int64?
+  }
+
+  package struct Retry: Encodable, Sendable {
+    package var attempts: UInt32
+    package var statusCodes: [UInt16]
+    package var backoffMs: Int64
+    package var budgetPercent: UInt64
+    package var budgetMinimumPerSecond: UInt64
+  }
+
+  package struct PassedOver: Encodable, Sendable {
+    package var rule: String
+    /// Of each of its matches, the first condition that does not hold.
+    package var reasons: [String]
+  }
+
+  package struct Reply: Encodable, Sendable {
+    package var status: UInt16
+    package var location: String?
+    package var reason: String
+  }
+
+  package struct Backend: Encodable, Sendable {
+    package var backend: String
+    package var weight: UInt32
+    package var share: Double
+    package var filters: [String]
+    /// The request line and Host that the backend sees, where filters change them.
+    package var sees: String?
+    package var failure: Failure?
+    package var balancer: String?
+    package var outliers: Bool?
+    package var endpoints: [EndpointRow]
+  }
+
+  package struct Mirror: Encodable, Sendable {
+    package var backend: String
+    package var share: Double
+    package var endpoints: Int
+  }
+
+  package struct Failure: Hashable, Encodable, Sendable {
+    /// Of all such requests.
+    package var share: Double
+    package var status: UInt16
+    /// For a gRPC call.
+    package var grpcStatus: UInt8?
+    package var reason: String
+    package var fix: String?
+  }
+}
+
+/// One endpoint of a service port, as `apus why` and `apus endpoints` show it.
+package struct EndpointRow: Hashable, Encodable, Sendable {
+  package var address: String
+  package var workload: String
+  package var ready: Bool
+  package var weight: UInt32
+  /// Its label `topology.kubernetes.io/zone`.
+  package var zone: String?
+  /// Absent: not meshed, spoken to in plaintext.
+  package var identity: String?
+  /// What the asked proxy's balancers say, where one was asked: `ready`, `ejected`, `probation`.
+  package var state: String?
+}
