@@ -86,7 +86,8 @@ import Testing
         backends: [Self.to("v2")]),
       RouteRule(
         name: "httproute/shop/orders#1", matches: [RouteMatch(path: .prefix("/"))], backends: [Self.to("v1")],
-        timeouts: RouteTimeouts(request: .seconds(2)), retry: RetryPolicy(attempts: 1, statusCodes: [503])),
+        timeouts: RouteTimeouts(request: .seconds(2)), retry: RetryPolicy(attempts: 1, statusCodes: [503]),
+        rateLimits: [RateLimit(10, per: .seconds(1), burst: 20, key: .header("x-who"))]),
     ]
     let answer = try Self.ask("http://orders/a", Self.view(rules, with: ["v1": [Self.endpoint(7, zone: "a")]]))
     #expect(answer.delivered && answer.failures.isEmpty)
@@ -97,6 +98,10 @@ import Testing
     #expect(answer.rule?.source == "routes.yaml:7" && answer.rule?.match == 0)
     #expect(answer.rule?.timeouts.requestMs == 2_000 && answer.rule?.timeouts.backendRequestMs == nil)
     #expect(answer.rule?.retry?.attempts == 1 && answer.rule?.retry?.budgetPercent == 20)
+    #expect(
+      answer.rule?.rateLimits == [
+        "10 requests of each x-who in 1 s, bursts of 20, by each proxy; more are answered 429"
+      ])
     let row = try #require(answer.backends.first?.endpoints.first)
     #expect(row.zone == "a" && row.state == "ejected" && row.ready)
     let text = WhyText.render(answer, color: false)

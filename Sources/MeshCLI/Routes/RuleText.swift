@@ -77,6 +77,29 @@ package enum RuleText {
     percent(Double(mirror.numerator) / Double(max(mirror.denominator, 1)))
   }
 
+  // MARK: - Limits and checks
+
+  package static func rateLimit(_ limit: RateLimit) -> String {
+    let bucket =
+      switch limit.key {
+      case .all: ""
+      case .caller: " of each caller"
+      case .header(let name): " of each \(name)"
+      }
+    let burst = limit.burst == limit.requests ? "" : ", bursts of \(limit.burst)"
+    return "\(limit.requests) requests\(bucket) in \(time(limit.period))\(burst), by each proxy; more are answered 429"
+  }
+
+  package static func healthCheck(_ check: HealthCheckPolicy) -> String {
+    let probe =
+      switch check.probe {
+      case .http(let http): "\(http.method == .get ? "GET" : "HEAD") \(http.path)"
+      case .grpc(let service): "gRPC health\(service.isEmpty ? "" : " of \(service)")"
+      case .tcp: "a connection"
+      }
+    return "\(probe) every \(time(check.interval))"
+  }
+
   // MARK: - Numbers
 
   /// `90 %`, `33.3 %`.

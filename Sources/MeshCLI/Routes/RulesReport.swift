@@ -23,6 +23,7 @@ package struct RulesReport: Encodable, Sendable {
     package var timeoutMs: Int64?
     package var attemptTimeoutMs: Int64?
     package var retries: UInt32
+    package var rateLimits: [String]
     /// What every request is answered that takes the rule.
     package var failureStatus: UInt16?
   }
@@ -66,6 +67,7 @@ extension RulesReport.Rule {
     timeoutMs = rule.timeouts.request?.wholeMilliseconds
     attemptTimeoutMs = rule.timeouts.backendRequest?.wholeMilliseconds
     retries = rule.retry?.attempts ?? 0
+    rateLimits = rule.rateLimits.map(RuleText.rateLimit)
     failureStatus = rule.failureStatus
     backends = zip(rule.backends, rule.shares).map { backend, share in
       RulesReport.Backend(
@@ -94,7 +96,7 @@ extension RulesReport.Rule {
     if let timeoutMs { parts.append("timeout \(RuleText.time(.milliseconds(timeoutMs)))") }
     if let attemptTimeoutMs { parts.append("attempt timeout \(RuleText.time(.milliseconds(attemptTimeoutMs)))") }
     if retries > 0 { parts.append("retries \(retries)") }
-    return parts.joined(separator: "; ")
+    return (parts + rateLimits).joined(separator: "; ")
   }
 }
 

@@ -61,6 +61,8 @@ package struct WhyAnswer: Encodable, Sendable {
     package var filters: [String]
     package var timeouts: Timeouts
     package var retry: Retry?
+    /// Each a token bucket of the caller's proxy.
+    package var rateLimits: [String]
   }
 
   package struct Timeouts: Encodable, Sendable {
@@ -99,6 +101,8 @@ package struct WhyAnswer: Encodable, Sendable {
     package var failure: Failure?
     package var balancer: String?
     package var outliers: Bool?
+    /// How the caller's proxy asks the endpoints whether they are well; absent: not at all.
+    package var healthCheck: String?
     package var endpoints: [EndpointRow]
   }
 

@@ -156,7 +156,7 @@ struct WhyReasoning {
         .init(
           attempts: $0.attempts, statusCodes: $0.statusCodes, backoffMs: $0.backoff.wholeMilliseconds,
           budgetPercent: budget.percent, budgetMinimumPerSecond: budget.minimumPerSecond)
-      })
+      }, rateLimits: rule.rateLimits.map(RuleText.rateLimit))
   }
 
   private func source(of rule: String) -> String? {
@@ -218,6 +218,7 @@ struct WhyReasoning {
       filters: backend.filters.map(RuleText.filter),
       sees: answer.request.isTunnel ? nil : sees([rule.filters, backend.filters]),
       balancer: set.map { "\($0.policy.balancing.algorithm)" }, outliers: set?.policy.outliers.isEnabled,
+      healthCheck: set?.policy.healthCheck.map(RuleText.healthCheck),
       endpoints: view.rows(backend.backend, states: states))
     if share > 0 {
       if !answer.request.isTunnel, backend.failureStatus == nil, let reply = reply(backend.filters, service) {

@@ -68,6 +68,7 @@ struct WhyText {
     ].compactMap { $0 }
     add("timeout", timeouts.isEmpty ? "none" : timeouts.joined(separator: ", "))
     addRetry(rule)
+    for limit in rule.rateLimits { add("limit", limit) }
     if let reply = answer.reply {
       add("reply", "\(reply.status)\(reply.location.map { " \($0)" } ?? "") by the caller's proxy: \(reply.reason)")
     }
@@ -98,6 +99,7 @@ struct WhyText {
       }
       if let balancer = backend.balancer, !backend.endpoints.isEmpty {
         add("backend", "  balanced by \(balancer), outlier ejection \(backend.outliers == true ? "on" : "off")")
+        if let check = backend.healthCheck { add("backend", "  asked for its health by \(check)") }
       }
     }
     for mirror in answer.mirrors {
