@@ -8,7 +8,9 @@ extension EndpointBalancer {
     case 0: return nil
     case 1:
       let only = eligible.slots[0]
-      return only == excluded ? anyOther(than: only, &random) : only
+      guard only == excluded else { return only }
+      // The repeat has nobody better than the one that failed, unless that one cannot even be connected to.
+      return states[only].rows.connectFailures > 0 ? anyOther(than: only, &random) : nil
     default: break
     }
     switch algorithm {

@@ -164,6 +164,18 @@ import Testing
     #expect(both.pick(1, at: at(1)) != nil)
   }
 
+  @Test("a repeat does not go to an ejected endpoint either, unless the only other one refuses connections")
+  func repeatsLeaveOut() throws {
+    let fixture = Fixture(2)
+    for _ in 0..<5 { fixture.request(0, .serverError, at: at(0)) }
+    let failed = try #require(fixture.pick(1, at: at(1)))
+    fixture.request(1, .serverError, at: at(1))
+    for i in 0..<200 { #expect(fixture.pick(at: at(Int64(i)), excluding: failed) == nil) }
+    fixture.request(1, .connectFailure, at: at(200))
+    #expect(fixture.status(1, at: at(200)).state == .ready)
+    for _ in 0..<50 { #expect(fixture.pick(at: at(201), excluding: failed)?.slot == 0) }
+  }
+
   @Test("an excluded endpoint is never picked, even when nothing is left") func excluding() throws {
     let fixture = Fixture(2)
     let first = try #require(fixture.pick(0, at: at(0)))
