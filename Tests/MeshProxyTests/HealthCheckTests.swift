@@ -165,6 +165,19 @@ struct HealthCheckTests {
     #expect(try becomes(proxy, [.unknown]))
   }
 
+  @Test("a check under way is given up when its policy goes")
+  func givenUp() throws {
+    let silent = Backend { peer, _ in _ = try peer.readToEnd() }
+    defer { withExtendedLifetime(silent) {} }
+    var policy = Self.policy(Self.http)
+    policy.healthCheck?.timeout = .seconds(3_600)
+    let proxy = try TestProxy.serving([silent.address], policy: policy)
+    #expect(try proxy.becomes { $0.exchangeCount == 1 })
+    proxy.configure([silent.address])
+    #expect(try proxy.becomes { $0.exchangeCount == 0 })
+    #expect(try proxy.count("request_total") == 0)
+  }
+
   @Test("exactly one worker checks an endpoint, and each has its part", arguments: [1, 2, 4, 7])
   func owners(_ count: Int) {
     var owned = [Int](repeating: 0, count: count)

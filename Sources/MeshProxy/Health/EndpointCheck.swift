@@ -34,11 +34,14 @@ final class EndpointCheck: TimerHandler {
 
   func start() { worker.loop.schedule(timer, after: policy.firstWait(&worker.loop.random)) }
 
-  /// What is under way ends by itself, and nobody hears of it.
+  /// What is under way is given up: a proxy that drains does not wait for it.
   func stop() {
     isStopped = true
     worker.loop.cancel(timer)
-    if exchange != nil, isConnected { endTunnel() }
+    guard let exchange else { return }
+    if isConnected { return endTunnel() }
+    self.exchange = nil
+    exchange.downstreamGone()
   }
 
   func timerFired(_ timer: LoopTimer) {
