@@ -55,6 +55,47 @@ private func rule(_ matches: RouteMatch...) -> RouteRule {
     #expect(table.match(request("/z")) == 3)
   }
 
+  @Test("of many rules the same one matches as of few") func many() {
+    var random = SeededRandom(seed: 7)
+    let elements = ["", "a", "b", "ab", "c d", "a%2Fb", "ab/", "long-element-of-a-path"]
+    func path(_ count: Int) -> String {
+      (0..<count).map { _ in "/" + elements[Int(random.next() % UInt64(elements.count))] }.joined()
+    }
+    for _ in 0..<40 {
+      let matches = (0..<(17 + Int(random.next() % 60))).map { _ -> RouteMatch in
+        let text = path(Int(random.next() % 4))
+        let method = random.next() % 3 == 0 ? "POST" : nil
+        switch random.next() % 8 {
+        case 0: return RouteMatch(path: .regularExpression("/a/.*"), method: method)
+        case 1: return RouteMatch(path: random.next() % 4 == 0 ? nil : .exact("/none"), method: "DELETE")
+        case 2, 3, 4: return RouteMatch(path: .prefix(text), method: method)
+        default: return RouteMatch(path: .exact(text), method: method)
+        }
+      }
+      let table = RouteTable(matches.map { rule($0) })
+      // One at a time they stand in no index.
+      let alone = matches.map { RouteTable([rule($0)]) }
+      for _ in 0..<200 {
+        let head = request(path(Int(random.next() % 5)), method: random.next() % 2 == 0 ? .get : .post)
+        let expected = alone.firstIndex { $0.match(head) != nil }
+        #expect(table.match(head) == expected, "\(head.bytes(head.path).string)")
+      }
+    }
+  }
+
+  @Test("a path longer than any rule's finds its prefix, and one as long as a prefix its exact rule") func lengths() {
+    let few = (0..<20).map { rule(RouteMatch(path: .exact("/other/\($0)"))) }
+    let table = RouteTable(
+      few + [
+        rule(RouteMatch(path: .exact("/ab"))), rule(RouteMatch(path: .prefix("/xy"))),
+        rule(RouteMatch(path: .exact(""))),
+      ])
+    #expect(table.match(request("/ab")) == 20)
+    #expect(table.match(request("/xy" + String(repeating: "/z", count: 10_000))) == 21)
+    #expect(table.match(request("/xyz")) == nil)
+    #expect(table.match(request("")) == 22)
+  }
+
   @Test("without a matching rule there is no index") func noMatch() {
     #expect(RouteTable([rule(RouteMatch(path: .exact("/a")))]).match(request("/b")) == nil)
     #expect(RouteTable([]).match(request("/b")) == nil)

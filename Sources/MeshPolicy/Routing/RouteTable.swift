@@ -57,6 +57,8 @@ package final class RouteTable {
   private let parameters: [ParameterCondition]
   private let regexes: [LinearRegex]
   private let text: [UInt8]
+  /// Of tables with many alternatives.
+  private let index: PathIndex?
   /// Some condition looks at the request target.
   private let anyTargetConditions: Bool
 
@@ -73,6 +75,7 @@ package final class RouteTable {
     parameters = compiler.parameters
     regexes = compiler.regexes
     text = compiler.text
+    index = PathIndex(compiler.alternatives.map(compiler.key(of:)))
     anyTargetConditions = compiler.anyTargetConditions
   }
 
@@ -80,6 +83,10 @@ package final class RouteTable {
   package func match(_ head: MessageHead) -> Int? {
     text.withUnsafeBytes { text in
       let target = anyTargetConditions ? head.target : MessageHead.Target()
+      if let index {
+        return index.first(target.path) { holds(alternatives[$0], target, head: head, text: text) }
+          .map { alternatives[$0].rule }
+      }
       for alternative in alternatives {
         if holds(alternative, target, head: head, text: text) { return alternative.rule }
       }
@@ -251,6 +258,15 @@ package final class RouteTable {
       } catch {
         invalidPatterns.append(error)
         return nil
+      }
+    }
+
+    func key(of alternative: Alternative) -> PathIndex.Key {
+      let path = Array(text[alternative.pathText.offset...].prefix(alternative.pathText.count))
+      return switch alternative.path {
+      case .exact: .exact(path)
+      case .prefix: .prefix(path)
+      case .any, .never, .regex: .other
       }
     }
 
