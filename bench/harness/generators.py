@@ -46,8 +46,10 @@ def parse_wrk(output):
     }
 
 
-def wrk(url, connections, seconds, core=LOAD_CORE):
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", url]
+def wrk(url, connections, seconds, core=LOAD_CORE, script=None):
+    """`script`: Lua that says what is asked."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
+    command += ["-s", str(script), url] if script else [url]
     output, spent = run(command, seconds, core)
     return {**parse_wrk(output), "load_cpu_seconds": spent}
 

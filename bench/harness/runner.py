@@ -5,18 +5,12 @@ import sys
 import time
 
 from harness.context import BenchError
+from harness.rounds import order
 from peers import KINDS
 
 
 def say(text):
     print(f"bench: {text}", file=sys.stderr, flush=True)
-
-
-def order(names, number):
-    """Of round `number`: the first peer is another one each time, and every other round runs backwards."""
-    start = number % len(names)
-    turned = names[start:] + names[:start]
-    return turned[::-1] if number % 2 else turned
 
 
 class WorkloadRun:
@@ -30,6 +24,8 @@ class WorkloadRun:
 
     def is_measured(self, kind):
         if kind.name == "direct" and not self.workload.has_floor:
+            return False
+        if kind.name != "apus" and not self.workload.compares_peers:
             return False
         reason = kind.refusals.get(self.workload.topology)
         if reason:

@@ -22,3 +22,5 @@ TLS = Topology("tls", "http1", is_tls=True)
 MESH_HTTP = Topology("mesh-http", "http1", is_pair=True)
 MESH_GRPC = Topology("mesh-grpc", "grpc", is_pair=True)
 MESH_TCP = Topology("mesh-tcp", "tcp", is_pair=True)
+# A mesh of many services and rules; only Apus is compared, with itself.
+ROUTES = Topology("routes", "http1", is_pair=True)

@@ -34,6 +34,7 @@ TARGETS = (
       for workload in ("handshakes", "resumed") for metric in ("connections_per_second", "per_cpu_second")),
     Target("http1", "idle_rss_mib", 20, unit="MiB"),
     Target("scaling", "scaling", 1.8, unit="x", at_least=True),
+    *(Target("routing", metric, 1.1, unit="x") for metric in ("many_rules", "many_services")),
 )
 
 

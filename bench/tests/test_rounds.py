@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from harness.context import CONFIGS, BenchError, Context, expand
-from harness.runner import order
+from harness.rounds import order
 
 
 def test_every_peer_is_in_every_round_and_first_once():

@@ -1,12 +1,13 @@
-"""The workloads, (a) to (j)."""
+"""The workloads, (a) to (k)."""
 
 from workloads.handshakes import Handshakes, Resumed
 from workloads.idle import Idle, IdleTLS
 from workloads.latency import Latency, MeshLatency
 from workloads.requests import HTTP1, HTTP2, Large, MeshGRPC, MeshHTTP1, MeshLarge
+from workloads.routing import Routing
 from workloads.scaling import Scaling
 from workloads.streams import Bulk, Messages
 
 ALL = tuple(kind() for kind in (
     HTTP1, MeshHTTP1, HTTP2, MeshGRPC, Bulk, Messages, Latency, MeshLatency, Idle, IdleTLS, Handshakes, Resumed,
-    Large, MeshLarge, Scaling))
+    Large, MeshLarge, Scaling, Routing))

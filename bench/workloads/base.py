@@ -36,6 +36,8 @@ class Workload:
     metrics = ()
     # Whether it makes sense without a proxy.
     has_floor = True
+    # Whether it says something of other proxies than Apus.
+    compares_peers = True
 
     def unavailable(self, lab):
         """Why this machine cannot run the workload at all, or None."""
