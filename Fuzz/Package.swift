@@ -14,6 +14,7 @@ let fuzzTargets: [(name: String, needs: [Target.Dependency])] = [
   ("HTTP2Server", ["MeshHTTP"]),
   ("HTTP2Client", ["MeshHTTP"]),
   ("GRPC", ["MeshHTTP"]),
+  ("ClientHello", ["MeshHTTP", "MeshPolicy"]),
   ("Regex", ["MeshPolicy"]),
   ("Names", []),
   ("Manifest", ["MeshResources"]),

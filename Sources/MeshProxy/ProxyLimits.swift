@@ -8,6 +8,10 @@ package struct ProxyLimits: Sendable {
   /// A request head must be complete within this time of its first byte, or of the connection's start.
   /// On HTTP/2: preface and SETTINGS, a field block with its CONTINUATION frames, and any frame but DATA.
   package var headerTimeout = TimeSpan.seconds(10)
+  /// Of a TLS connection that is passed on by the server it asks for, the client's greeting must be complete within this time.
+  package var clientHelloTimeout = TimeSpan.seconds(5)
+  /// Bytes of that greeting, heads of its records included. With post-quantum key shares it has 2 KiB; a record has at most 16.
+  package var maximumClientHelloBytes = 16 * 1024
   /// A TLS handshake must be done within this time of the connection's start.
   package var handshakeTimeout = TimeSpan.seconds(10)
   /// A downstream connection without a request is closed after this time.

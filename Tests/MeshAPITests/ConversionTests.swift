@@ -55,6 +55,9 @@ import Testing
             RequestRedirect(scheme: "https", hostname: "orders.example", path: .full("/"), port: 8443, status: 308))
         ],
         backends: []),
+      RouteRule(
+        name: "tls", serverNames: ["a.example", "*.b.example", "*"], backends: [WeightedBackend(backend: v2, weight: 1)]
+      ),
       RouteRule(name: "broken", backends: [], failureStatus: 500),
     ])
 
@@ -122,7 +125,10 @@ import Testing
       ("rules[0].rate_limits[2].header", { $0.rules[0].rateLimits[2].header = "X-Tenant" }),
       ("rules[0].failure_status", { $0.rules[0].failureStatus = 99 }),
       ("rules[0].backends[0].failure_status", { $0.rules[0].backends[0].failureStatus = 70_000 }),
-      ("rules[2].backends", { $0.rules[2].failureStatus = 0 }),
+      ("rules[3].backends", { $0.rules[3].failureStatus = 0 }),
+      ("rules[2].server_names[1]", { $0.rules[2].serverNames[1] = "A.example" }),
+      ("rules[2].server_names[0]", { $0.rules[2].serverNames[0] = "**" }),
+      ("rules[2].server_names[0]", { $0.rules[2].serverNames[0] = "*.*.a" }),
       ("rules[0].matches[0].path_prefix", { $0.rules[0].matches[0].pathPrefix = "a" }),
       ("rules[0].matches[1].exact_path", { $0.rules[0].matches[1].exactPath = "x" }),
       ("rules[0].matches[0].headers[0].name", { $0.rules[0].matches[0].headers[0].name = "X-User" }),
@@ -173,7 +179,7 @@ import Testing
   @Test("each limit holds at its number and rejects one more")
   func limits() {
     var limits = ConversionLimits()
-    limits.maximumRules = 3
+    limits.maximumRules = 4
     limits.maximumEndpoints = 2
     limits.maximumRuleParts = 4
     limits.maximumInboundPorts = 2

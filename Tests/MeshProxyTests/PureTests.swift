@@ -91,7 +91,8 @@ struct PureTests {
       (.upstreamProtocol, 502, "UPE"), (.upstreamOverflow, 503, "UO"), (.responseTimeout, 504, "UT"),
       (.discoveryTimeout, 504, "NC"), (.noIdentity, 503, "NC"), (.loop, 508, "NR"), (.badAuthority, 400, "DPE"),
       (.streamIdle, 408, "SI"), (.requestTimeout, 504, "DT"), (.attemptTimeout, 504, "UT"),
-      (.rule(status: 500), 500, "NC"),
+      (.noServerName, 404, "NR"), (.serverNameBehindConnect, 501, "NR"), (.notTLS, 400, "DPE"),
+      (.malformedGreeting, 400, "DPE"), (.noGreeting, 408, "SI"), (.rule(status: 500), 500, "NC"),
       (.rule(status: 503), 503, "UH"),
     ]
     for (error, status, flag) in table {

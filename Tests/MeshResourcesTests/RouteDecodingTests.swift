@@ -251,4 +251,32 @@ struct RouteDecodingTests {
     #expect(broken.errors.map(\.field).contains("spec.from[0].kind"))
     #expect(broken.objects.isEmpty)
   }
+
+  @Test("a TLSRoute has hostnames, which only v1alpha2 may leave out", arguments: ["v1", "v1alpha3", "v1alpha2"])
+  func tlsVersions(version: String) {
+    func read(_ spec: String) -> ManifestParser.Result {
+      ManifestParser.parse(
+        file: "f.yaml",
+        text: """
+          apiVersion: gateway.networking.k8s.io/\(version)
+          kind: TLSRoute
+          metadata: {name: orders, namespace: shop}
+          spec:
+          \(parent)  rules: [{name: r, backendRefs: [{name: a, port: 443}]}]
+            \(spec)
+          """)
+    }
+    let named = read("hostnames: [a.example, \"*.b.example\", a.example]")
+    #expect(named.errors.map(\.message) == ["\"a.example\" is listed twice"])
+    guard case .tlsRoute(let route)? = named.objects.first?.value else {
+      Issue.record("no route was read")
+      return
+    }
+    #expect(route.hostnames == ["a.example", "*.b.example"])
+    #expect(route.rules.map(\.name) == ["r"])
+    for spec in ["", "hostnames: []"] {
+      #expect(read(spec).errors.isEmpty == (version == "v1alpha2"))
+      #expect(read(spec).objects.isEmpty == (version != "v1alpha2"))
+    }
+  }
 }

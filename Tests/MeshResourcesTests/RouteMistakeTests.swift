@@ -11,7 +11,7 @@ struct RouteMistake: Sendable, CustomTestStringConvertible {
     let before = marked.prefix { $0 != "§" }
     let line = before.count { $0 == "\n" } + 1
     let column = before.reversed().prefix { $0 != "\n" }.count + 1
-    let kind = ["GRPCRoute", "TCPRoute"].first { marked.contains("kind: \($0)\n") } ?? "HTTPRoute"
+    let kind = ["GRPCRoute", "TCPRoute", "TLSRoute"].first { marked.contains("kind: \($0)\n") } ?? "HTTPRoute"
     text = marked.replacing("§", with: "")
     expected = "f.yaml:\(line):\(column): \(kind) shop/orders: spec.\(field): \(message)"
   }
@@ -33,6 +33,9 @@ private let parent = "parentRefs: [{group: \"\", kind: Service, name: orders}]\n
 private func http(_ rule: String) -> String { route("\(parent)  rules: [{\(rule)}]") }
 private func grpc(_ rule: String) -> String { route("\(parent)  rules: [{\(rule)}]", kind: "GRPCRoute") }
 private func tcp(_ spec: String) -> String { route(spec, kind: "TCPRoute") }
+private func tls(_ names: String) -> String {
+  route("\(parent)  hostnames: \(names)\n  rules: [{backendRefs: [\(backend)]}]", kind: "TLSRoute")
+}
 private let service = "[{group: \"\", kind: Service, name: orders}]\n"
 private let backend = "{name: a, port: 80}"
 private func filter(_ filter: String) -> String { http("filters: [\(filter)]") }
@@ -363,4 +366,25 @@ struct RouteMistakeTests {
         tcp("§hostnames: [a]\n  \(parent)  rules: [{backendRefs: [\(backend)]}]")),
     ])
   func connectionRoutes(_ mistake: RouteMistake) { check(mistake) }
+
+  @Test(
+    "in names of TLS servers",
+    arguments: [
+      RouteMistake(
+        "hostnames", "is required; list the servers that clients ask for",
+        route("§\(parent)  rules: [{backendRefs: [\(backend)]}]", kind: "TLSRoute")),
+      RouteMistake("hostnames", "must not be empty; list the servers that clients ask for", tls("§[]")),
+      RouteMistake(
+        "hostnames", "has 1025 entries; at most 1024 are allowed", tls("§[\(list(1025) { "a\($0)" })]")),
+      RouteMistake(
+        "hostnames[1]", "\"10.0.0.1\" is an address; TLS clients ask for names; write a name such as db.example.com",
+        tls("[a.b, §10.0.0.1]")),
+      RouteMistake("hostnames[0]", "\"A.b\" is not a hostname; write a.b", tls("[§A.b]")),
+    ]
+      + ["a.*.b", "*", "*.", "a_b", "a..b", "-a", "a.b:443", "*.*.b"].map { name in
+        RouteMistake(
+          "hostnames[0]", "\"\(name)\" is not a hostname; write a name such as db.example.com or *.example.com",
+          tls("[§\"\(name)\"]"))
+      })
+  func serverNames(_ mistake: RouteMistake) { check(mistake) }
 }

@@ -1,4 +1,4 @@
-"""Routes for connections against real proxies: TCPRoute over mutual TLS and in plaintext.
+"""Routes for connections against real proxies: TCPRoute and TLSRoute, over mutual TLS and in plaintext.
 
 The routes are in manifests/connections.yaml; a service for each of their parents stands beside them.
 """
@@ -6,16 +6,19 @@ The routes are in manifests/connections.yaml; a service for each of their parent
 import collections
 import pathlib
 import socket
+import ssl
 
 import pytest
 
 from support import manifests
-from support.mesh import Mesh, program
+from support.certificates import Authority
+from support.mesh import PROXY_PORT, Mesh, program
 from support.waiting import accepts, free_port, until
 
 ROUTES = pathlib.Path(__file__).resolve().parent / "manifests" / "connections.yaml"
-BACKENDS = ["db-v1", "db-v2"]
-PARENTS = {"weights": "tcp", "half": "http", "closed": "tcp", "empty": "tcp", "outside": "tcp"}
+BACKENDS, SECURE = ["db-v1", "db-v2"], ["tls-v1", "tls-v2"]
+PARENTS = {"weights": "tcp", "half": "http", "closed": "tcp", "empty": "tcp", "outside": "tcp",
+           "secure": "tls", "secure-any": "tls"}
 
 
 class ConnectionMesh(Mesh):
@@ -27,6 +30,18 @@ class ConnectionMesh(Mesh):
         targets = [f"{name}.shop:5432" for name in names]
         workload, *ports = self.client(*targets, namespace=namespace)
         return workload, dict(zip(names, ports))
+
+    def start_secure_programs(self):
+        """Each has a certificate of its own, which the mesh does not know."""
+        authority = Authority.foreign()
+        self.certificates = {}
+        for name in SECURE:
+            files = authority.issue(self.directory, name, f"https://{name}.example/")
+            self.certificates[ssl.PEM_cert_to_DER_cert(files[0].read_text())] = name[-2:]
+            self.run(name, program("greeter.py", 5432, name[-2:], *files), port=5432, own_address=True)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname = False
+        self.context.load_verify_locations(cadata=authority.pem().decode())
 
     def start_programs(self):
         for name in BACKENDS:
@@ -52,15 +67,18 @@ def slice_of(service, *addresses_and_ports):
 def routed(tmp_path_factory):
     mesh = ConnectionMesh(tmp_path_factory.mktemp("connections"))
     services = [manifests.service(name, 5432, port=5432, app_protocol=protocol)
-                for name, protocol in {**dict.fromkeys(BACKENDS, "tcp"), **PARENTS}.items()]
+                for name, protocol in {**dict.fromkeys([*BACKENDS, *SECURE], "tcp"), **PARENTS}.items()]
     try:
         mesh.up(*services, ROUTES.read_text())
         legacy = mesh.start_programs()
+        mesh.start_secure_programs()
         mesh.write("slices.yaml", *slice_of("legacy", ("127.0.0.1", legacy), ("127.66.255.250", 9)))
         mesh.client_workload, mesh.ports = mesh.connect_to([*BACKENDS, *PARENTS])
         _, mesh.strangers = mesh.connect_to(["weights"], namespace="consumer")
         for name in (*BACKENDS, "outside"):
             until(lambda: greeting(mesh.ports[name]), f"{name} answers")
+        for name in ("one.example", "x.example"):
+            until(lambda: server(mesh, "secure", name), f"{name} answers")
         until(lambda: greeting(mesh.strangers["weights"]), "the stranger is served")
         yield mesh
     finally:
@@ -133,7 +151,7 @@ def test_a_consumer_route_is_for_the_connections_of_its_namespace(mesh):
 
 def test_the_status_says_what_each_route_does(mesh):
     found = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in mesh.json("get", "tcproute")["items"]}
-    assert set(found) == {("shop", name) for name in PARENTS} | {("consumer", "weights")}
+    assert set(found) == {("shop", name) for name in ("weights", "half", "closed", "empty", "outside")} | {("consumer", "weights")}
 
     def condition(name, kind):
         conditions = found["shop", name]["status"]["parents"][0]["conditions"]
@@ -144,3 +162,77 @@ def test_the_status_says_what_each_route_does(mesh):
     assert "; its share is closed" in condition("half", "ResolvedRefs")[2]
     assert condition("closed", "ResolvedRefs")[:2] == ("False", "BackendNotFound")
     assert condition("outside", "ResolvedRefs")[:2] == ("True", "ResolvedRefs")
+
+
+# MARK: TLSRoute
+
+def server(mesh, service, name, connection=None):
+    """Which program's certificate a TLS client sees that asks for that name; nothing if it was reset."""
+    try:
+        connection = connection or socket.create_connection(("127.0.0.1", mesh.ports[service]), timeout=20)
+        with connection, mesh.context.wrap_socket(connection, server_hostname=name) as secure, secure.makefile("rwb") as stream:
+            said = stream.readline().decode().strip()
+            seen = mesh.certificates[secure.getpeercert(binary_form=True)]
+            stream.write(b"ping\n")
+            stream.flush()
+            assert (said, stream.readline()) == (seen, b"ping\n")
+            return seen
+    except ConnectionError:
+        return ""
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("one.example", "v1"), ("ONE.example", "v1"), ("two.example", "v2"), ("a.b.example", "v2"),
+    # Of two routes with the same name the first by age has it, then the first by name.
+    ("both.example", "v1"),
+    ("example", ""), ("one.example.com", ""), (None, "")])
+def test_a_tls_connection_goes_by_the_server_that_its_client_asks_for(mesh, name, expected):
+    assert server(mesh, "secure", name) == expected
+
+
+def test_a_route_without_hostnames_takes_every_tls_connection_and_nothing_else(mesh):
+    assert [server(mesh, "secure-any", name) for name in ("one.example", "x", None)] == ["v2"] * 3
+    with pytest.raises(ConnectionResetError):
+        with socket.create_connection(("127.0.0.1", mesh.ports["secure-any"]), timeout=20) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            pytest.fail(f"answered with {connection.recv(100)}")
+    count = lambda **labels: mesh.client_workload.metrics().sum("response_total", **labels)
+    until(lambda: count(dst_service="secure-any", response_flag="DPE") == 1, "the refusal has its reason")
+    assert server(mesh, "secure", "example") == ""
+    until(lambda: count(dst_service="secure", response_flag="NR") >= 1, "and so has this one")
+
+
+def test_a_greeting_that_comes_byte_by_byte_finds_its_server(mesh):
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    secure = mesh.context.wrap_bio(incoming, outgoing, server_hostname="two.example")
+    with pytest.raises(ssl.SSLWantReadError):
+        secure.do_handshake()
+    with socket.create_connection(("127.0.0.1", mesh.ports["secure"]), timeout=20) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in outgoing.read():
+            connection.sendall(bytes([byte]))
+        while True:
+            incoming.write(connection.recv(65536))
+            try:
+                secure.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+        assert mesh.certificates[secure.getpeercert(binary_form=True)] == "v2"
+
+
+def test_a_program_that_asks_its_proxy_for_a_tunnel_is_routed_by_server_name_too(mesh):
+    with socket.create_connection((mesh.client_workload.address, PROXY_PORT), timeout=20) as connection:
+        connection.sendall(b"CONNECT secure.shop:5432 HTTP/1.1\r\nHost: secure.shop:5432\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += connection.recv(1)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert server(mesh, "secure", "deep.two.example", connection) == "v2"
+
+
+def test_the_status_of_tls_routes_says_who_has_a_name_that_two_want(mesh):
+    routes = {it["metadata"]["name"]: it["status"]["parents"][0]["conditions"] for it in mesh.json("get", "tlsroute")["items"]}
+    assert {name: [it["status"] for it in conditions] for name, conditions in routes.items()} == {
+        name: ["True", "True"] for name in ("one", "wild", "rest")}
+    assert "the older TLSRoute shop/one takes the connections for both.example" in routes["wild"][0]["message"]

@@ -21,6 +21,7 @@ extension RouteRule {
   init(_ message: Apus_V1_Rule, limits: ConversionLimits) throws(ConversionError) {
     try limits.check(message.name, "name")
     try limits.check(message.matches.count, atMost: limits.maximumRuleParts, "matches")
+    try limits.check(message.serverNames.count, atMost: limits.maximumRuleParts, "server_names")
     try limits.check(message.filters.count, atMost: limits.maximumRuleParts, "filters")
     try limits.check(message.backends.count, atMost: limits.maximumRuleParts, "backends")
     self.init(
@@ -28,6 +29,7 @@ extension RouteRule {
       matches: try convertEach(message.matches, "matches") { match throws(ConversionError) in
         try RouteMatch(match, limits: limits)
       },
+      serverNames: try convertEach(message.serverNames, "server_names", convertServerName),
       filters: try convertEach(message.filters, "filters") { filter throws(ConversionError) in
         try RouteFilter(filter, limits: limits)
       },
@@ -43,6 +45,15 @@ extension RouteRule {
       throw ConversionError(field: "backends", problem: "a rule without backends needs a failure_status")
     }
   }
+}
+
+private func convertServerName(_ name: String) throws(ConversionError) -> String {
+  if name == "*" { return name }
+  var bare = name.hasPrefix("*.") ? String(name.dropFirst(2)) : name
+  guard bare.withUTF8({ ServerNameSyntax.lowercased(UnsafeRawBufferPointer($0)) }) == bare else {
+    throw ConversionError(field: "", problem: "\"\(name.prefix(300))\" is no name of a server in lower case")
+  }
+  return name
 }
 
 extension WeightedBackend {
@@ -167,6 +178,7 @@ extension Apus_V1_Rule {
     self.init()
     name = rule.name
     matches = rule.matches.map(Apus_V1_Match.init)
+    serverNames = rule.serverNames
     filters = rule.filters.map(Apus_V1_RouteFilter.init)
     backends = rule.backends.map { share in
       var backend = Apus_V1_Backend()

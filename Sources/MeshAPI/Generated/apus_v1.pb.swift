@@ -444,6 +444,9 @@ package nonisolated struct Apus_V1_Rule: Sendable {
   /// Clears the value of `retry`. Subsequent reads from it will return its default value.
   package mutating func clearRetry() {self._retry = nil}
 
+  /// of TLS connections, in lower case: "a.example.com", "*.example.com", "*"
+  package var serverNames: [String] = []
+
   package var rateLimits: [Apus_V1_RateLimit] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -2525,7 +2528,7 @@ nonisolated extension Apus_V1_Service: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Rule"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{17}rate_limits\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{d}server_names\0\u{4}\u{a}rate_limits\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2540,6 +2543,7 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.failureStatus) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._timeouts) }()
       case 7: try { try decoder.decodeSingularMessageField(value: &self._retry) }()
+      case 20: try { try decoder.decodeRepeatedStringField(value: &self.serverNames) }()
       case 30: try { try decoder.decodeRepeatedMessageField(value: &self.rateLimits) }()
       default: break
       }
@@ -2572,6 +2576,9 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     try { if let v = self._retry {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
     } }()
+    if !self.serverNames.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.serverNames, fieldNumber: 20)
+    }
     if !self.rateLimits.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.rateLimits, fieldNumber: 30)
     }
@@ -2586,6 +2593,7 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.failureStatus != rhs.failureStatus {return false}
     if lhs._timeouts != rhs._timeouts {return false}
     if lhs._retry != rhs._retry {return false}
+    if lhs.serverNames != rhs.serverNames {return false}
     if lhs.rateLimits != rhs.rateLimits {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -20,7 +20,7 @@ struct GetCommand: AsyncParsableCommand {
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case httproute, grpcroute, tcproute
+    case httproute, grpcroute, tlsroute, tcproute
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -31,6 +31,7 @@ struct GetCommand: AsyncParsableCommand {
       switch self {
       case .httproute: "HTTPRoute"
       case .grpcroute: "GRPCRoute"
+      case .tlsroute: "TLSRoute"
       case .tcproute: "TCPRoute"
       }
     }
@@ -40,7 +41,7 @@ struct GetCommand: AsyncParsableCommand {
     case table, yaml, json
   }
 
-  @Argument(help: "httproute, grpcroute or tcproute.")
+  @Argument(help: "httproute, grpcroute, tlsroute or tcproute.")
   var kind: Kind
 
   @Argument(help: "One route. Default: all.")

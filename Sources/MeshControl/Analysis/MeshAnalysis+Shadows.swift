@@ -15,6 +15,8 @@ extension MeshAnalysis {
     var targets: [RuleID: Int] = [:]
     var shadows: [RuleID: [RuleID]] = [:]
     for (_, indices) in attachments.byTarget.sorted(by: { $0.key < $1.key }) {
+      // Those for connections are told apart by server names, and the status says which of them has which.
+      if let first = indices.first, attachments.routes[first].kind.isOpaque { continue }
       let groups = RoutePrecedence.order(attachments.routes, of: indices)
       for (id, shadow) in Self.shadows(groups) {
         targets[id, default: 0] += 1

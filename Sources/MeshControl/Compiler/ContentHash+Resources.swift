@@ -45,6 +45,7 @@ extension ContentHasher {
     add(config.rules) { hasher, rule in
       hasher.add(rule.name)
       hasher.add(rule.matches) { $0.add($1) }
+      hasher.add(rule.serverNames) { $0.add($1) }
       hasher.add(rule.filters) { $0.add($1) }
       hasher.add(rule.backends) { hasher, backend in
         hasher.add(backend.backend)

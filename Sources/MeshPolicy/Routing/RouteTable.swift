@@ -65,7 +65,7 @@ package final class RouteTable {
   package init(_ rules: [RouteRule]) {
     var compiler = Compiler()
     for (index, rule) in rules.enumerated() {
-      if rule.matches.isEmpty { compiler.alternatives.append(Alternative(rule: index)) }
+      if rule.matches.isEmpty, rule.serverNames.isEmpty { compiler.alternatives.append(Alternative(rule: index)) }
       for match in rule.matches { compiler.add(match, rule: index) }
     }
     ruleCount = rules.count

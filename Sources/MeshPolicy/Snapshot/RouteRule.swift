@@ -6,6 +6,9 @@ package struct RouteRule: Hashable, Sendable {
   package var name: String
   /// Alternatives; empty matches everything.
   package var matches: [RouteMatch]
+  /// Servers that a TLS connection must ask for one of, in lower case, such as `a.example.com`, `*.example.com`,
+  /// or `*` for every one and for clients that name none; empty: no condition. A rule that has some is for connections that are passed on unread, never for requests.
+  package var serverNames: [String]
   /// In the order of the manifest. At most one of each kind but `mirror` and `headers`; a `redirect` excludes `rewrite` and backends.
   package var filters: [RouteFilter]
   package var backends: [WeightedBackend]
@@ -18,12 +21,13 @@ package struct RouteRule: Hashable, Sendable {
   package var failureStatus: UInt16?
 
   package init(
-    name: String, matches: [RouteMatch] = [], filters: [RouteFilter] = [], backends: [WeightedBackend],
-    timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil, rateLimits: [RateLimit] = [],
-    failureStatus: UInt16? = nil
+    name: String, matches: [RouteMatch] = [], serverNames: [String] = [], filters: [RouteFilter] = [],
+    backends: [WeightedBackend], timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil,
+    rateLimits: [RateLimit] = [], failureStatus: UInt16? = nil
   ) {
     self.name = name
     self.matches = matches
+    self.serverNames = serverNames
     self.filters = filters
     self.backends = backends
     self.timeouts = timeouts

@@ -40,6 +40,7 @@ extension Exchange {
     guard phase == .open, requestBuffer.isEmpty, !holdsRequestBytes else {
       requestBuffer.append(bytes)
       settleRequestCredit()
+      if phase == .greeting { readServerName() }
       return
     }
     requestBodySent = true
@@ -62,6 +63,7 @@ extension Exchange {
       hasRequestTrailers = true
     }
     if !mirrors.isEmpty { mirrorEnd() }
+    if phase == .greeting { return readServerName() }
     pumpRequest()
   }
 

@@ -45,7 +45,11 @@ extension Exchange {
     if let deadline, now >= deadline { return fail(isRouteDeadline ? .requestTimeout : .deadlineExceeded) }
     if let attemptEnd, now >= attemptEnd {
       self.attemptEnd = nil
-      if phase == .backingOff { worker.router.retry(self) } else { attemptTimedOut() }
+      switch phase {
+      case .backingOff: worker.router.retry(self)
+      case .greeting: greetingTimedOut()
+      default: attemptTimedOut()
+      }
     }
     // What is left to wait for. The wheel reaches a year; a client may wait longer.
     armTimer()

@@ -19,6 +19,8 @@ final class Exchange: TimerHandler {
     case idle
     /// Waiting for configuration of the service.
     case resolving
+    /// Waiting for a TLS client to say which server it wants.
+    case greeting
     /// An attempt has failed; the next one begins when its wait is over.
     case backingOff
     /// An endpoint is chosen; its connection is being opened.

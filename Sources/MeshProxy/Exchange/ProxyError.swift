@@ -32,6 +32,21 @@ struct ProxyError: Error {
   static let unknownInboundPort = ProxyError(
     status: 404, flag: .noRoute, origin: .downstream, retry: .no,
     reason: "no route: this workload does not serve the port asked for")
+  static let noServerName = ProxyError(
+    status: 404, flag: .noRoute, origin: .downstream, retry: .no,
+    reason: "no route: no TLSRoute of the service has the server name that the client asks for")
+  static let serverNameBehindConnect = ProxyError(
+    status: 501, flag: .noRoute, origin: .downstream, retry: .no,
+    reason: "not implemented: a service with TLSRoutes is reached by CONNECT over HTTP/1.1 only")
+  static let notTLS = ProxyError(
+    status: 400, flag: .downstreamProtocolError, origin: .downstream, retry: .no,
+    reason: "not TLS: the service has TLSRoutes, and what the client sent does not begin a TLS connection")
+  static let malformedGreeting = ProxyError(
+    status: 400, flag: .downstreamProtocolError, origin: .downstream, retry: .no,
+    reason: "not TLS: the client's greeting is broken or too long; see limit_hits_total")
+  static let noGreeting = ProxyError(
+    status: 408, flag: .streamIdleTimeout, origin: .downstream, retry: .no,
+    reason: "timeout: the client of a service with TLSRoutes did not begin a TLS connection")
   static let noEndpoint = ProxyError(
     status: 503, flag: .noHealthyUpstream, origin: .upstream, retry: .no,
     reason: "no endpoint: the service has no ready workload")

@@ -42,7 +42,7 @@ struct Router {
     service.lastUsed = worker.loop.now
     switch service.state {
     case .ready:
-      if exchange.isTunnel, service.appProtocol.isHTTP2, exchange.downstream.endTunnelHere(service.key) { return }
+      if exchange.isTunnel, service.looksIntoTunnels, exchange.downstream.endTunnelHere(service.key) { return }
       chooseRule(exchange, service)
     case .missing: exchange.fail(.unknownService)
     case .pending:
@@ -56,8 +56,24 @@ struct Router {
   }
 
   private func chooseRule(_ exchange: Exchange, _ service: ServiceEntry) {
-    let index = exchange.isTunnel ? service.tunnelRule : service.table.match(exchange.request)
-    guard let index else { return exchange.fail(.noRoute) }
+    guard exchange.isTunnel else {
+      guard let index = service.table.match(exchange.request) else { return exchange.fail(.noRoute) }
+      return follow(exchange, service, index)
+    }
+    if service.serverNames != nil { return exchange.awaitServerName() }
+    guard let index = service.tunnelRule else { return exchange.fail(.noRoute) }
+    follow(exchange, service, index)
+  }
+
+  /// Goes on with a tunnel whose client has said which server it wants. The rules may be others than when it came.
+  func route(_ exchange: Exchange, toServer name: String?) {
+    guard let service = exchange.service else { return exchange.fail(.noServerName) }
+    let index = service.serverNames.map { $0.rule(for: name) } ?? service.tunnelRule
+    guard let index else { return exchange.fail(.noServerName) }
+    follow(exchange, service, index)
+  }
+
+  private func follow(_ exchange: Exchange, _ service: ServiceEntry, _ index: Int) {
     let rule = service.rules[index]
     exchange.rule = rule
     if let status = rule.failureStatus { return exchange.fail(.rule(status: status)) }

@@ -20,6 +20,8 @@ final class ServiceEntry {
   private(set) var appProtocol = AppProtocol.http
   private(set) var table = RouteTable([])
   private(set) var rules: [CompiledRule] = []
+  /// Set when rules go by the server that a TLS client asks for; only then are the bytes of connections looked at.
+  private(set) var serverNames: ServerNameTable?
   /// Exchanges that arrived before the configuration.
   var waiting: [Exchange] = []
   var waitingSince = Instant(nanoseconds: 0)
@@ -43,11 +45,13 @@ final class ServiceEntry {
       state = .ready
       appProtocol = config.appProtocol
       table = RouteTable(config.rules)
+      serverNames = ServerNameTable(config.rules)
       rules = config.rules.map { CompiledRule($0, of: key, worker: worker) }
     } else {
       state = .missing
       rules = []
       table = RouteTable([])
+      serverNames = nil
     }
     let ready = waiting
     waiting = []
@@ -55,6 +59,9 @@ final class ServiceEntry {
       worker.router.route(exchange, to: self)
     }
   }
+
+  /// What a CONNECT carries is not passed on unread.
+  var looksIntoTunnels: Bool { appProtocol.isHTTP2 || serverNames != nil }
 
   /// The rule for bytes without a head: the first that matches everything, else the last.
   var tunnelRule: Int? {

@@ -18,6 +18,7 @@ enum KindTable {
     ("gateway.networking.k8s.io", "HTTPRoute", ["v1", "v1beta1"]),
     ("gateway.networking.k8s.io", "ReferenceGrant", ["v1", "v1beta1"]),
     ("gateway.networking.k8s.io", "TCPRoute", ["v1", "v1alpha2"]),
+    ("gateway.networking.k8s.io", "TLSRoute", ["v1", "v1alpha3", "v1alpha2"]),
     ("mesh.apus.dev", "Workload", ["v1alpha1"]),
     ("split.smi-spec.io", "TrafficSplit", ["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"]),
   ]

@@ -53,6 +53,7 @@ package enum Resource: Hashable, Sendable {
   case httpRoute(HTTPRoute)
   case grpcRoute(GRPCRoute)
   case tcpRoute(TCPRoute)
+  case tlsRoute(TLSRoute)
   case referenceGrant(ReferenceGrant)
   case trafficSplit(TrafficSplit)
 
@@ -65,6 +66,7 @@ package enum Resource: Hashable, Sendable {
     case .httpRoute(let route): route.metadata
     case .grpcRoute(let route): route.metadata
     case .tcpRoute(let route): route.metadata
+    case .tlsRoute(let route): route.metadata
     case .referenceGrant(let grant): grant.metadata
     case .trafficSplit(let split): split.metadata
     }
@@ -80,6 +82,7 @@ package enum Resource: Hashable, Sendable {
       case .httpRoute: ("gateway.networking.k8s.io", "HTTPRoute")
       case .grpcRoute: ("gateway.networking.k8s.io", "GRPCRoute")
       case .tcpRoute: ("gateway.networking.k8s.io", "TCPRoute")
+      case .tlsRoute: ("gateway.networking.k8s.io", "TLSRoute")
       case .referenceGrant: ("gateway.networking.k8s.io", "ReferenceGrant")
       case .trafficSplit: ("split.smi-spec.io", "TrafficSplit")
       }

@@ -135,6 +135,7 @@ private struct ParserRun {
       case ("gateway.networking.k8s.io", "GRPCRoute"): GRPCRoute(object).map { .grpcRoute($0) }
       case ("gateway.networking.k8s.io", "ReferenceGrant"): ReferenceGrant(object).map { .referenceGrant($0) }
       case ("gateway.networking.k8s.io", "TCPRoute"): TCPRoute(object).map { .tcpRoute($0) }
+      case ("gateway.networking.k8s.io", "TLSRoute"): TLSRoute(object, version: version).map { .tlsRoute($0) }
       case ("gateway.networking.k8s.io", _): HTTPRoute(object).map { .httpRoute($0) }
       case ("mesh.apus.dev", _): Workload(object).map { .workload($0) }
       case ("split.smi-spec.io", _): TrafficSplit(object, version: version).map { .trafficSplit($0) }

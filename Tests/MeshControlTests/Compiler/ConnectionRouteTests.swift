@@ -110,4 +110,68 @@ struct ConnectionRouteTests {
     #expect(other.services[port]?.appProtocol == .tcp)
     #expect(other.consumers[ConsumerPort(namespace: "web", port: port)]?.appProtocol == .http)
   }
+
+  // MARK: - TLSRoute
+
+  private func tls(
+    _ name: String, _ names: String, created: String? = nil, parent: String = "name: db, port: 5432"
+  ) -> String {
+    """
+    ---
+    apiVersion: gateway.networking.k8s.io/v1alpha2
+    kind: TLSRoute
+    metadata: {name: \(name), namespace: shop, creationTimestamp: \(created ?? "null")}
+    spec:
+      parentRefs: [{group: "", kind: Service, \(parent)}]
+      hostnames: [\(names)]
+      rules: [{backendRefs: [{name: db-v1, port: 5432}]}]
+
+    """
+  }
+
+  @Test("a TLSRoute's rules go by server names; it goes before a TCPRoute, and after an HTTPRoute")
+  func serverNames() {
+    let http = MeshFixture.route(
+      "h", parents: ["name: db, port: 80"], rules: "[{backendRefs: [{name: db-v2, port: 5432}]}]")
+    let mesh = compile(http + tcp("t") + tls("s", "a.example, '*.b.example'", parent: "name: db"))
+    let rules = mesh.services[MeshFixture.port("db", 5432)]?.rules
+    #expect(rules?.map(\.name) == ["tlsroute/shop/s#0"])
+    #expect(rules?.map(\.serverNames) == [["a.example", "*.b.example"]])
+    #expect(mesh.services[MeshFixture.port("db", 80)]?.rules.map(\.name) == ["httproute/shop/h#0"])
+    #expect(accepted(mesh, "t") == ["RouteReasonConflicted"])
+    #expect(accepted(mesh, "s", "TLSRoute")[0].hasPrefix("attached to port 5432 of shop/db; port 80 of"))
+  }
+
+  @Test("the older TLSRoute has the names that two want; the younger is accepted, and told which")
+  func rivals() {
+    let mesh = compile(
+      tls("b", "a.example, b.example, c.example") + tls("a", "c.example, d.example, a.example") + tls("c", "")
+        + tls("d", "")
+        + tls("z", "e.example", created: "2026-01-01T00:00:00Z"))
+    #expect(
+      mesh.services[MeshFixture.port("db", 5432)]?.rules.map(\.name)
+        == ["z", "a", "b", "c", "d"].map { "tlsroute/shop/\($0)#0" })
+    let fix = "remove one of the two, or join their backendRefs"
+    #expect(
+      ["a", "b", "c", "d"].map { accepted(mesh, $0, "TLSRoute") }
+        == [
+          "",
+          "; the older TLSRoute shop/a takes the connections for a.example, c.example at port 5432 of shop/db; \(fix)",
+          "",
+          "; the older TLSRoute shop/c takes every other server's connections to port 5432 of shop/db; \(fix)",
+        ].map { ["attached to port 5432 of shop/db\($0)"] })
+  }
+
+  @Test("a TLSRoute without hostnames is for TLS connections only, whatever name they give")
+  func everyName() {
+    let rules = compile(tls("a", "")).services[MeshFixture.port("db", 5432)]?.rules
+    #expect(rules?.map(\.serverNames) == [["*"]])
+  }
+
+  @Test("a change of names is a change of the service")
+  func hashOfNames() {
+    let key = CompiledKey.service(MeshFixture.port("db", 5432))
+    let difference = CompiledMesh.difference(from: compile(tls("a", "a.example")), to: compile(tls("a", "b.example")))
+    #expect(difference == CompiledDifference(changed: [key], removed: []))
+  }
 }

@@ -5,7 +5,7 @@ import MeshResources
 struct MeshRoute {
   /// In order of precedence: of several kinds at one service port only the first applies (GEP-1294).
   enum Kind: Int, Comparable {
-    case grpc, http, tcp
+    case grpc, http, tls, tcp
 
     static func < (a: Kind, b: Kind) -> Bool { a.rawValue < b.rawValue }
 
@@ -14,12 +14,13 @@ struct MeshRoute {
       switch self {
       case .grpc: "grpcroute"
       case .http: "httproute"
+      case .tls: "tlsroute"
       case .tcp: "tcproute"
       }
     }
 
     /// Of connections, whose requests are not looked at.
-    var isOpaque: Bool { self == .tcp }
+    var isOpaque: Bool { self == .tls || self == .tcp }
 
     /// What becomes of a request or connection that no backend can serve. `RouteRule.failureStatus` is 500 for every kind:
     /// the proxy says it in the words of what it carries.
@@ -27,7 +28,7 @@ struct MeshRoute {
       switch self {
       case .grpc: ("answers UNAVAILABLE", "answered UNAVAILABLE")
       case .http: ("answers 500", "answered 500")
-      case .tcp: ("closes its connections", "closed")
+      case .tls, .tcp: ("closes its connections", "closed")
       }
     }
   }
@@ -63,6 +64,8 @@ struct MeshRoute {
   var metadata: ObjectMetadata
   var position: ManifestPosition
   var parents: [RouteParent]
+  /// Of a TLSRoute: the servers whose clients' connections it takes, as in `RouteRule`.
+  var serverNames: [String] = []
   var rules: [Rule]
 
   /// Nil for what is no route.
@@ -87,6 +90,11 @@ struct MeshRoute {
     case .tcpRoute(let route):
       kind = .tcp
       parents = route.parents
+      rules = route.rules.map { Rule($0) }
+    case .tlsRoute(let route):
+      kind = .tls
+      parents = route.parents
+      serverNames = route.hostnames.isEmpty ? ["*"] : route.hostnames
       rules = route.rules.map { Rule($0) }
     default: return nil
     }

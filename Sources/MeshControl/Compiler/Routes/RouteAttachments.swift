@@ -113,30 +113,45 @@ struct RouteAttachments {
   private mutating func decide(_ target: RouteTarget, _ indices: [Int]) {
     guard let kind = indices.map({ routes[$0].kind }).min() else { return }
     var winners = indices.filter { routes[$0].kind == kind }
-    if kind == .tcp { winners = [oldest(of: winners, at: target)] }
+    if kind.isOpaque {
+      let byAge = winners.sorted { RouteAge.of(routes[$0].metadata) < RouteAge.of(routes[$1].metadata) }
+      tellOfRivals(byAge, at: target)
+      if kind == .tcp { winners = Array(byAge.prefix(1)) }
+    }
     byTarget[target] = winners
     guard target.clients == nil, let first = winners.first else { return }
     producers[target.port.service] = min(first, producers[target.port.service] ?? first)
   }
 
-  /// A TCPRoute takes every connection, so of several only the oldest has traffic. The API accepts the others all the same.
-  private mutating func oldest(of rivals: [Int], at target: RouteTarget) -> Int {
-    let ordered = rivals.sorted { RouteAge.of(routes[$0].metadata) < RouteAge.of(routes[$1].metadata) }
-    for loser in ordered.dropFirst() {
-      for (index, parent) in routes[loser].parents.enumerated()
-      where parents[loser][index].ports.contains(target.port.port)
-        && Self.target(routes[loser], parent, target.port.port) == target
-      {
-        parents[loser][index].warnings.append(
-          RouteFinding(
-            field: "spec.parentRefs[\(index)]",
-            message:
-              "the older \(routes[ordered[0]].description) takes every connection to port \(target.port.port) of "
-              + target.port.service.path,
-            fix: "remove one of the two, or join their backendRefs"))
+  /// What one route for connections takes is not left to a younger one. The API accepts both all the same.
+  private mutating func tellOfRivals(_ rivals: [Int], at target: RouteTarget) {
+    /// Which route takes a server's connections; `*` stands for every other server, and in a TCPRoute for all.
+    var takers: [String: Int] = [:]
+    for index in rivals {
+      var lost: [Int: [String]] = [:]
+      for name in routes[index].serverNames.isEmpty ? ["*"] : routes[index].serverNames {
+        if let taker = takers[name] { lost[taker, default: []].append(name) } else { takers[name] = index }
       }
+      for (taker, names) in lost.sorted(by: { $0.key < $1.key }) { tell(index, taker, names, target) }
     }
-    return ordered[0]
+  }
+
+  private mutating func tell(_ loser: Int, _ taker: Int, _ names: [String], _ target: RouteTarget) {
+    let port = "port \(target.port.port) of \(target.port.service.path)"
+    let shown = names.prefix(3).joined(separator: ", ") + (names.count > 3 ? " and \(names.count - 3) more" : "")
+    let what =
+      names == ["*"]
+      ? (routes[loser].kind == .tcp ? "every connection to" : "every other server's connections to")
+      : "the connections for \(shown) at"
+    for (index, parent) in routes[loser].parents.enumerated()
+    where parents[loser][index].ports.contains(target.port.port)
+      && Self.target(routes[loser], parent, target.port.port) == target
+    {
+      parents[loser][index].warnings.append(
+        RouteFinding(
+          field: "spec.parentRefs[\(index)]", message: "the older \(routes[taker].description) takes \(what) \(port)",
+          fix: "remove one of the two, or join their backendRefs"))
+    }
   }
 
   /// Takes the ports that other kinds of routes won from a parent.

@@ -52,7 +52,8 @@ struct RouteCompiler {
     let canServe = rule.filters.answer || backends.contains { $0.weight > 0 && $0.failureStatus == nil }
     return RouteRule(
       name: "\(route.kind.word)/\(path)#\(rule.name ?? "\(index)")", matches: route.kind.isOpaque ? [] : matches,
-      filters: filters(rule.filters, route.kind), backends: backends, timeouts: rule.timeouts, retry: rule.retry,
+      serverNames: route.serverNames, filters: filters(rule.filters, route.kind), backends: backends,
+      timeouts: rule.timeouts, retry: rule.retry,
       failureStatus: canServe ? nil : 500)
   }
 

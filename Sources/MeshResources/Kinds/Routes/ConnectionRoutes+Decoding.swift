@@ -1,3 +1,5 @@
+import MeshCore
+
 extension TCPRoute {
   /// Reads `gateway.networking.k8s.io TCPRoute`; nil when it has no metadata or spec.
   init?(_ object: Fields) {
@@ -6,6 +8,54 @@ extension TCPRoute {
     let rules = ConnectionRule.list(spec, namespace: metadata.namespace)
     spec.finish()
     self.init(metadata: metadata, parents: parents, rules: rules)
+  }
+}
+
+extension TLSRoute {
+  private static let fix = "list the servers that clients ask for"
+
+  /// Reads `gateway.networking.k8s.io TLSRoute` of the given version; nil when it has no metadata or spec.
+  init?(_ object: Fields, version: String) {
+    guard let (metadata, spec) = RouteSpec.begin(object) else { return nil }
+    let parents = RouteParent.list(spec, namespace: metadata.namespace)
+    var names: [String] = []
+    let list =
+      version == "v1alpha2" ? spec.optional("hostnames") : spec.required("hostnames", fix: Self.fix)
+    if let list {
+      let elements = list.elements(atMost: RouteLimits.serverNames)
+      if elements.isEmpty, version != "v1alpha2" { list.error("must not be empty", fix: Self.fix) }
+      for element in elements {
+        guard let name = element.serverName() else { continue }
+        if names.contains(name) {
+          element.warning("\"\(name)\" is listed twice", fix: "remove it")
+        } else {
+          names.append(name)
+        }
+      }
+    }
+    let rules = ConnectionRule.list(spec, namespace: metadata.namespace)
+    spec.finish()
+    self.init(metadata: metadata, parents: parents, hostnames: names, rules: rules)
+  }
+}
+
+extension Field {
+  /// The API's type Hostname: a DNS name, in the place of whose first label a star may stand. Addresses are no names of TLS
+  /// servers (RFC 6066, section 3).
+  fileprivate func serverName() -> String? {
+    guard let text = string() else { return nil }
+    let bare = text.hasPrefix("*.") ? String(text.dropFirst(2)) : text
+    if SocketAddress(text, defaultPort: 1) != nil {
+      error("\"\(text)\" is an address; TLS clients ask for names", fix: "write a name such as db.example.com")
+      return nil
+    }
+    if NameSyntax.isSubdomain(bare), text.utf8.count <= 253 { return text }
+    let mended = text.lowercased()
+    let isCase = mended != text && NameSyntax.isSubdomain(mended.hasPrefix("*.") ? String(mended.dropFirst(2)) : mended)
+    error(
+      "\"\(text)\" is not a hostname",
+      fix: isCase ? "write \(mended)" : "write a name such as db.example.com or *.example.com")
+    return nil
   }
 }
 

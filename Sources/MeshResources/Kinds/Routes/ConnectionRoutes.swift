@@ -12,6 +12,24 @@ package struct TCPRoute: Hashable, Sendable {
   }
 }
 
+/// A Gateway API `TLSRoute` (v1, v1alpha3, v1alpha2) with `Service` parents: where TLS connections to a port go, by the server
+/// that their clients ask for. They are passed on as they are.
+package struct TLSRoute: Hashable, Sendable {
+  package var metadata: ObjectMetadata
+  package var parents: [RouteParent]
+  /// In lower case, such as `a.example.com` and `*.example.com`; empty, which only v1alpha2 allows: every TLS connection.
+  package var hostnames: [String]
+  /// As of a `TCPRoute`.
+  package var rules: [ConnectionRule]
+
+  package init(metadata: ObjectMetadata, parents: [RouteParent], hostnames: [String], rules: [ConnectionRule]) {
+    self.metadata = metadata
+    self.parents = parents
+    self.hostnames = hostnames
+    self.rules = rules
+  }
+}
+
 /// The rule of a route for connections: backends by weight.
 package struct ConnectionRule: Hashable, Sendable {
   package var name: String?

@@ -4,6 +4,8 @@ package import MeshCore
 package enum RouteLimits {
   package static let parents = 32
   package static let hostnames = 16
+  /// Hostnames of a TLSRoute, which say whose connections it takes.
+  package static let serverNames = 1024
   package static let rules = 16
   package static let matchesPerRule = 64
   package static let matches = 128
