@@ -78,11 +78,6 @@ struct ManifestProblemTests {
           + "did you mean GET?",
         route + "  rules:\n  - matches: [{method:  get}]\n"),
       Mistake(
-        "f.yaml:6:13: TrafficSplit shop/orders: spec.matches: matching by HTTPRouteGroup is not supported yet; "
-          + "remove matches, or write a Gateway API HTTPRoute with matches and weights",
-        "apiVersion: split.smi-spec.io/v1alpha4\n" + split
-          + "  matches:  [{kind: HTTPRouteGroup, name: a}]\n  backends: [{service: orders-v1, weight: 1}]\n"),
-      Mistake(
         "f.yaml:6:24: TrafficSplit shop/orders: spec.backends[0].service: a split cannot send to its own root service; "
           + "name a service of its own for this version",
         "apiVersion: split.smi-spec.io/v1alpha4\n" + split + "  backends: [{service: orders, weight: 1}]\n"),

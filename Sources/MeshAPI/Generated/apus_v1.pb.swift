@@ -1771,6 +1771,9 @@ package nonisolated struct Apus_V1_RouteStatus: Sendable {
 
   package var parents: [Apus_V1_RouteParentStatus] = []
 
+  /// of kinds without parents
+  package var conditions: [Apus_V1_Condition] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -5226,7 +5229,7 @@ nonisolated extension Apus_V1_RoutesResponse: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Apus_V1_RouteStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RouteStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}api_version\0\u{1}kind\0\u{1}namespace\0\u{1}name\0\u{1}file\0\u{1}line\0\u{1}created\0\u{1}generation\0\u{1}parents\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}api_version\0\u{1}kind\0\u{1}namespace\0\u{1}name\0\u{1}file\0\u{1}line\0\u{1}created\0\u{1}generation\0\u{1}parents\0\u{2}\u{b}conditions\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5243,6 +5246,7 @@ nonisolated extension Apus_V1_RouteStatus: SwiftProtobuf.Message, SwiftProtobuf.
       case 7: try { try decoder.decodeSingularInt64Field(value: &self.created) }()
       case 8: try { try decoder.decodeSingularInt64Field(value: &self.generation) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.parents) }()
+      case 20: try { try decoder.decodeRepeatedMessageField(value: &self.conditions) }()
       default: break
       }
     }
@@ -5276,6 +5280,9 @@ nonisolated extension Apus_V1_RouteStatus: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.parents.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.parents, fieldNumber: 9)
     }
+    if !self.conditions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.conditions, fieldNumber: 20)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5289,6 +5296,7 @@ nonisolated extension Apus_V1_RouteStatus: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.created != rhs.created {return false}
     if lhs.generation != rhs.generation {return false}
     if lhs.parents != rhs.parents {return false}
+    if lhs.conditions != rhs.conditions {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

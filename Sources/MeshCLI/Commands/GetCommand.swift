@@ -20,7 +20,7 @@ struct GetCommand: AsyncParsableCommand {
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case httproute, grpcroute, tlsroute, tcproute
+    case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -33,6 +33,9 @@ struct GetCommand: AsyncParsableCommand {
       case .grpcroute: "GRPCRoute"
       case .tlsroute: "TLSRoute"
       case .tcproute: "TCPRoute"
+      case .udproute: "UDPRoute"
+      case .trafficsplit: "TrafficSplit"
+      case .httproutegroup: "HTTPRouteGroup"
       }
     }
   }
@@ -41,7 +44,7 @@ struct GetCommand: AsyncParsableCommand {
     case table, yaml, json
   }
 
-  @Argument(help: "httproute, grpcroute, tlsroute or tcproute.")
+  @Argument(help: "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit or httproutegroup.")
   var kind: Kind
 
   @Argument(help: "One route. Default: all.")

@@ -42,15 +42,20 @@ package struct RouteReport: Sendable {
     ]
     if item.created != 0 { metadata.append(("creationTimestamp", .text(Format.utc(seconds: item.created)))) }
     if item.generation != 0 { metadata.append(("generation", .number(item.generation))) }
+    var status: [(key: String, value: Document)] = []
+    if !item.conditions.isEmpty {
+      status.append(("conditions", .list(item.conditions.map { $0.document(generation: item.generation) })))
+    }
     let parents = item.parents.map { parent in
       Document.object([
         ("parentRef", parent.document), ("controllerName", .text(controllerName)),
         ("conditions", .list(parent.conditions.map { $0.document(generation: item.generation) })),
       ])
     }
+    if !parents.isEmpty || status.isEmpty { status.append(("parents", .list(parents))) }
     return .object([
       ("apiVersion", .text(item.apiVersion)), ("kind", .text(item.kind)), ("metadata", .object(metadata)),
-      ("status", .object([("parents", .list(parents))])),
+      ("status", .object(status)),
     ])
   }
 }
@@ -58,7 +63,7 @@ package struct RouteReport: Sendable {
 extension Apus_V1_RouteStatus {
   /// `True`, or the share of parents for which it is, with the first reason why it is not for all.
   fileprivate func summary(of type: String) -> String {
-    let conditions = parents.compactMap { parent in parent.conditions.first { $0.type == type } }
+    let conditions = (parents.map(\.conditions) + [self.conditions]).compactMap { $0.first { $0.type == type } }
     guard let failed = conditions.first(where: { !$0.status }) else { return conditions.isEmpty ? "" : "True" }
     let good = conditions.count(where: \.status)
     return good == 0 ? "False (\(failed.reason))" : "\(good)/\(conditions.count) (\(failed.reason))"
@@ -67,7 +72,8 @@ extension Apus_V1_RouteStatus {
   /// What is not as it should be, each text once.
   fileprivate var problems: [String] {
     var texts: [String] = []
-    for condition in parents.flatMap(\.conditions) where condition.status == (condition.type == "PartiallyInvalid") {
+    for condition in parents.flatMap(\.conditions) + conditions
+    where condition.status == (condition.type == "PartiallyInvalid") {
       let text = "\(namespace)/\(name): \(condition.reason): \(condition.message)"
       if !texts.contains(text) { texts.append(text) }
     }

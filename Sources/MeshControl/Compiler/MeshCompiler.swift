@@ -22,7 +22,8 @@ package enum MeshCompiler {
         mesh.services[key] =
           routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol)
           ?? ServiceConfig(
-            key: key, appProtocol: port.appProtocol, rules: [splits.rule(of: key) ?? .direct(key)])
+            key: key, appProtocol: port.appProtocol,
+            rules: splits.rules(of: key, port.appProtocol) ?? [.direct(key)])
         mesh.endpoints[key] = endpoints.endpoints(of: service, port)
       }
     }
@@ -38,8 +39,10 @@ package enum MeshCompiler {
       mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:])
     }
     mesh.hashes = mesh.contentHashes()
-    mesh.routes = RouteStatus.all(routes, snapshot)
-    warnings += routes.warnings + splits.warnings + endpoints.warnings + accountWarnings(snapshot)
+    mesh.routes = RouteStatus.all(routes, splits, snapshot)
+    warnings +=
+      routes.warnings + splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings
+      + accountWarnings(snapshot)
     mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
     return mesh
   }
@@ -82,7 +85,7 @@ package enum MeshCompiler {
 
 extension RouteRule {
   /// Without a route: everything goes to the service itself.
-  fileprivate static func direct(_ port: ServicePort) -> RouteRule {
+  static func direct(_ port: ServicePort) -> RouteRule {
     RouteRule(name: "service/\(port.service.path)", backends: [WeightedBackend(backend: port, weight: 1)])
   }
 }

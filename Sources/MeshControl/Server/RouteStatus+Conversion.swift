@@ -24,7 +24,7 @@ extension Apus_V1_RoutesRequest {
 extension Apus_V1_RouteStatus {
   fileprivate init(_ status: RouteStatus) {
     self.init()
-    apiVersion = "\(status.key.group)/v1"
+    apiVersion = status.key.apiVersion
     kind = status.key.kind
     namespace = status.key.namespace
     name = status.key.name
@@ -32,6 +32,7 @@ extension Apus_V1_RouteStatus {
     line = UInt32(clamping: status.position.line)
     created = status.creationTime ?? 0
     generation = status.generation ?? 0
+    conditions = status.conditions.map(Apus_V1_Condition.init)
     parents = status.parents.map { parent in
       .with {
         $0.kind = "Service"

@@ -15,6 +15,12 @@ package struct ResourceKey: Hashable, Comparable, Sendable, CustomStringConverti
   /// `HTTPRoute shop/orders`.
   package var description: String { "\(kind) \(namespace)/\(name)" }
 
+  /// With the newest version that Apus reads, such as `split.smi-spec.io/v1alpha4`.
+  package var apiVersion: String {
+    let version = KindTable.supported.first { $0.group == group && $0.kind == kind }?.versions.first ?? "v1"
+    return group.isEmpty ? version : "\(group)/\(version)"
+  }
+
   package static func < (a: ResourceKey, b: ResourceKey) -> Bool {
     (a.group, a.kind, a.namespace, a.name) < (b.group, b.kind, b.namespace, b.name)
   }
@@ -56,6 +62,9 @@ package enum Resource: Hashable, Sendable {
   case tlsRoute(TLSRoute)
   case referenceGrant(ReferenceGrant)
   case trafficSplit(TrafficSplit)
+  case httpRouteGroup(HTTPRouteGroup)
+  /// SMI's TCPRoute and UDPRoute.
+  case portRoute(PortRoute)
 
   package var metadata: ObjectMetadata {
     switch self {
@@ -69,6 +78,8 @@ package enum Resource: Hashable, Sendable {
     case .tlsRoute(let route): route.metadata
     case .referenceGrant(let grant): grant.metadata
     case .trafficSplit(let split): split.metadata
+    case .httpRouteGroup(let group): group.metadata
+    case .portRoute(let route): route.metadata
     }
   }
 
@@ -85,6 +96,8 @@ package enum Resource: Hashable, Sendable {
       case .tlsRoute: ("gateway.networking.k8s.io", "TLSRoute")
       case .referenceGrant: ("gateway.networking.k8s.io", "ReferenceGrant")
       case .trafficSplit: ("split.smi-spec.io", "TrafficSplit")
+      case .httpRouteGroup: ("specs.smi-spec.io", "HTTPRouteGroup")
+      case .portRoute(let route): ("specs.smi-spec.io", "\(route.transport.rawValue)Route")
       }
     return ResourceKey(group: group, kind: kind, namespace: metadata.namespace, name: metadata.name)
   }

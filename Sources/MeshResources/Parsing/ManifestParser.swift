@@ -138,6 +138,10 @@ private struct ParserRun {
       case ("gateway.networking.k8s.io", "TLSRoute"): TLSRoute(object, version: version).map { .tlsRoute($0) }
       case ("gateway.networking.k8s.io", _): HTTPRoute(object).map { .httpRoute($0) }
       case ("mesh.apus.dev", _): Workload(object).map { .workload($0) }
+      case ("specs.smi-spec.io", "HTTPRouteGroup"):
+        HTTPRouteGroup(object, version: version).map { .httpRouteGroup($0) }
+      case ("specs.smi-spec.io", _):
+        PortRoute(object, version: version, transport: kind == "TCPRoute" ? .tcp : .udp).map { .portRoute($0) }
       case ("split.smi-spec.io", _): TrafficSplit(object, version: version).map { .trafficSplit($0) }
       default: nil
       }

@@ -10,6 +10,8 @@ struct RouteFinding: Hashable {
     case backendNotFound = "BackendNotFound"
     case invalidKind = "InvalidKind"
     case unsupportedProtocol = "UnsupportedProtocol"
+    /// Ours: the Gateway API has no conditions that stand elsewhere, as SMI has.
+    case matchNotFound = "MatchNotFound"
   }
 
   /// Nil: worth a warning and no condition.
@@ -23,8 +25,12 @@ struct RouteFinding: Hashable {
   var text: String { fix.isEmpty ? message : "\(message); \(fix)" }
 
   func warning(of route: MeshRoute) -> ManifestProblem {
+    warning(of: route.key, at: route.position)
+  }
+
+  func warning(of key: ResourceKey, at position: ManifestPosition) -> ManifestProblem {
     ManifestProblem(
-      position: route.position, object: route.description, field: field, message: message, fix: fix,
-      severity: .warning, key: route.key, code: code)
+      position: position, object: key.description, field: field, message: message, fix: fix, severity: .warning,
+      key: key, code: code)
   }
 }

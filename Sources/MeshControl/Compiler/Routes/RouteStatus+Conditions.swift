@@ -3,7 +3,7 @@ import MeshResources
 
 extension RouteStatus {
   /// Of every route: those in force, and those that were refused and have no earlier version. Pure; ordered by key.
-  static func all(_ compiler: RouteCompiler, _ snapshot: Snapshot) -> [RouteStatus] {
+  static func all(_ compiler: RouteCompiler, _ splits: SplitCompiler, _ snapshot: Snapshot) -> [RouteStatus] {
     let attachments = compiler.attachments
     let errors = Dictionary(
       grouping: snapshot.problems.filter { $0.severity == .error && $0.key != nil }, by: \.key)
@@ -15,6 +15,7 @@ extension RouteStatus {
     statuses += snapshot.rejected.values.compactMap { located in
       MeshRoute(located).map { RouteStatus(rejected: $0, errors[$0.key] ?? []) }
     }
+    statuses += smi(splits, snapshot, errors)
     return statuses.sorted { $0.key < $1.key }
   }
 
@@ -30,7 +31,7 @@ extension RouteStatus {
     _ route: MeshRoute, _ parents: [RouteAttachments.Parent], _ references: [RouteFinding], _ stale: [ManifestProblem]
   ) {
     let resolved = Self.resolvedRefs(references)
-    let partial = stale.isEmpty ? [] : [Self.fallBack(stale)]
+    let partial = Self.partiallyInvalid(stale)
     self.init(
       route,
       conditions: zip(route.parents, parents).map { [Self.accepted(route, $0, $1), resolved] + partial })
@@ -38,9 +39,7 @@ extension RouteStatus {
 
   /// Nothing of a route with an error is in force: none of its rules is used without the others.
   private init(rejected route: MeshRoute, _ errors: [ManifestProblem]) {
-    let reason = errors.first?.reason ?? .unsupportedValue
-    let condition = RouteCondition(
-      kind: .accepted, isTrue: false, reason: reason.rawValue, message: Self.text(of: errors))
+    let condition = Self.refused(errors)
     self.init(route, conditions: route.parents.map { _ in [condition] })
   }
 
@@ -62,7 +61,13 @@ extension RouteStatus {
       message: ([attached] + bound.warnings.map(\.text)).joined(separator: "; "))
   }
 
-  private static func resolvedRefs(_ findings: [RouteFinding]) -> RouteCondition {
+  static func refused(_ errors: [ManifestProblem]) -> RouteCondition {
+    RouteCondition(
+      kind: .accepted, isTrue: false, reason: (errors.first?.reason ?? .unsupportedValue).rawValue,
+      message: text(of: errors))
+  }
+
+  static func resolvedRefs(_ findings: [RouteFinding]) -> RouteCondition {
     let broken = findings.filter { $0.reason != nil }
     guard let first = broken.first, let reason = first.reason else {
       return RouteCondition(
@@ -73,11 +78,14 @@ extension RouteStatus {
       message: list(broken.map { "\($0.field): \($0.text)" }))
   }
 
-  /// The last good version of the whole route serves on, which the API calls falling back.
-  private static func fallBack(_ errors: [ManifestProblem]) -> RouteCondition {
-    RouteCondition(
-      kind: .partiallyInvalid, isTrue: true, reason: "UnsupportedValue",
-      message: "Fall Back to the version before: \(text(of: errors))")
+  /// The last good version of the whole object serves on, which the API calls falling back. `errors` are of a newer text.
+  static func partiallyInvalid(_ errors: [ManifestProblem]) -> [RouteCondition] {
+    if errors.isEmpty { return [] }
+    return [
+      RouteCondition(
+        kind: .partiallyInvalid, isTrue: true, reason: "UnsupportedValue",
+        message: "Fall Back to the version before: \(text(of: errors))")
+    ]
   }
 
   private static func text(of errors: [ManifestProblem]) -> String {

@@ -12,7 +12,16 @@ package struct RouteStatus: Hashable, Sendable {
   /// Seconds since 1970, where the manifest says it.
   package var creationTime: Int64?
   package var generation: Int64?
-  package var parents: [Parent]
+  package var parents: [Parent] = []
+  /// Of kinds without parents.
+  package var conditions: [RouteCondition] = []
+
+  init(_ located: Located<Resource>) {
+    key = located.value.key
+    position = located.position
+    creationTime = located.value.metadata.creationTime
+    generation = located.value.metadata.generation
+  }
 }
 
 /// One condition of the Gateway API.
@@ -37,28 +46,42 @@ extension [RouteStatus] {
   package func dated(after old: [RouteStatus], now: Int64) -> [RouteStatus] {
     var times: [ConditionPlace: RouteCondition] = [:]
     for status in old {
-      for parent in status.parents {
-        for condition in parent.conditions {
-          times[ConditionPlace(key: status.key, parent: parent.ref, kind: condition.kind)] = condition
-        }
-      }
+      status.forEachCondition { place, condition in times[place] = condition }
+    }
+    func date(_ condition: inout RouteCondition, _ place: ConditionPlace) {
+      let before = times[place]
+      condition.since = before.flatMap { $0.isTrue == condition.isTrue ? $0.since : nil } ?? now
     }
     return map { status in
       var status = status
       for (p, parent) in status.parents.enumerated() {
         for (c, condition) in parent.conditions.enumerated() {
-          let before = times[ConditionPlace(key: status.key, parent: parent.ref, kind: condition.kind)]
-          let since = before.flatMap { $0.isTrue == condition.isTrue ? $0.since : nil } ?? now
-          status.parents[p].conditions[c].since = since
+          let place = ConditionPlace(key: status.key, parent: parent.ref, kind: condition.kind)
+          date(&status.parents[p].conditions[c], place)
         }
+      }
+      for (c, condition) in status.conditions.enumerated() {
+        let place = ConditionPlace(key: status.key, parent: nil, kind: condition.kind)
+        date(&status.conditions[c], place)
       }
       return status
     }
   }
 }
 
+extension RouteStatus {
+  fileprivate func forEachCondition(_ body: (ConditionPlace, RouteCondition) -> Void) {
+    for parent in parents {
+      for condition in parent.conditions {
+        body(ConditionPlace(key: key, parent: parent.ref, kind: condition.kind), condition)
+      }
+    }
+    for condition in conditions { body(ConditionPlace(key: key, parent: nil, kind: condition.kind), condition) }
+  }
+}
+
 private struct ConditionPlace: Hashable {
   var key: ResourceKey
-  var parent: RouteParent
+  var parent: RouteParent?
   var kind: RouteCondition.Kind
 }

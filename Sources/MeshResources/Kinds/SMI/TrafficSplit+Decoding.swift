@@ -9,17 +9,7 @@ extension TrafficSplit {
     object.finish()
     guard let metadata, let spec else { return nil }
     let service = spec.required("service", fix: "name the root service")?.service(in: metadata.namespace)
-    if let matches = spec.optional("matches") {
-      if ["v1alpha1", "v1alpha2"].contains(version) {
-        matches.error("is a field of v1alpha3 and later", fix: "write apiVersion: split.smi-spec.io/v1alpha4")
-      } else if case .sequence(let groups) = matches.node.value, groups.isEmpty {
-        // An empty list means the same as no list.
-      } else {
-        matches.error(
-          "matching by HTTPRouteGroup is not supported yet",
-          fix: "remove matches, or write a Gateway API HTTPRoute with matches and weights")
-      }
-    }
+    let groups = Self.groups(spec, version: version)
     var backends: [Backend] = []
     if let list = spec.required("backends", fix: "list the leaf services") {
       let elements = list.elements(atMost: Self.maximumBackends)
@@ -42,7 +32,33 @@ extension TrafficSplit {
     }
     spec.finish()
     guard let service else { return nil }
-    self.init(metadata: metadata, service: service, backends: backends)
+    self.init(metadata: metadata, service: service, matches: groups, backends: backends)
+  }
+}
+
+extension TrafficSplit {
+  /// Reads `matches`, of which an empty list means the same as none.
+  private static func groups(_ spec: Fields, version: String) -> [String] {
+    guard let list = spec.optional("matches") else { return [] }
+    if !SMIVersion.hasSpec(version) {
+      list.error("is a field of v1alpha3 and later", fix: "write apiVersion: split.smi-spec.io/v1alpha4")
+      return []
+    }
+    var names: [String] = []
+    for element in list.elements(atMost: maximumMatches) {
+      guard let fields = element.fields() else { continue }
+      _ = fields.optional("apiGroup")?.word(["specs.smi-spec.io"])
+      _ = fields.required("kind", fix: "write kind: HTTPRouteGroup")?.word(["HTTPRouteGroup"])
+      let name = fields.required("name", fix: "name an HTTPRouteGroup")?.subdomain()
+      fields.finish()
+      guard let name else { continue }
+      if names.contains(name) {
+        element.warning("the HTTPRouteGroup \(name) is named twice", fix: "remove it")
+      } else {
+        names.append(name)
+      }
+    }
+    return names
   }
 }
 

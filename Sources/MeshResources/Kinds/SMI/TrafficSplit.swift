@@ -1,17 +1,21 @@
 /// An SMI `TrafficSplit` (v1alpha1 to v1alpha4): the root service's requests by weight over leaf services.
 package struct TrafficSplit: Hashable, Sendable {
   package static let maximumBackends = 64
+  package static let maximumMatches = 16
   /// Of one backend; for v1alpha1, whose weights are quantities, in thousandths.
   package static let maximumWeight = 1_000_000
 
   package var metadata: ObjectMetadata
   /// The root service, in the split's own namespace.
   package var service: String
+  /// Names of HTTPRouteGroups in the split's own namespace; the split is for requests that one of them matches. Empty: for all.
+  package var matches: [String]
   package var backends: [Backend]
 
-  package init(metadata: ObjectMetadata, service: String, backends: [Backend]) {
+  package init(metadata: ObjectMetadata, service: String, matches: [String] = [], backends: [Backend]) {
     self.metadata = metadata
     self.service = service
+    self.matches = matches
     self.backends = backends
   }
 
