@@ -72,6 +72,8 @@ struct ServerNameTests {
     let setup = try Setup()
     #expect(try setup.answers("one", to: Self.greeting("ONE.example")))
     #expect(try setup.answers("two", to: Self.greeting("a.b.two.example") + Array("early".utf8)))
+    // A connection is counted at its end.
+    #expect(try setup.proxy.becomes { $0.exchangeCount == 0 })
     #expect(try setup.proxy.count("request_total", "route_name=\"tlsroute/shop/two#0\"", "backend=\"other\"") == 1)
   }
 

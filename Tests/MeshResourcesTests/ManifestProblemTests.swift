@@ -52,9 +52,12 @@ struct ManifestProblemTests {
         "f.yaml:5:18: Service shop/orders: spec.ports[0].port: must be a number, not text; write 80 without quotes",
         service + "spec:\n  ports: [{port: \"80\"}]\n"),
       Mistake(
-        "f.yaml:5:9: Service shop/orders: spec.type: ExternalName services cannot be part of the mesh; "
-          + "use type ClusterIP with an EndpointSlice that lists the addresses",
-        service + "spec:\n  type: ExternalName\n  ports: [{port: 80}]\n"),
+        "f.yaml:5:3: Service shop/orders: spec.externalName: is required; write the name that this Service stands for",
+        service + "spec:\n  type: ExternalName\n"),
+      Mistake(
+        "f.yaml:6:17: Service shop/orders: spec.externalName: \"10.0.0.1\" is not a name of the DNS; "
+          + "write a name such as orders.shop.svc.cluster.local",
+        service + "spec:\n  type: ExternalName\n  externalName: 10.0.0.1\n"),
       Mistake(
         "f.yaml:5:23: Service shop/orders: spec.selector.version: must be text, not the number 1; "
           + "write \"1\" in quotes",

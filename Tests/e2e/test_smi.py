@@ -1,4 +1,5 @@
-"""SMI's traffic kinds against real proxies: splits by weight and by HTTPRouteGroup, and what the status says of each kind.
+"""SMI's traffic kinds against real proxies: splits by weight and by HTTPRouteGroup, and what the status says of each kind;
+names of services and headless ones.
 
 The manifests are in manifests/smi.yaml; a service for each root stands beside them.
 """
@@ -13,6 +14,7 @@ from support.gamma import PROTOCOLS, gamma_mesh
 @pytest.fixture(scope="module")
 def split_mesh(tmp_path_factory):
     with gamma_mesh(tmp_path_factory.mktemp("smi"), "smi.yaml", ["weighted"]) as mesh:
+        _, mesh.names = mesh.connect(["weighted-name", "headless"])
         yield mesh
 
 
@@ -76,3 +78,12 @@ def test_the_status_says_what_applies_of_each_kind(mesh):
     assert "old-beta" in table and "True" in table
     warnings = mesh.apus("status").stdout
     assert "UDPRoute shop/gossip" in warnings
+
+
+def test_a_name_of_a_service_is_routed_as_the_service_is(mesh):
+    counted = collections.Counter(version(mesh.ask("weighted-name", ports=mesh.names)) for _ in range(40))
+    assert set(counted) == {"v1", "v2"} and abs(counted["v1"] - 30) <= 6, counted
+
+
+def test_a_headless_service_is_reached_by_its_name(mesh):
+    assert {version(mesh.ask("headless", ports=mesh.names)) for _ in range(4)} == {"v2"}

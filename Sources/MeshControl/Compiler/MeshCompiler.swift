@@ -35,13 +35,15 @@ package enum MeshCompiler {
       else { continue }
       mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = config
     }
+    var aliases = AliasCompiler(table: table)
+    aliases.add(to: &mesh)
     for workload in snapshot.workloads {
       mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:])
     }
     mesh.hashes = mesh.contentHashes()
     mesh.routes = RouteStatus.all(routes, splits, snapshot)
     warnings +=
-      routes.warnings + splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings
+      routes.warnings + splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
       + accountWarnings(snapshot)
     mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
     return mesh

@@ -13,6 +13,9 @@ struct EffectiveService {
   var members: [EffectiveWorkload] = []
   var slices: [EndpointSlice] = []
 
+  /// Clients of a headless service go to its endpoints by address, past every route.
+  var isHeadless: Bool { manifest?.value.isHeadless ?? false }
+
   func port(_ number: UInt16) -> Service.Port? { ports.first { $0.port == number } }
 }
 
@@ -82,6 +85,8 @@ struct EffectiveWorkload {
 /// All services by name, each with its members.
 struct ServiceTable {
   private(set) var services: [ServiceName: EffectiveService] = [:]
+  /// Services of type ExternalName, which are names of others and no services.
+  private(set) var aliases: [ServiceName: Located<Service>] = [:]
   private(set) var workloads: [EffectiveWorkload]
   /// By address, for EndpointSlices that list an address of the mesh.
   private(set) var workloadsByHost: [SocketAddress: Int] = [:]
@@ -93,6 +98,10 @@ struct ServiceTable {
       switch located.value {
       case .service(let service):
         let name = ServiceName(name: key.name, namespace: key.namespace)
+        guard service.externalName == nil else {
+          aliases[name] = Located(service, at: located.position)
+          continue
+        }
         let ports = service.ports.sorted { $0.port < $1.port }
         services[name] = EffectiveService(
           name: name, manifest: Located(service, at: located.position), ports: ports)
@@ -123,6 +132,8 @@ struct ServiceTable {
     for workload in workloads {
       guard let service = workload.service else { continue }
       let name = ServiceName(name: service, namespace: workload.namespace)
+      // A name of another service has no workloads.
+      guard aliases[name] == nil else { continue }
       var entry = services[name] ?? EffectiveService(name: name, manifest: nil, ports: [])
       guard entry.manifest == nil else { continue }
       for port in workload.ports where entry.port(port.port) == nil {

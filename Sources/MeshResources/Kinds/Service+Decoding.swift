@@ -1,3 +1,4 @@
+import MeshCore
 import MeshPolicy
 
 extension Service {
@@ -8,24 +9,36 @@ extension Service {
     object.allow("status")
     object.finish()
     guard let metadata, let spec else { return nil }
-    if spec.optional("type")?.word(["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]) == "ExternalName" {
-      spec.error(
-        "type", "ExternalName services cannot be part of the mesh",
-        fix: "use type ClusterIP with an EndpointSlice that lists the addresses")
-    }
+    let type = spec.optional("type")?.word(["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"])
+    let isName = type == "ExternalName"
+    let name = Self.externalName(spec, isName: isName)
     let selector = spec.optional("selector")?.labels() ?? [:]
     let publish = spec.optional("publishNotReadyAddresses").map { $0.bool() ?? false } ?? false
     if let affinity = spec.optional("sessionAffinity"), affinity.word(["None", "ClientIP"]) == "ClientIP" {
       affinity.error("ClientIP is not supported yet", fix: "remove it, or write None")
     }
-    let ports = Self.ports(spec.required("ports", fix: "list at least one port"))
+    let ports = Self.ports(isName ? spec.optional("ports") : spec.required("ports", fix: "list at least one port"))
+    let isHeadless = ["clusterIP", "clusterIPs"].map { spec.headless($0) }.contains(true)
     spec.noEffect(
-      "clusterIP", "clusterIPs", "externalIPs", "externalTrafficPolicy", "internalTrafficPolicy", "ipFamilies",
+      "externalIPs", "externalTrafficPolicy", "internalTrafficPolicy", "ipFamilies",
       "ipFamilyPolicy", "loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges",
-      "allocateLoadBalancerNodePorts", "healthCheckNodePort", "trafficDistribution", "sessionAffinityConfig",
-      "externalName")
+      "allocateLoadBalancerNodePorts", "healthCheckNodePort", "trafficDistribution", "sessionAffinityConfig")
     spec.finish()
-    self.init(metadata: metadata, ports: ports, selector: selector, publishNotReadyAddresses: publish)
+    self.init(
+      metadata: metadata, ports: ports, selector: selector, publishNotReadyAddresses: publish, isHeadless: isHeadless,
+      externalName: name)
+  }
+
+  /// The name that a Service of type ExternalName stands for. Its ports and selector mean nothing, as in a cluster.
+  private static func externalName(_ spec: Fields, isName: Bool) -> String? {
+    guard isName else {
+      spec.noEffect("externalName")
+      return nil
+    }
+    for field in ["ports", "selector"] where spec.optional(field) != nil {
+      spec.warning(field, "has no effect on a Service of type ExternalName", fix: "remove it")
+    }
+    return spec.required("externalName", fix: "write the name that this Service stands for")?.dnsName()
   }
 
   private static func ports(_ field: Field?) -> [Port] {
@@ -75,6 +88,31 @@ extension Service {
     fields.finish()
     guard let number, isTCP else { return nil }
     return Port(name: name, port: number, targetPort: target, appProtocol: appProtocol ?? .tcp)
+  }
+}
+
+extension Fields {
+  /// Whether the field says `None`; an address in it has no effect.
+  fileprivate func headless(_ name: String) -> Bool {
+    guard let field = optional(name) else { return false }
+    if field.node.text == "None" { return true }
+    if case .sequence(let nodes) = field.node.value, nodes.first?.text == "None" { return true }
+    field.warning("has no effect on one machine")
+    return false
+  }
+}
+
+extension Field {
+  /// In lower case, without the dot that may end it.
+  fileprivate func dnsName() -> String? {
+    guard let text = string() else { return nil }
+    var name = text.lowercased()
+    if name.hasSuffix(".") { name.removeLast() }
+    guard NameSyntax.isSubdomain(name), SocketAddress(name, defaultPort: 1) == nil else {
+      error("\"\(text)\" is not a name of the DNS", fix: "write a name such as orders.shop.svc.cluster.local")
+      return nil
+    }
+    return name
   }
 }
 

@@ -8,10 +8,17 @@ package struct Service: Hashable, Sendable {
   package var selector: [String: String]
   /// Endpoints count as ready from the start.
   package var publishNotReadyAddresses: Bool
+  /// `clusterIP: None`: in a cluster its name stands for the addresses of its endpoints, and clients go to one of them.
+  package var isHeadless: Bool
+  /// Of type ExternalName: the name of what this name stands for. Nil for every other type.
+  package var externalName: String?
 
   package init(
-    metadata: ObjectMetadata, ports: [Port], selector: [String: String] = [:], publishNotReadyAddresses: Bool = false
+    metadata: ObjectMetadata, ports: [Port], selector: [String: String] = [:], publishNotReadyAddresses: Bool = false,
+    isHeadless: Bool = false, externalName: String? = nil
   ) {
+    self.isHeadless = isHeadless
+    self.externalName = externalName
     self.metadata = metadata
     self.ports = ports
     self.selector = selector

@@ -55,13 +55,23 @@ struct RouteAttachments {
     let parent = route.parents[index]
     let name = ServiceName(name: parent.service, namespace: parent.namespace)
     let field = "spec.parentRefs[\(index)]"
-    func failure(_ message: String, _ fix: String, _ code: FindingCode) -> Parent {
+    func failure(_ message: String, _ fix: String, _ code: FindingCode? = nil) -> Parent {
       Parent(failure: RouteFinding(reason: .noMatchingParent, field: field, message: message, fix: fix, code: code))
+    }
+    if table.aliases[name] != nil {
+      return failure(
+        "the Service \(name.path) is a name of another (type ExternalName), which no route attaches to",
+        "name the other Service")
     }
     guard let service = table.services[name] else {
       return failure(
         "there is no Service \(name.path), so the route does not attach to it", table.fix(forMissing: name),
         .parentNotFound)
+    }
+    if service.isHeadless {
+      return failure(
+        "the Service \(name.path) is headless: its clients go to its endpoints, past every route",
+        "name a Service with a cluster address, whose backend it may be")
     }
     let matching = service.ports.filter { port in
       (parent.port ?? port.port) == port.port && (parent.sectionName ?? port.name) == port.name

@@ -9,6 +9,7 @@ struct RouteFinding: Hashable {
     case conflicted = "RouteReasonConflicted"
     case backendNotFound = "BackendNotFound"
     case invalidKind = "InvalidKind"
+    case unsupportedValue = "UnsupportedValue"
     case unsupportedProtocol = "UnsupportedProtocol"
     /// Ours: the Gateway API has no conditions that stand elsewhere, as SMI has.
     case matchNotFound = "MatchNotFound"

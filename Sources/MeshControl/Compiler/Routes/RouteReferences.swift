@@ -73,6 +73,12 @@ struct RouteReferences {
         code: .backendKind)
     }
     let name = ref.servicePort.service
+    if table.aliases[name] != nil {
+      return RouteFinding(
+        reason: .unsupportedValue, field: field,
+        message: "the Service \(name.path) is a name of another (type ExternalName) and no backend",
+        fix: "name the other Service")
+    }
     guard let service = table.services[name] else {
       return RouteFinding(
         reason: .backendNotFound, field: field, message: "there is no Service \(name.path)",
