@@ -1,5 +1,4 @@
 package import MeshCore
-package import MeshPolicy
 
 /// The named limits of one proxy. Units are in the names; counters carry the same names in `limit_hits_total`.
 package struct ProxyLimits: Sendable {
@@ -83,8 +82,6 @@ package struct ProxyLimits: Sendable {
   package var maximumAuthorities = 4_096
   /// Endpoints tried for one request when connecting fails; nothing has been sent then.
   package var maximumConnectAttempts = 3
-  /// Repeats of requests per backend and worker: 20 % of the requests of the last ten seconds, and ten in any second.
-  package var retryBudget = RetryBudget.Settings()
   /// Bytes of one request's body that are kept to be sent again, where the rule asks for retries. A longer request is not
   /// repeated once a part of it was sent. 64 KiB hold nearly every body of an API, and one read of the socket.
   package var maximumReplayBytes = 64 * 1024

@@ -43,7 +43,7 @@ import Testing
         hashSource: .cookie(AffinityCookie(name: "id", lifetime: .milliseconds(1_500), path: "/a b")),
         slowStart: SlowStart(window: .seconds(30), aggression: 1.5, minimumPercent: 5), panicPercent: 24),
       outliers: outliers, limits: BackendLimits(connections: 25, pendingRequests: 26, activeRequests: 27),
-      healthCheck: check)
+      retryBudget: RetryBudget.Settings(percent: 28, minimumPerSecond: 29), healthCheck: check)
   }
 
   private static var many: [BackendPolicy] {
@@ -60,7 +60,10 @@ import Testing
       + BalancingPolicy.Algorithm.allCases.map {
         BackendPolicy(balancing: BalancingPolicy(algorithm: $0, panicPercent: 0))
       }
-      + [BackendPolicy(limits: BackendLimits(pendingRequests: 1))]
+      + [
+        BackendPolicy(limits: BackendLimits(pendingRequests: 1)),
+        BackendPolicy(retryBudget: RetryBudget.Settings(percent: 0, minimumPerSecond: 0)),
+      ]
       + ([.tcp, .grpc(service: ""), .grpc(service: "a.B"), .http(.init())] as [HealthCheckPolicy.Probe]).map {
         BackendPolicy(healthCheck: HealthCheckPolicy(probe: $0))
       }
@@ -121,6 +124,7 @@ import Testing
       ("health_check.interval_ms", { $0.healthCheck.intervalMs = 9 }),
       ("health_check.timeout_ms", { $0.healthCheck.timeoutMs = 0 }),
       ("health_check.jitter_percent", { $0.healthCheck.jitterPercent = 101 }),
+      ("retry_budget.percent", { $0.retryBudget.percent = 101 }),
     ]
     for (field, change) in changes {
       var message = Apus_V1_Resource(Self.resource(Self.full))

@@ -239,8 +239,8 @@ struct RetryTests {
   func storm() throws {
     let record = Record()
     let backend = Self.backend(record) { _ in Self.unavailable }
-    let limits = ProxyLimits.with { $0.retryBudget = .init(percent: 20, minimumPerSecond: 0) }
-    let proxy = try TestProxy.serving([backend.address], rules: [Self.rule(3)], limits: limits)
+    let policy = BackendPolicy(retryBudget: .init(percent: 20, minimumPerSecond: 0))
+    let proxy = try TestProxy.serving([backend.address], rules: [Self.rule(3)], policy: policy)
     let client = try proxy.connect()
     for _ in 0..<100 { #expect(try client.exchange(Self.get).text == "busy") }
     #expect(record.all.count == 120)
@@ -251,8 +251,8 @@ struct RetryTests {
   @Test("repeats that are safe without a rule take from the budget, too")
   func safeRepeats() throws {
     let (nobody, backend) = (ReservedPort(), Backend.named("b"))
-    let limits = ProxyLimits.with { $0.retryBudget = .init(percent: 0, minimumPerSecond: 0) }
-    let proxy = try TestProxy.serving([nobody.address, backend.address], limits: limits)
+    let policy = BackendPolicy(retryBudget: .init(percent: 0, minimumPerSecond: 0))
+    let proxy = try TestProxy.serving([nobody.address, backend.address], policy: policy)
     var failures = 0
     for _ in 0..<20 where try proxy.connect().exchange(Self.get).status == 503 { failures += 1 }
     #expect(failures > 0)

@@ -15,6 +15,11 @@ extension BackendPolicy {
     } catch {
       throw error.inside("outliers")
     }
+    if message.hasRetryBudget {
+      retryBudget = RetryBudget.Settings(
+        percent: UInt64(try convertPercent(message.retryBudget.percent, "retry_budget.percent")),
+        minimumPerSecond: UInt64(message.retryBudget.minimumPerSecond))
+    }
     func limit(_ number: UInt32) -> UInt32? { number == 0 ? nil : number }
     self.limits = BackendLimits(
       connections: limit(message.limits.connections), pendingRequests: limit(message.limits.pendingRequests),

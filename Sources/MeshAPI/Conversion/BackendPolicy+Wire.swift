@@ -10,6 +10,10 @@ extension Apus_V1_BackendPolicy {
     if policy.balancing != defaults.balancing { balancing = Apus_V1_Balancing(policy.balancing) }
     if policy.outliers != defaults.outliers { outliers = Apus_V1_Outliers(policy.outliers) }
     if let check = policy.healthCheck { healthCheck = Apus_V1_HealthCheck(check) }
+    if policy.retryBudget != defaults.retryBudget {
+      retryBudget.percent = UInt32(clamping: policy.retryBudget.percent)
+      retryBudget.minimumPerSecond = UInt32(clamping: policy.retryBudget.minimumPerSecond)
+    }
     guard policy.limits != defaults.limits else { return }
     limits.connections = policy.limits.connections ?? 0
     limits.pendingRequests = policy.limits.pendingRequests ?? 0

@@ -977,6 +977,15 @@ package nonisolated struct Apus_V1_BackendPolicy: @unchecked Sendable {
   /// Clears the value of `limits`. Subsequent reads from it will return its default value.
   package mutating func clearLimits() {_uniqueStorage()._limits = nil}
 
+  package var retryBudget: Apus_V1_RetryBudget {
+    get {_storage._retryBudget ?? Apus_V1_RetryBudget()}
+    set {_uniqueStorage()._retryBudget = newValue}
+  }
+  /// Returns true if `retryBudget` has been explicitly set.
+  package var hasRetryBudget: Bool {_storage._retryBudget != nil}
+  /// Clears the value of `retryBudget`. Subsequent reads from it will return its default value.
+  package mutating func clearRetryBudget() {_uniqueStorage()._retryBudget = nil}
+
   /// absent: none
   package var healthCheck: Apus_V1_HealthCheck {
     get {_storage._healthCheck ?? Apus_V1_HealthCheck()}
@@ -1349,6 +1358,22 @@ package nonisolated struct Apus_V1_BackendLimits: Sendable {
   package var pendingRequests: UInt32 = 0
 
   package var activeRequests: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Of the repeats of all rules' requests, for each worker of a proxy.
+package nonisolated struct Apus_V1_RetryBudget: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of the requests of the last ten seconds
+  package var percent: UInt32 = 0
+
+  package var minimumPerSecond: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1770,6 +1795,9 @@ package nonisolated struct Apus_V1_RouteStatus: Sendable {
   package var generation: Int64 = 0
 
   package var parents: [Apus_V1_RouteParentStatus] = []
+
+  /// `parents` are its targets, and stand in `status.ancestors`
+  package var isPolicy: Bool = false
 
   /// of kinds without parents
   package var conditions: [Apus_V1_Condition] = []
@@ -3544,12 +3572,13 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".BackendPolicy"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}balancing\0\u{1}outliers\0\u{1}limits\0\u{4}\u{11}health_check\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}balancing\0\u{1}outliers\0\u{1}limits\0\u{4}\u{5}retry_budget\0\u{4}\u{c}health_check\0")
 
   fileprivate class _StorageClass {
     var _balancing: Apus_V1_Balancing? = nil
     var _outliers: Apus_V1_Outliers? = nil
     var _limits: Apus_V1_BackendLimits? = nil
+    var _retryBudget: Apus_V1_RetryBudget? = nil
     var _healthCheck: Apus_V1_HealthCheck? = nil
 
       // This property is used as the initial default value for new instances of the type.
@@ -3564,6 +3593,7 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
       _balancing = source._balancing
       _outliers = source._outliers
       _limits = source._limits
+      _retryBudget = source._retryBudget
       _healthCheck = source._healthCheck
     }
   }
@@ -3586,6 +3616,7 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
         case 1: try { try decoder.decodeSingularMessageField(value: &_storage._balancing) }()
         case 2: try { try decoder.decodeSingularMessageField(value: &_storage._outliers) }()
         case 3: try { try decoder.decodeSingularMessageField(value: &_storage._limits) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._retryBudget) }()
         case 20: try { try decoder.decodeSingularMessageField(value: &_storage._healthCheck) }()
         default: break
         }
@@ -3608,6 +3639,9 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
       try { if let v = _storage._limits {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
       } }()
+      try { if let v = _storage._retryBudget {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
       try { if let v = _storage._healthCheck {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
       } }()
@@ -3623,6 +3657,7 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
         if _storage._balancing != rhs_storage._balancing {return false}
         if _storage._outliers != rhs_storage._outliers {return false}
         if _storage._limits != rhs_storage._limits {return false}
+        if _storage._retryBudget != rhs_storage._retryBudget {return false}
         if _storage._healthCheck != rhs_storage._healthCheck {return false}
         return true
       }
@@ -4341,6 +4376,41 @@ nonisolated extension Apus_V1_BackendLimits: SwiftProtobuf.Message, SwiftProtobu
     if lhs.connections != rhs.connections {return false}
     if lhs.pendingRequests != rhs.pendingRequests {return false}
     if lhs.activeRequests != rhs.activeRequests {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RetryBudget: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RetryBudget"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}percent\0\u{3}minimum_per_second\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.percent) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.minimumPerSecond) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.percent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.percent, fieldNumber: 1)
+    }
+    if self.minimumPerSecond != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimumPerSecond, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RetryBudget, rhs: Apus_V1_RetryBudget) -> Bool {
+    if lhs.percent != rhs.percent {return false}
+    if lhs.minimumPerSecond != rhs.minimumPerSecond {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5229,7 +5299,7 @@ nonisolated extension Apus_V1_RoutesResponse: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Apus_V1_RouteStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RouteStatus"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}api_version\0\u{1}kind\0\u{1}namespace\0\u{1}name\0\u{1}file\0\u{1}line\0\u{1}created\0\u{1}generation\0\u{1}parents\0\u{2}\u{b}conditions\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}api_version\0\u{1}kind\0\u{1}namespace\0\u{1}name\0\u{1}file\0\u{1}line\0\u{1}created\0\u{1}generation\0\u{1}parents\0\u{4}\u{3}is_policy\0\u{2}\u{8}conditions\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5246,6 +5316,7 @@ nonisolated extension Apus_V1_RouteStatus: SwiftProtobuf.Message, SwiftProtobuf.
       case 7: try { try decoder.decodeSingularInt64Field(value: &self.created) }()
       case 8: try { try decoder.decodeSingularInt64Field(value: &self.generation) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.parents) }()
+      case 12: try { try decoder.decodeSingularBoolField(value: &self.isPolicy) }()
       case 20: try { try decoder.decodeRepeatedMessageField(value: &self.conditions) }()
       default: break
       }
@@ -5280,6 +5351,9 @@ nonisolated extension Apus_V1_RouteStatus: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.parents.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.parents, fieldNumber: 9)
     }
+    if self.isPolicy != false {
+      try visitor.visitSingularBoolField(value: self.isPolicy, fieldNumber: 12)
+    }
     if !self.conditions.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.conditions, fieldNumber: 20)
     }
@@ -5296,6 +5370,7 @@ nonisolated extension Apus_V1_RouteStatus: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.created != rhs.created {return false}
     if lhs.generation != rhs.generation {return false}
     if lhs.parents != rhs.parents {return false}
+    if lhs.isPolicy != rhs.isPolicy {return false}
     if lhs.conditions != rhs.conditions {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

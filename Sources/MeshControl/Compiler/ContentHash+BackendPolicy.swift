@@ -8,6 +8,8 @@ extension ContentHasher {
     for limit in [policy.limits.connections, policy.limits.pendingRequests, policy.limits.activeRequests] {
       add(limit) { $0.add($1) }
     }
+    add(policy.retryBudget.percent)
+    add(policy.retryBudget.minimumPerSecond)
     add(policy.healthCheck) { $0.add($1) }
   }
 

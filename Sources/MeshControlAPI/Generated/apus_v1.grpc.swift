@@ -794,7 +794,7 @@ extension Apus_V1_Admin {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What `status` of the routes says.
+        /// > What `status` of routes and policies says.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Apus_V1_RoutesRequest` messages.
@@ -893,7 +893,7 @@ extension Apus_V1_Admin {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What `status` of the routes says.
+        /// > What `status` of routes and policies says.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Apus_V1_RoutesRequest` message.
@@ -991,7 +991,7 @@ extension Apus_V1_Admin {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What `status` of the routes says.
+        /// > What `status` of routes and policies says.
         ///
         /// - Parameters:
         ///   - request: A `Apus_V1_RoutesRequest` message.
@@ -1290,7 +1290,7 @@ extension Apus_V1_Admin {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What `status` of the routes says.
+        /// > What `status` of routes and policies says.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Apus_V1_RoutesRequest` message.
@@ -1442,7 +1442,7 @@ extension Apus_V1_Admin {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > What `status` of the routes says.
+        /// > What `status` of routes and policies says.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Apus_V1_RoutesRequest` message.
@@ -1599,7 +1599,7 @@ extension Apus_V1_Admin.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > What `status` of the routes says.
+    /// > What `status` of routes and policies says.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Apus_V1_RoutesRequest` message.
@@ -1749,7 +1749,7 @@ extension Apus_V1_Admin.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > What `status` of the routes says.
+    /// > What `status` of routes and policies says.
     ///
     /// - Parameters:
     ///   - message: request message to send.

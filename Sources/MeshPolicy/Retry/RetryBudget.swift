@@ -20,7 +20,8 @@ package struct RetryBudget: Sendable {
 
   private static let window = 10
 
-  private let settings: Settings
+  /// May change; what was counted stays.
+  package var settings: Settings
   private var requests = [UInt64](repeating: 0, count: window)
   private var repeats = [UInt64](repeating: 0, count: window)
   private var recentRequests: UInt64 = 0

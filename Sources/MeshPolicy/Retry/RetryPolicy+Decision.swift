@@ -7,7 +7,11 @@ extension RetryPolicy {
 
   package func allowsAnother(after repeatsSoFar: Int) -> Bool { repeatsSoFar < attempts }
 
-  package func repeats(_ status: UInt16) -> Bool { statusCodes.contains(status) }
+  package func repeats(_ status: UInt16) -> Bool {
+    // Nearly every answer is below the first of them.
+    guard let first = statusCodes.first, status >= first else { return false }
+    return statusCodes.contains(status)
+  }
 
   /// The wait before repeat `number`, from 1: never shorter than `backoff`, the rest drawn from a range that doubles, so that
   /// clients whose requests failed together do not come back together. At most ten times `backoff`.

@@ -6,16 +6,20 @@ package struct BackendPolicy: Hashable, Sendable {
   package var balancing: BalancingPolicy
   package var outliers: OutlierPolicy
   package var limits: BackendLimits
+  /// How many repeats the backend takes, of the requests of whatever rules.
+  package var retryBudget: RetryBudget.Settings
   /// Nil: nobody asks endpoints how they are.
   package var healthCheck: HealthCheckPolicy?
 
   package init(
     balancing: BalancingPolicy = BalancingPolicy(), outliers: OutlierPolicy = OutlierPolicy(),
-    limits: BackendLimits = BackendLimits(), healthCheck: HealthCheckPolicy? = nil
+    limits: BackendLimits = BackendLimits(), retryBudget: RetryBudget.Settings = RetryBudget.Settings(),
+    healthCheck: HealthCheckPolicy? = nil
   ) {
     self.balancing = balancing
     self.outliers = outliers
     self.limits = limits
     self.healthCheck = healthCheck
+    self.retryBudget = retryBudget
   }
 }

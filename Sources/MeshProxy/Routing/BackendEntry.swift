@@ -10,7 +10,7 @@ final class BackendEntry {
   let key: ServicePort
   let balancer: EndpointBalancer
   /// Repeats of any rule's requests to this backend.
-  var retryBudget: RetryBudget
+  var retryBudget = RetryBudget()
   /// What is used of the backend now.
   var use = BackendUse()
   /// Nil unless the balancer goes by keys.
@@ -25,9 +25,8 @@ final class BackendEntry {
   let nameLabel: Int32
   let namespaceLabel: Int32
 
-  init(key: ServicePort, labels: LabelInterner, budget: RetryBudget.Settings, seed: UInt64, now: Instant) {
+  init(key: ServicePort, labels: LabelInterner, seed: UInt64, now: Instant) {
     self.key = key
-    retryBudget = RetryBudget(budget)
     nameLabel = labels.id(key.service.name)
     namespaceLabel = labels.id(key.service.namespace)
     balancer = EndpointBalancer(seed: seed, now: now)
@@ -36,6 +35,7 @@ final class BackendEntry {
   func update(_ set: EndpointSet, worker: ProxyWorker) {
     isKnown = true
     use.take(set.policy.limits, worker.part)
+    retryBudget.settings = set.policy.retryBudget
     let source = set.policy.balancing.algorithm.isHashing ? set.policy.balancing.hashSource : nil
     hashSource = source.map { HashKeySource(key: RequestKey($0)) }
     balancer.update(set.endpoints, policy: set.policy, now: worker.loop.now)

@@ -190,8 +190,7 @@ final class ProxyWorker: TimerHandler {
 
   func backend(_ key: ServicePort) -> BackendEntry {
     if let known = backends[key] { return known }
-    let entry = BackendEntry(
-      key: key, labels: metrics.labels, budget: limits.retryBudget, seed: loop.random.next(), now: loop.now)
+    let entry = BackendEntry(key: key, labels: metrics.labels, seed: loop.random.next(), now: loop.now)
     backends[key] = entry
     return entry
   }
