@@ -69,6 +69,38 @@ struct RouteStatusTests {
         ])
   }
 
+  @Test(
+    "a port takes as many matches as its proxies do; the youngest route past that is not accepted, and no service is lost"
+  )
+  func overfull() throws {
+    var snapshot = MeshFixture.snapshot(MeshFixture.orders)
+    let rule = HTTPRoute.Rule(
+      matches: (0..<64).map { RouteMatch(path: .exact("/\($0)")) },
+      backends: [RouteBackend(RouteBackendRef(namespace: "shop", name: "orders-v1", port: 80))])
+    let fitting = 10_000 / 128
+    for number in 0...fitting {
+      // The first by name is the youngest.
+      let route = HTTPRoute(
+        metadata: ObjectMetadata(
+          name: number == 0 ? "r" : "s\(number)", namespace: "shop", creationTime: Int64(-number)),
+        parents: [RouteParent(namespace: "shop", service: "orders")], rules: [rule, rule])
+      let resource = Resource.httpRoute(route)
+      snapshot.manifests[resource.key] = Located(
+        resource, at: ManifestPosition(file: "mesh.yaml", line: number + 1, column: 1))
+    }
+    let mesh = MeshCompiler.compile(snapshot)
+    let told = "port 80 of shop/orders has 10000 matches at most, and older routes leave too few for this one"
+    #expect(
+      lines(mesh.routes) == [
+        ["Accepted=False UnsupportedValue: \(told); write fewer matches, or remove routes", resolved]
+      ])
+    #expect(mesh.warnings.map(\.message) == [told])
+    let config = try #require(mesh.services[MeshFixture.port("orders")])
+    #expect(config.rules.flatMap(\.matches).count == fitting * 128)
+    let message = Apus_V1_Resource(.service(config))
+    #expect(throws: Never.self) { try MeshResource(message) }
+  }
+
   @Test("the loser between kinds is told who won")
   func conflicted() {
     let both = route(backend) + MeshFixture.route("g", kind: "GRPCRoute", rules: "[{\(backend)}]")

@@ -1,3 +1,4 @@
+import MeshAPI
 import MeshCore
 import MeshPolicy
 import MeshResources
@@ -119,10 +120,10 @@ struct RouteAttachments {
       clients: route.isProducer(parent) ? nil : route.metadata.namespace)
   }
 
-  /// Only one kind of route applies to a port.
+  /// Only one kind of route applies to a port, and of that kind the oldest routes whose matches a proxy takes together.
   private mutating func decide(_ target: RouteTarget, _ indices: [Int]) {
     guard let kind = indices.map({ routes[$0].kind }).min() else { return }
-    var winners = indices.filter { routes[$0].kind == kind }
+    var winners = withinLimit(indices.filter { routes[$0].kind == kind })
     if kind.isOpaque {
       let byAge = winners.sorted { RouteAge.of(routes[$0].metadata) < RouteAge.of(routes[$1].metadata) }
       tellOfRivals(byAge, at: target)
@@ -164,15 +165,38 @@ struct RouteAttachments {
     }
   }
 
-  /// Takes the ports that other kinds of routes won from a parent.
+  /// A proxy refuses a service with more rules than that, and with it every route of the service. Between the matches of other routes
+  /// each match of a route may become a rule, so matches are counted. A route is taken whole or not at all: without some of
+  /// its rules its requests would go where nobody wrote.
+  private func withinLimit(_ indices: [Int]) -> [Int] {
+    func matches(_ index: Int) -> Int { routes[index].rules.reduce(0) { $0 + $1.matches.count } }
+    guard indices.reduce(0, { $0 + matches($1) }) > Self.matchesOfPort else { return indices }
+    var room = Self.matchesOfPort
+    let taken = indices.sorted { RouteAge.of(routes[$0].metadata) < RouteAge.of(routes[$1].metadata) }.filter { index in
+      let isTaken = matches(index) <= room
+      if isTaken { room -= matches(index) }
+      return isTaken
+    }
+    return taken.sorted()
+  }
+
+  /// Takes the ports that other kinds of routes won from a parent, and those that are full.
   private mutating func tellOfConflicts(_ index: Int, _ parent: Int) {
     let route = routes[index]
     var kept: [UInt16] = []
     var conflicts: [RouteFinding] = []
     for port in parents[index][parent].ports {
       let target = Self.target(route, route.parents[parent], port)
-      guard let winner = byTarget[target]?.first, routes[winner].kind != route.kind else {
+      guard let winners = byTarget[target], let winner = winners.first, !winners.contains(index) else {
         kept.append(port)
+        continue
+      }
+      if routes[winner].kind == route.kind {
+        if route.kind.isOpaque {
+          kept.append(port)
+          continue
+        }
+        conflicts.append(Self.overfull(target.port, parent))
         continue
       }
       conflicts.append(
@@ -183,12 +207,26 @@ struct RouteAttachments {
           fix: "remove one of the two, or name another port", code: .routeConflicted))
     }
     if kept.isEmpty, var conflict = conflicts.first {
-      conflict.reason = .conflicted
+      conflict.reason = conflict.reason ?? .conflicted
       parents[index][parent].failure = conflict
       conflicts.removeFirst()
     }
     parents[index][parent].ports = kept
     parents[index][parent].warnings += conflicts
+  }
+}
+
+extension RouteAttachments {
+  /// Of all routes that apply to one port.
+  static let matchesOfPort = ConversionLimits.standard.maximumRules
+
+  private static func overfull(_ port: ServicePort, _ parent: Int) -> RouteFinding {
+    RouteFinding(
+      reason: .unsupportedValue, field: "spec.parentRefs[\(parent)]",
+      message:
+        "port \(port.port) of \(port.service.path) has \(matchesOfPort) matches at most, and older routes leave too "
+        + "few for this one",
+      fix: "write fewer matches, or remove routes")
   }
 }
 

@@ -7,9 +7,9 @@ struct RouteFinding: Hashable {
   enum Reason: String {
     case noMatchingParent = "NoMatchingParent"
     case conflicted = "RouteReasonConflicted"
+    case unsupportedValue = "UnsupportedValue"
     case backendNotFound = "BackendNotFound"
     case invalidKind = "InvalidKind"
-    case unsupportedValue = "UnsupportedValue"
     case unsupportedProtocol = "UnsupportedProtocol"
     /// Ours: the Gateway API has no conditions that stand elsewhere, as SMI has.
     case matchNotFound = "MatchNotFound"
