@@ -104,6 +104,57 @@ import Testing
         """)
   }
 
+  @Test("a policy has targets, and its status ancestors; what it lost to others is told")
+  func policies() {
+    var policy = route(
+      "p",
+      [
+        [
+          condition("Accepted", true, "Accepted"), condition("ResolvedRefs", true, "ResolvedRefs"),
+          condition("Conflicted", true, "Conflicted", "the TrafficPolicy shop/a goes before in limits.connections"),
+        ]
+      ])
+    policy.apiVersion = "mesh.apus.dev/v1alpha1"
+    policy.kind = "TrafficPolicy"
+    policy.isPolicy = true
+    policy.parents.append(
+      .with {
+        $0.kind = "HTTPRoute"
+        $0.group = "gateway.networking.k8s.io"
+        $0.namespace = "shop"
+        $0.name = "r"
+        $0.sectionName = "first"
+      })
+    policy.parents.append(
+      .with {
+        $0.kind = "Mesh"
+        $0.group = "mesh.apus.dev"
+        $0.name = "default"
+      })
+    #expect(
+      report([policy]).table() == """
+        NAME  NAMESPACE  TARGETS                                        ACCEPTED  RESOLVED-REFS  FILE
+        p     shop       orders.shop:80,HTTPRoute/r#first,Mesh/default  True      True           mesh/p.yaml:3
+
+        shop/p: Conflicted: the TrafficPolicy shop/a goes before in limits.connections
+
+        """)
+    let text = YAMLText.of(report([policy]).document(ofOne: true))
+    #expect(
+      text.contains(
+        """
+        status:
+          ancestors:
+          - ancestorRef:
+              group: ""
+              kind: Service
+              namespace: shop
+              name: orders
+        """))
+    #expect(text.contains("group: mesh.apus.dev\n      kind: Mesh\n      name: default\n"))
+    #expect(report([]).table(of: "policies") == "no policies\n")
+  }
+
   @Test("several routes are a list, in JSON as in YAML")
   func list() throws {
     let document = report([route("a", [])]).document(ofOne: false)
@@ -140,6 +191,7 @@ import Testing
     "kinds are named in lower case, in the singular or plural", arguments: ["httproute", "HTTPRoutes", "HTTPRoute"])
   func kinds(argument: String) {
     #expect(GetCommand.Kind(argument: argument) == .httproute)
+    #expect(GetCommand.Kind(argument: "TrafficPolicies") == .trafficpolicy)
     #expect(GetCommand.Kind(argument: "service") == nil)
   }
 }

@@ -147,11 +147,11 @@ struct RouteDecodingTests {
       ])
   }
 
-  @Test("timeouts of 0s are none; a retry of 0 attempts stays one, as it switches retries off")
+  @Test("0s and a retry of 0 attempts stay what they are: they switch off what a policy says")
   func times() throws {
     let rule = try rule(
       "{timeouts: {request: 0s, backendRequest: 1m30s}, retry: {attempts: 0, codes: [503, 500, 503], backoff: 5ms}}")
-    #expect(rule.timeouts == RouteTimeouts(request: nil, backendRequest: .seconds(90)))
+    #expect(rule.timeouts == RouteTimeouts(request: .zero, backendRequest: .seconds(90)))
     #expect(rule.retry == RetryPolicy(attempts: 0, statusCodes: [500, 503], backoff: .milliseconds(5)))
   }
 

@@ -6,26 +6,32 @@ internal import SwiftProtobuf
 struct GetCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "get",
-    abstract: "Show routes and their status, as a cluster would write it.",
+    abstract: "Show routes and policies and their status, as a cluster would write it.",
     discussion: """
-      ACCEPTED says whether the parents take the route, RESOLVED-REFS whether every backend exists. The texts below the
-      table say what is wrong and how to mend it; -o yaml has every condition.
+      ACCEPTED says whether the parents take the route, or the policy is in force for its targets; RESOLVED-REFS whether
+      every backend, or target, exists. The texts below the table say what is wrong and how to mend it; -o yaml has every
+      condition.
 
       EXAMPLES
         apus get httproute
         apus get httproute orders -n shop -o yaml
         apus get grpcroute -o json
+        apus get trafficpolicy
 
       \(ExitCodes.help)
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup
+    case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy
 
     init?(argument: String) {
       let word = argument.lowercased()
-      self.init(rawValue: word.hasSuffix("s") ? String(word.dropLast()) : word)
+      let plurals = Self.allCases.map { ($0.plural, $0) }
+      guard let kind = Self(rawValue: word) ?? plurals.first(where: { $0.0 == word })?.1 else { return nil }
+      self = kind
     }
+
+    private var plural: String { self == .trafficpolicy ? "trafficpolicies" : "\(rawValue)s" }
 
     var name: String {
       switch self {
@@ -36,6 +42,7 @@ struct GetCommand: AsyncParsableCommand {
       case .udproute: "UDPRoute"
       case .trafficsplit: "TrafficSplit"
       case .httproutegroup: "HTTPRouteGroup"
+      case .trafficpolicy: "TrafficPolicy"
       }
     }
   }
@@ -44,10 +51,11 @@ struct GetCommand: AsyncParsableCommand {
     case table, yaml, json
   }
 
-  @Argument(help: "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit or httproutegroup.")
+  @Argument(
+    help: "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup or trafficpolicy.")
   var kind: Kind
 
-  @Argument(help: "One route. Default: all.")
+  @Argument(help: "One of them. Default: all.")
   var name: String?
 
   @Option(name: .shortAndLong, help: "Default: all namespaces.")
@@ -70,7 +78,7 @@ struct GetCommand: AsyncParsableCommand {
       throw CLIFailure("there is no \(kind.name) \(name)\(place)", fix: "list them all: apus get \(kind.rawValue)")
     }
     switch format {
-    case .table: Terminal.print(report.table())
+    case .table: Terminal.print(report.table(of: kind == .trafficpolicy ? "policies" : "routes"))
     case .json: Terminal.print(try JSONText.of(report.document(ofOne: name != nil)))
     case .yaml: Terminal.print(YAMLText.of(report.document(ofOne: name != nil)))
     }

@@ -1,6 +1,6 @@
 package import MeshAPI
 
-/// `apus get httproute`: routes with their status.
+/// `apus get httproute`: routes, or policies, with their status.
 package struct RouteReport: Sendable {
   package let items: [Apus_V1_RouteStatus]
   private let controllerName: String
@@ -12,10 +12,12 @@ package struct RouteReport: Sendable {
 
   // MARK: - Table
 
-  package func table() -> String {
-    if items.isEmpty { return "no routes\n" }
+  /// `noun` is what the items are, in the plural.
+  package func table(of noun: String = "routes") -> String {
+    guard let first = items.first else { return "no \(noun)\n" }
     var table = TextTable([
-      .init("NAME"), .init("NAMESPACE"), .init("PARENTS"), .init("ACCEPTED"), .init("RESOLVED-REFS"), .init("FILE"),
+      .init("NAME"), .init("NAMESPACE"), .init(first.isPolicy ? "TARGETS" : "PARENTS"), .init("ACCEPTED"),
+      .init("RESOLVED-REFS"), .init("FILE"),
     ])
     for item in items {
       table.add(
@@ -48,11 +50,11 @@ package struct RouteReport: Sendable {
     }
     let parents = item.parents.map { parent in
       Document.object([
-        ("parentRef", parent.document), ("controllerName", .text(controllerName)),
+        (item.isPolicy ? "ancestorRef" : "parentRef", parent.document), ("controllerName", .text(controllerName)),
         ("conditions", .list(parent.conditions.map { $0.document(generation: item.generation) })),
       ])
     }
-    if !parents.isEmpty || status.isEmpty { status.append(("parents", .list(parents))) }
+    if !parents.isEmpty || status.isEmpty { status.append((item.isPolicy ? "ancestors" : "parents", .list(parents))) }
     return .object([
       ("apiVersion", .text(item.apiVersion)), ("kind", .text(item.kind)), ("metadata", .object(metadata)),
       ("status", .object(status)),
@@ -72,8 +74,7 @@ extension Apus_V1_RouteStatus {
   /// What is not as it should be, each text once.
   fileprivate var problems: [String] {
     var texts: [String] = []
-    for condition in parents.flatMap(\.conditions) + conditions
-    where condition.status == (condition.type == "PartiallyInvalid") {
+    for condition in parents.flatMap(\.conditions) + conditions where condition.isTrouble {
       let text = "\(namespace)/\(name): \(condition.reason): \(condition.message)"
       if !texts.contains(text) { texts.append(text) }
     }
@@ -82,8 +83,9 @@ extension Apus_V1_RouteStatus {
 }
 
 extension Apus_V1_RouteParentStatus {
-  /// `orders.shop:80`, or with a section's name in the place of the port.
+  /// `orders.shop:80`, or with a section's name in the place of the port; with the kind where it is not a Service.
   fileprivate var shown: String {
+    if kind != "Service" { return "\(kind)/\(name)" + (sectionName.isEmpty ? "" : "#\(sectionName)") }
     let parts = [port == 0 ? "" : "\(port)", sectionName].filter { !$0.isEmpty }
     return "\(name).\(namespace)" + (parts.isEmpty ? "" : ":" + parts.joined(separator: "/"))
   }
@@ -92,6 +94,7 @@ extension Apus_V1_RouteParentStatus {
     var fields: [(key: String, value: Document)] = [
       ("group", .text(group)), ("kind", .text(kind)), ("namespace", .text(namespace)), ("name", .text(name)),
     ]
+    if namespace.isEmpty { fields.remove(at: 2) }
     if !sectionName.isEmpty { fields.append(("sectionName", .text(sectionName))) }
     if port != 0 { fields.append(("port", .number(Int64(port)))) }
     return .object(fields)
@@ -99,6 +102,9 @@ extension Apus_V1_RouteParentStatus {
 }
 
 extension Apus_V1_Condition {
+  /// Two types are there only when something is not as it should be.
+  fileprivate var isTrouble: Bool { status == ["PartiallyInvalid", "Conflicted"].contains(type) }
+
   fileprivate func document(generation: Int64) -> Document {
     var fields: [(key: String, value: Document)] = [
       ("type", .text(type)), ("status", .text(status ? "True" : "False")), ("reason", .text(reason)),

@@ -54,7 +54,7 @@ extension MeshAnalysis {
     if retry.attempts == 0, !retry.statusCodes.isEmpty {
       return [finding(.retriesAreOff, route, "\(field).retry", "names codes, and attempts is 0")]
     }
-    guard retry.attempts > 0, let request = rule.timeouts.request else { return [] }
+    guard retry.attempts > 0, let request = rule.timeouts.request, request > .zero else { return [] }
     if let attempt = rule.timeouts.backendRequest, attempt >= request {
       return [
         finding(

@@ -40,6 +40,10 @@ package struct CompiledMesh: Sendable {
   package var warnings: [ManifestProblem] = []
   /// Ordered by key.
   package var routes: [RouteStatus] = []
+  /// What policies make of every service port and rule, with the source of each field.
+  package var policies = PolicyTable()
+  /// Ordered by key.
+  package var policyStatuses: [PolicyStatus] = []
 
   package static let empty = CompiledMesh()
 }

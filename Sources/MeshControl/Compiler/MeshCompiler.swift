@@ -7,31 +7,37 @@ import MeshResources
 /// Every port of every service gets a `ServiceConfig` and an `EndpointSet`. A service is a `Service` object, or is
 /// implied by the workloads registered for it (`ServiceTable`). A port's rules come from the routes attached to it,
 /// else from a TrafficSplit of the service, else lead to the service itself. Clients of a namespace with consumer
-/// routes for the port get the rules of those instead.
+/// routes for the port get the rules of those instead. Policies say how endpoints are treated, and what the rules do not say themselves.
 package enum MeshCompiler {
   package static func compile(_ snapshot: Snapshot) -> CompiledMesh {
     var warnings: [ManifestProblem] = []
     let table = ServiceTable(snapshot, &warnings)
     let routes = RouteCompiler(snapshot, table)
     let splits = SplitCompiler(snapshot, table, routes.attachments)
+    let attachments = PolicyAttachments(snapshot, table, routes.attachments.routes)
+    var policyWarnings = PolicyWarnings(attachments)
     var endpoints = EndpointCompiler(table: table)
     var mesh = CompiledMesh.empty
     for service in table.services.values.sorted(by: { $0.name < $1.name }) {
       for port in service.ports {
         let key = ServicePort(service: service.name, port: port.port)
+        let policy = attachments.table.effective(for: key)
+        policyWarnings.look(at: policy)
         mesh.services[key] =
-          routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol)
+          routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol, attachments.table)
           ?? ServiceConfig(
             key: key, appProtocol: port.appProtocol,
-            rules: splits.rules(of: key, port.appProtocol) ?? [.direct(key)])
-        mesh.endpoints[key] = endpoints.endpoints(of: service, port)
+            rules: (splits.rules(of: key, port.appProtocol) ?? [.direct(key)]).map { $0.with(policy, port.appProtocol) })
+        var set = endpoints.endpoints(of: service, port)
+        set.policy = policy.backend
+        mesh.endpoints[key] = set
       }
     }
     mesh.unready = endpoints.unready
     for target in routes.attachments.consumerTargets {
       guard let namespace = target.clients,
         let port = table.services[target.port.service]?.port(target.port.port),
-        let config = routes.config(of: target, port.appProtocol)
+        let config = routes.config(of: target, port.appProtocol, attachments.table)
       else { continue }
       mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = config
     }
@@ -42,9 +48,11 @@ package enum MeshCompiler {
     }
     mesh.hashes = mesh.contentHashes()
     mesh.routes = RouteStatus.all(routes, splits, snapshot)
+    mesh.policies = attachments.table
+    mesh.policyStatuses = PolicyStatus.all(attachments, snapshot)
     warnings +=
       routes.warnings + splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
-      + accountWarnings(snapshot)
+      + accountWarnings(snapshot) + policyWarnings.problems
     mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
     return mesh
   }
@@ -89,5 +97,14 @@ extension RouteRule {
   /// Without a route: everything goes to the service itself.
   static func direct(_ port: ServicePort) -> RouteRule {
     RouteRule(name: "service/\(port.service.path)", backends: [WeightedBackend(backend: port, weight: 1)])
+  }
+
+  /// A rule that no route made says nothing of retries and time limits itself.
+  fileprivate func with(_ policy: EffectivePolicy, _ appProtocol: AppProtocol) -> RouteRule {
+    if appProtocol == .tcp { return self }
+    var rule = self
+    rule.timeouts = policy.timeouts(of: timeouts)
+    rule.retry = policy.retry
+    return rule
   }
 }

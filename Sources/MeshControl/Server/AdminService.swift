@@ -97,11 +97,12 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
   }
 }
 
-// MARK: - Routes
+// MARK: - Routes and policies
 
 extension AdminService {
   package func routes(request: Apus_V1_RoutesRequest, context: ServerContext) async throws -> Apus_V1_RoutesResponse {
-    Apus_V1_RoutesResponse(await state.compiled.routes, matching: request)
+    let mesh = await state.compiled
+    return Apus_V1_RoutesResponse(mesh.routes, mesh.policyStatuses, matching: request)
   }
 }
 

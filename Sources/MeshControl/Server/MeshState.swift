@@ -83,6 +83,7 @@ package actor MeshState {
     let leases = await registry.workloads
     var mesh = MeshCompiler.compile(input(leases))
     mesh.routes = mesh.routes.dated(after: compiled.routes, now: clock.milliseconds)
+    mesh.policyStatuses = mesh.policyStatuses.dated(after: compiled.policyStatuses, now: clock.milliseconds)
     let difference = CompiledMesh.difference(from: compiled, to: mesh)
     if !difference.isEmpty {
       configTime = clock.milliseconds

@@ -7,10 +7,11 @@ extension Apus_V1_RoutesResponse {
   /// As a cluster's objects would name the writer of their status.
   private static let statusWriter = "mesh.apus.dev/controller"
 
-  init(_ routes: [RouteStatus], matching request: Apus_V1_RoutesRequest) {
+  init(_ routes: [RouteStatus], _ policies: [PolicyStatus] = [], matching request: Apus_V1_RoutesRequest) {
     self.init()
     controllerName = Self.statusWriter
     self.routes = routes.filter { request.asksFor($0.key) }.map(Apus_V1_RouteStatus.init)
+    self.routes += policies.filter { request.asksFor($0.key) }.map(Apus_V1_RouteStatus.init)
   }
 }
 
@@ -22,14 +23,37 @@ extension Apus_V1_RoutesRequest {
 }
 
 extension Apus_V1_RouteStatus {
-  fileprivate init(_ status: RouteStatus) {
+  private init(_ key: ResourceKey, _ position: ManifestPosition) {
     self.init()
-    apiVersion = status.key.apiVersion
-    kind = status.key.kind
-    namespace = status.key.namespace
-    name = status.key.name
-    file = status.position.file
-    line = UInt32(clamping: status.position.line)
+    apiVersion = key.apiVersion
+    kind = key.kind
+    namespace = key.namespace
+    name = key.name
+    file = position.file
+    line = UInt32(clamping: position.line)
+  }
+
+  fileprivate init(_ status: PolicyStatus) {
+    self.init(status.key, status.position)
+    created = status.creationTime ?? 0
+    generation = status.generation ?? 0
+    isPolicy = true
+    parents = status.ancestors.map { ancestor in
+      .with {
+        $0.group = ancestor.target.kind.group
+        $0.kind = ancestor.target.kind.rawValue
+        // The two that are no part of a namespace.
+        let isGlobal = ancestor.target.kind == .mesh || ancestor.target.kind == .namespace
+        $0.namespace = isGlobal ? "" : status.key.namespace
+        $0.name = ancestor.target.name
+        $0.sectionName = ancestor.target.sectionName ?? ""
+        $0.conditions = ancestor.conditions.map(Apus_V1_Condition.init)
+      }
+    }
+  }
+
+  fileprivate init(_ status: RouteStatus) {
+    self.init(status.key, status.position)
     created = status.creationTime ?? 0
     generation = status.generation ?? 0
     conditions = status.conditions.map(Apus_V1_Condition.init)

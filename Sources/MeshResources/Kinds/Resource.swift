@@ -65,6 +65,7 @@ package enum Resource: Hashable, Sendable {
   case httpRouteGroup(HTTPRouteGroup)
   /// SMI's TCPRoute and UDPRoute.
   case portRoute(PortRoute)
+  case trafficPolicy(TrafficPolicy)
 
   package var metadata: ObjectMetadata {
     switch self {
@@ -80,6 +81,7 @@ package enum Resource: Hashable, Sendable {
     case .trafficSplit(let split): split.metadata
     case .httpRouteGroup(let group): group.metadata
     case .portRoute(let route): route.metadata
+    case .trafficPolicy(let policy): policy.metadata
     }
   }
 
@@ -98,6 +100,7 @@ package enum Resource: Hashable, Sendable {
       case .trafficSplit: ("split.smi-spec.io", "TrafficSplit")
       case .httpRouteGroup: ("specs.smi-spec.io", "HTTPRouteGroup")
       case .portRoute(let route): ("specs.smi-spec.io", "\(route.transport.rawValue)Route")
+      case .trafficPolicy: ("mesh.apus.dev", "TrafficPolicy")
       }
     return ResourceKey(group: group, kind: kind, namespace: metadata.namespace, name: metadata.name)
   }

@@ -55,6 +55,22 @@ enum MeshFixture {
     """
   }
 
+  /// `targets` are the insides of the entries of `targetRefs`.
+  static func policy(
+    _ name: String, targets: [String], _ blocks: String, namespace: String = "shop", created: String? = nil
+  ) -> String {
+    """
+    ---
+    apiVersion: mesh.apus.dev/v1alpha1
+    kind: TrafficPolicy
+    metadata: {name: \(name), namespace: \(namespace), creationTimestamp: \(created ?? "null")}
+    spec:
+      targetRefs: [\(targets.map { "{\($0)}" }.joined(separator: ", "))]
+      \(blocks)
+
+    """
+  }
+
   static func split(_ name: String = "orders", _ backends: String) -> String {
     """
     ---

@@ -17,16 +17,19 @@ struct RouteCompiler {
   }
 
   /// What routes make of a port; nil when none applies there.
-  func config(of target: RouteTarget, _ appProtocol: AppProtocol) -> ServiceConfig? {
+  func config(of target: RouteTarget, _ appProtocol: AppProtocol, _ policies: PolicyTable) -> ServiceConfig? {
     guard let indices = attachments.byTarget[target], let first = indices.first else { return nil }
     let isOpaque = attachments.routes[first].kind.isOpaque
     return ServiceConfig(
-      key: target.port, appProtocol: isOpaque ? .tcp : appProtocol, rules: rules(of: target, indices))
+      key: target.port, appProtocol: isOpaque ? .tcp : appProtocol, rules: rules(of: target, indices, policies))
   }
 
-  private func rules(of target: RouteTarget, _ indices: [Int]) -> [RouteRule] {
-    RoutePrecedence.order(attachments.routes, of: indices).map { group in
-      rule(attachments.routes[group.route], group.rule, group.matches, target.port)
+  private func rules(of target: RouteTarget, _ indices: [Int], _ policies: PolicyTable) -> [RouteRule] {
+    let wider = policies.effective(for: target.port)
+    return RoutePrecedence.order(attachments.routes, of: indices).map { group in
+      let route = attachments.routes[group.route]
+      let policy = policies.effective(for: route.rules[group.rule].name, of: route.key, over: wider)
+      return rule(route, group.rule, group.matches, target.port, route.kind.isOpaque ? EffectivePolicy() : policy)
     }
   }
 
@@ -39,7 +42,9 @@ struct RouteCompiler {
     }
   }
 
-  private func rule(_ route: MeshRoute, _ index: Int, _ matches: [RouteMatch], _ parent: ServicePort) -> RouteRule {
+  private func rule(
+    _ route: MeshRoute, _ index: Int, _ matches: [RouteMatch], _ parent: ServicePort, _ policy: EffectivePolicy
+  ) -> RouteRule {
     let rule = route.rules[index]
     let path = "\(route.metadata.namespace)/\(route.metadata.name)"
     let backends = rule.backends.map { backend in
@@ -53,8 +58,9 @@ struct RouteCompiler {
     return RouteRule(
       name: "\(route.kind.word)/\(path)#\(rule.name ?? "\(index)")", matches: route.kind.isOpaque ? [] : matches,
       serverNames: route.serverNames, filters: filters(rule.filters, route.kind), backends: backends,
-      timeouts: rule.timeouts, retry: rule.retry,
-      failureStatus: canServe ? nil : 500)
+      timeouts: policy.timeouts(of: rule.timeouts),
+      // A rule with a redirect sends nothing that could be sent again.
+      retry: rule.retry ?? (rule.filters.answer ? nil : policy.retry), failureStatus: canServe ? nil : 500)
   }
 
   /// A mirror whose backend does not resolve is left out: "not configure this backend".

@@ -64,7 +64,7 @@ extension RouteStatus {
   static func refused(_ errors: [ManifestProblem]) -> RouteCondition {
     RouteCondition(
       kind: .accepted, isTrue: false, reason: (errors.first?.reason ?? .unsupportedValue).rawValue,
-      message: text(of: errors))
+      message: ConditionText.of(errors))
   }
 
   static func resolvedRefs(_ findings: [RouteFinding]) -> RouteCondition {
@@ -75,7 +75,7 @@ extension RouteStatus {
     }
     return RouteCondition(
       kind: .resolvedRefs, isTrue: false, reason: reason.rawValue,
-      message: list(broken.map { "\($0.field): \($0.text)" }))
+      message: ConditionText.list(broken.map { "\($0.field): \($0.text)" }))
   }
 
   /// The last good version of the whole object serves on, which the API calls falling back. `errors` are of a newer text.
@@ -84,11 +84,14 @@ extension RouteStatus {
     return [
       RouteCondition(
         kind: .partiallyInvalid, isTrue: true, reason: "UnsupportedValue",
-        message: "Fall Back to the version before: \(text(of: errors))")
+        message: "Fall Back to the version before: \(ConditionText.of(errors))")
     ]
   }
+}
 
-  private static func text(of errors: [ManifestProblem]) -> String {
+/// The texts of conditions.
+enum ConditionText {
+  static func of(_ errors: [ManifestProblem]) -> String {
     list(
       errors.map { error in
         let place = "\(error.position): \(error.field.isEmpty ? "" : "\(error.field): ")"
@@ -97,7 +100,7 @@ extension RouteStatus {
   }
 
   /// The first few; a status is no log.
-  private static func list(_ texts: [String], atMost limit: Int = 4) -> String {
+  static func list(_ texts: [String], atMost limit: Int = 4) -> String {
     let shown = texts.prefix(limit).joined(separator: " | ")
     return texts.count > limit ? "\(shown) | and \(texts.count - limit) more" : shown
   }

@@ -29,6 +29,8 @@ package struct RouteCondition: Hashable, Sendable {
   package enum Kind: String, Hashable, Sendable {
     case accepted = "Accepted"
     case resolvedRefs = "ResolvedRefs"
+    /// Of a policy, and only present when true.
+    case conflicted = "Conflicted"
     /// Only present when true.
     case partiallyInvalid = "PartiallyInvalid"
   }

@@ -2,7 +2,7 @@ package import MeshCore
 import MeshPolicy
 
 extension RouteTimeouts {
-  /// Reads `HTTPRouteTimeouts`. `0s` switches a limit off.
+  /// Reads `HTTPRouteTimeouts`. `0s` stays zero: the rule says that there is no limit, whatever policies say.
   init?(_ field: Field) {
     guard let fields = field.fields() else { return nil }
     let request = fields.optional("request").flatMap { $0.duration() }
@@ -12,7 +12,7 @@ extension RouteTimeouts {
     if let request, let attempt, request > .zero, attempt > request {
       attemptField?.error("is longer than request, which no attempt can outlast", fix: "make it at most as long")
     }
-    self.init(request: request == .zero ? nil : request, backendRequest: attempt == .zero ? nil : attempt)
+    self.init(request: request, backendRequest: attempt)
   }
 }
 
@@ -63,7 +63,8 @@ package enum GatewayDuration {
 }
 
 extension Field {
-  fileprivate func duration() -> TimeSpan? {
+  /// `0s` and up to a year.
+  func duration() -> TimeSpan? {
     if case .number(let text) = node.value {
       error("must be a duration, not the number \(text)", fix: "write \(text)s for seconds")
       return nil

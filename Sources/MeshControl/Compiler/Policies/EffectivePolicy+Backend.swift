@@ -1,0 +1,107 @@
+import MeshCore
+package import MeshPolicy
+import MeshResources
+
+extension EffectivePolicy {
+  /// What proxies do with the endpoints of a service port.
+  package var backend: BackendPolicy {
+    var builder = BackendPolicyBuilder()
+    for entry in entries.values {
+      builder.apply(entry.setting)
+      builder.applyOutliers(entry.setting)
+    }
+    return builder.finish()
+  }
+
+  /// The retries of a rule that says nothing of them itself. Nil where no policy does either.
+  package var retry: RetryPolicy? {
+    var retry = RetryPolicy(attempts: 1, statusCodes: [])
+    var isSaid = false
+    for entry in entries.values {
+      switch entry.setting {
+      case .retryAttempts(let count): retry.attempts = count
+      case .retryConditions(let statuses): retry.statusCodes = statuses
+      case .retryBackoff(let wait): retry.backoff = wait
+      default: continue
+      }
+      isSaid = true
+    }
+    return isSaid && retry.attempts > 0 ? retry : nil
+  }
+
+  /// The time limits of a rule. What it says itself stands; zero is its word for none.
+  package func timeouts(of rule: RouteTimeouts) -> RouteTimeouts {
+    var timeouts = rule
+    if timeouts.request == nil, case .requestTimeout(let limit)? = entries[.requestTimeout]?.setting {
+      timeouts.request = limit
+    }
+    if timeouts.backendRequest == nil,
+      case .backendRequestTimeout(let limit)? = entries[.backendRequestTimeout]?.setting
+    {
+      timeouts.backendRequest = limit
+    }
+    if timeouts.request == .zero { timeouts.request = nil }
+    if timeouts.backendRequest == .zero { timeouts.backendRequest = nil }
+    return timeouts
+  }
+}
+
+/// Collects settings in any order.
+private struct BackendPolicyBuilder {
+  private var policy = BackendPolicy()
+  private var successRate = OutlierPolicy.SuccessRate()
+  private var judgesSuccessRate = true
+  private var latency = OutlierPolicy.Latency()
+  private var judgesLatency = false
+
+  init() {}
+
+  func finish() -> BackendPolicy {
+    var policy = policy
+    policy.outliers.successRate = judgesSuccessRate ? successRate : nil
+    policy.outliers.latency = judgesLatency ? latency : nil
+    return policy
+  }
+
+  mutating func apply(_ setting: PolicySetting) {
+    switch setting {
+    case .algorithm(let algorithm): policy.balancing.algorithm = algorithm
+    case .hashOn(let source): policy.balancing.hashSource = source
+    case .slowStart(let start): policy.balancing.slowStart = start
+    case .panicPercent(let percent): policy.balancing.panicPercent = percent
+    case .connections(let limit): policy.limits.connections = limit
+    case .pendingRequests(let limit): policy.limits.pendingRequests = limit
+    case .activeRequests(let limit): policy.limits.activeRequests = limit
+    case .retryBudgetPercent(let percent): policy.retryBudget.percent = UInt64(percent)
+    case .retryBudgetMinimum(let count): policy.retryBudget.minimumPerSecond = UInt64(count)
+    default: break
+    }
+  }
+
+  mutating func applyOutliers(_ setting: PolicySetting) {
+    switch setting {
+    case .outliers(let isOn): policy.outliers.isEnabled = isOn
+    case .consecutiveFailures(let count): policy.outliers.consecutiveFailures = count
+    case .consecutiveGatewayFailures(let count): policy.outliers.consecutiveGatewayFailures = count
+    case .countLocalFailuresApart(let flag): policy.outliers.countsLocalFailuresApart = flag
+    case .consecutiveLocalFailures(let count): policy.outliers.consecutiveLocalFailures = count
+    case .consecutiveConnectFailures(let count): policy.outliers.consecutiveConnectFailures = count
+    case .interval(let span): policy.outliers.interval = span
+    case .baseEjection(let span): policy.outliers.baseEjection = span
+    case .maximumEjection(let span): policy.outliers.maximumEjection = span
+    case .ejectionJitterPercent(let percent): policy.outliers.ejectionJitterPercent = percent
+    case .maximumEjectedPercent(let percent): policy.outliers.maximumEjectedPercent = percent
+    case .successRate(let isOn): judgesSuccessRate = isOn
+    case .successRateHosts(let count): successRate.minimumHosts = count
+    case .successRateRequests(let count): successRate.minimumRequests = count
+    case .successRateDeviations(let thousandths): successRate.deviationsThousandths = thousandths
+    case .successRateFailurePercent(let percent): successRate.minimumFailurePercent = percent
+    case .latency(let isOn): judgesLatency = isOn
+    case .latencyHosts(let count): latency.minimumHosts = count
+    case .latencyRequests(let count): latency.minimumRequests = count
+    case .latencyFactorPercent(let percent): latency.factorPercent = percent
+    case .latencyFloor(let span): latency.floor = span
+    default: break
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import MeshCore
+import MeshPolicy
+import MeshResources
+
+/// What policies say that has no effect, or not the one that their authors may expect.
+struct PolicyWarnings {
+  private let attachments: PolicyAttachments
+  private var keys = Use()
+  private var slowStarts = Use()
+  private var withoutKey: Set<AttachedPolicy> = []
+
+  /// Policies that say something, and those of them that it matters for somewhere.
+  private struct Use {
+    var said: Set<ResourceKey> = []
+    var used: Set<ResourceKey> = []
+    var unused: Set<ResourceKey> { said.subtracting(used) }
+  }
+
+  init(_ attachments: PolicyAttachments) { self.attachments = attachments }
+
+  /// Looks at what is in force for one service port.
+  mutating func look(at effective: EffectivePolicy) {
+    var algorithm = BalancingPolicy().algorithm
+    let chosen = effective.entries[.algorithm]
+    if case .algorithm(let said)? = chosen?.setting { algorithm = said }
+    if let entry = effective.entries[.hashOn] {
+      keys.said.insert(entry.source.policy)
+      if algorithm.isHashing { keys.used.insert(entry.source.policy) }
+    } else if algorithm.isHashing, let source = chosen?.source {
+      withoutKey.insert(AttachedPolicy(key: source.policy, position: source.position, settings: []))
+    }
+    if let entry = effective.entries[.slowStart], case .slowStart(.some) = entry.setting {
+      slowStarts.said.insert(entry.source.policy)
+      if !algorithm.isHashing { slowStarts.used.insert(entry.source.policy) }
+    }
+  }
+
+  var problems: [ManifestProblem] {
+    var problems = withoutKey.map { policy in
+      PolicyFinding(
+        field: "spec.\(PolicyField.algorithm.rawValue)",
+        message: "no policy says by what requests are told apart, so their endpoints are chosen at random",
+        fix: "write balancer.hashOn"
+      ).warning(of: policy)
+    }
+    for policy in attachments.policies {
+      let attached = policy.attached
+      problems += Set(policy.targets.flatMap(findings)).map { $0.warning(of: attached) }
+      if keys.unused.contains(attached.key) {
+        problems.append(
+          finding(
+            .hashOn, "no service that it applies to has a balancer that goes by keys", "choose ringHash or maglev"
+          )
+          .warning(of: attached))
+      }
+      if slowStarts.unused.contains(attached.key) {
+        problems.append(
+          finding(
+            .slowStart, "ringHash and maglev know none, and every service it applies to has one of them", "remove it"
+          )
+          .warning(of: attached))
+      }
+    }
+    return problems
+  }
+
+  private func finding(_ field: PolicyField, _ message: String, _ fix: String) -> PolicyFinding {
+    PolicyFinding(field: "spec.\(field.rawValue)", message: message, fix: fix)
+  }
+
+  private func findings(_ target: PolicyAttachments.Target) -> [PolicyFinding] {
+    if let missing = target.missing { return [missing] }
+    return target.conflicts.map { PolicyFinding(field: "", message: $0.text, fix: "keep each field in one policy") }
+  }
+}

@@ -1,0 +1,16 @@
+package import MeshCore
+
+/// Limits on a policy. All but the first are ours: past them a number says nothing, or the wire does not carry it.
+package enum PolicyLimits {
+  /// Of GEP-713's own schema.
+  package static let targets = 16
+  /// Connections, requests, rows of failures.
+  package static let count = 1_000_000
+  package static let nameBytes = 256
+  package static let cookiePathBytes = 1_024
+  /// A shorter interval judges by chance.
+  package static let shortestInterval = TimeSpan.milliseconds(100)
+  package static let aggression = 0.01...100.0
+  package static let deviations = 0.001...100.0
+  package static let factorPercent = 101...100_000
+}

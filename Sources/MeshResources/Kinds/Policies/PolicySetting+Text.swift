@@ -1,0 +1,88 @@
+package import MeshCore
+package import MeshPolicy
+
+extension PolicySetting {
+  /// The value as a manifest would have it, for people.
+  package var text: String {
+    switch self {
+    case .algorithm(let algorithm): algorithm.word
+    case .hashOn(let source): source.text
+    case .slowStart(let start): start?.text ?? "none"
+    case .outliers(let flag), .countLocalFailuresApart(let flag), .successRate(let flag), .latency(let flag): "\(flag)"
+    case .successRateDeviations(let thousandths): "\(Double(thousandths) / 1000)"
+    case .retryConditions(let statuses): RetryCondition.text(of: statuses)
+    case .interval(let span), .baseEjection(let span), .maximumEjection(let span), .latencyFloor(let span),
+      .retryBackoff(let span):
+      GatewayDuration.text(span)
+    case .requestTimeout(let span), .backendRequestTimeout(let span):
+      span == .zero ? "none" : GatewayDuration.text(span)
+    case .panicPercent(let number), .consecutiveFailures(let number), .consecutiveGatewayFailures(let number),
+      .consecutiveLocalFailures(let number), .consecutiveConnectFailures(let number),
+      .ejectionJitterPercent(let number), .maximumEjectedPercent(let number), .successRateHosts(let number),
+      .successRateRequests(let number), .successRateFailurePercent(let number), .latencyHosts(let number),
+      .latencyRequests(let number), .latencyFactorPercent(let number), .connections(let number),
+      .pendingRequests(let number), .activeRequests(let number), .retryAttempts(let number),
+      .retryBudgetPercent(let number), .retryBudgetMinimum(let number):
+      "\(number)"
+    }
+  }
+}
+
+extension BalancingPolicy.Algorithm {
+  /// As manifests write it.
+  package var word: String {
+    switch self {
+    case .peakEWMA: "peakEWMA"
+    case .leastRequest: "leastRequest"
+    case .roundRobin: "roundRobin"
+    case .random: "random"
+    case .ringHash: "ringHash"
+    case .maglev: "maglev"
+    }
+  }
+}
+
+extension HashSource {
+  fileprivate var text: String {
+    switch self {
+    case .header(let name): "header \(name)"
+    case .query(let name): "query \(name)"
+    case .sourceAddress: "sourceAddress"
+    case .cookie(let cookie):
+      "cookie \(cookie.name)" + (cookie.lifetime.map { ", ttl \(GatewayDuration.text($0))" } ?? "")
+        + ", path \(cookie.path)"
+    }
+  }
+}
+
+extension SlowStart {
+  fileprivate var text: String {
+    "window \(GatewayDuration.text(window)), aggression \(aggression), minimumPercent \(minimumPercent)"
+  }
+}
+
+extension GatewayDuration {
+  /// `1h30m`, `250ms`; fractions of a millisecond are left out.
+  package static func text(_ span: TimeSpan) -> String {
+    var rest = span.nanoseconds / 1_000_000
+    var text = ""
+    for (name, length) in [("h", Int64(3_600_000)), ("m", 60_000), ("s", 1_000), ("ms", 1)] where rest >= length {
+      text += "\(rest / length)\(name)"
+      rest %= length
+    }
+    return text.isEmpty ? "0s" : text
+  }
+}
+
+/// The words for groups of statuses in `retries.conditions`.
+enum RetryCondition: String, CaseIterable {
+  case serverErrors, gatewayErrors
+
+  var statuses: [UInt16] { self == .serverErrors ? Array(500...599) : [502, 503, 504] }
+
+  static func text(of statuses: [UInt16]) -> String {
+    let numbers = statuses.allSatisfy { $0 >= 500 } && statuses.count == 100 ? [] : statuses.map(String.init)
+    if statuses.isEmpty { return "connection failures" }
+    return numbers.isEmpty ? serverErrors.rawValue : numbers.joined(separator: ", ")
+  }
+}

@@ -1,0 +1,119 @@
+import MeshCore
+import MeshPolicy
+
+extension TrafficPolicy {
+  /// Reads `mesh.apus.dev/v1alpha1 TrafficPolicy`; nil when it has no metadata or spec.
+  init?(_ object: Fields) {
+    let metadata = ObjectMetadata(object, nameRule: .subdomain)
+    let spec = object.required("spec")?.fields()
+    object.allow("status")
+    object.finish()
+    guard let metadata, let spec else { return nil }
+    let targets = PolicyTarget.list(spec, namespace: metadata.namespace)
+    var settings: [PolicySetting] = []
+    var isBlank = true
+    let blocks: KeyValuePairs = [
+      "balancer": PolicyReader.balancer, "outliers": PolicyReader.outliers, "limits": PolicyReader.limits,
+      "retries": PolicyReader.retries, "timeouts": PolicyReader.timeouts,
+    ]
+    for (name, read) in blocks {
+      guard let field = spec.optional(name) else { continue }
+      isBlank = false
+      guard let fields = field.fields() else { continue }
+      let block = read(fields)
+      fields.finish()
+      if block.isEmpty, !field.context.hasErrors { field.warning("says nothing", fix: "remove it, or write a field") }
+      Self.check(block, for: targets, in: fields)
+      settings += block
+    }
+    spec.finish()
+    if isBlank, !spec.context.hasErrors {
+      spec.warning(
+        "targetRefs", "the policy changes nothing", fix: "write balancer, outliers, limits, retries or timeouts")
+    }
+    self.init(metadata: metadata, targets: targets.map(\.target), settings: settings.sorted { $0.field < $1.field })
+  }
+
+  /// Several routes may lead to one service, and its endpoints are shared by all of them.
+  private static func check(
+    _ block: [PolicySetting], for targets: [(target: PolicyTarget, field: Field)], in fields: Fields
+  ) {
+    guard let (route, field) = targets.first(where: { $0.target.kind.isRoute }) else { return }
+    for name in Set(block.filter(\.field.isOfBackend).map { $0.field.nameInBlock }).sorted() {
+      fields.error(
+        name, "is for the endpoints of a service, which all routes to it share; \(field.path) is \(route.article)",
+        fix: "write it in a policy whose target is the Service")
+    }
+  }
+}
+
+extension PolicyField {
+  /// `budget` of `retries.budget.percent`.
+  fileprivate var nameInBlock: String { String(rawValue.split(separator: ".")[1]) }
+}
+
+extension PolicyTarget {
+  fileprivate var article: String { "\(kind == .httpRoute ? "an" : "a") \(kind.rawValue)" }
+}
+
+/// Reads the blocks of a `TrafficPolicy`; the caller calls `finish`.
+enum PolicyReader {
+  static func limits(_ block: Fields) -> [PolicySetting] {
+    let limit = 1...PolicyLimits.count
+    return [
+      block.count("connections", limit).map { .connections($0) },
+      block.count("pendingRequests", limit).map { .pendingRequests($0) },
+      block.count("activeRequests", limit).map { .activeRequests($0) },
+    ].compactMap(\.self)
+  }
+
+  static func timeouts(_ block: Fields) -> [PolicySetting] {
+    for name in ["connect", "idle", "stream"] {
+      block.unsupported(name, fix: "remove it; docs/guide/policies.md tells what proxies do on their own")
+    }
+    let request = block.time("request")
+    let attempt = block.time("backendRequest")
+    if let request, let attempt, request > .zero, attempt > request {
+      block.error(
+        "backendRequest", "is longer than request, which no attempt can outlast", fix: "make it at most as long")
+    }
+    return [request.map { .requestTimeout($0) }, attempt.map { .backendRequestTimeout($0) }].compactMap(\.self)
+  }
+
+  static func retries(_ block: Fields) -> [PolicySetting] {
+    for name in ["perTryTimeout", "perTry", "timeout"] {
+      block.optional(name)?.error(
+        "the time of one attempt is spec.timeouts.backendRequest", fix: "write it there")
+    }
+    var settings: [PolicySetting?] = [
+      block.count("attempts", 0...RouteLimits.retries).map { .retryAttempts($0) },
+      block.optional("conditions").map { .retryConditions(conditions($0)) },
+    ]
+    if let backoff = block.time("backoff") {
+      if backoff == .zero {
+        block.error(
+          "backoff", "repeating without a wait is not supported", fix: "write 1ms or more, or remove it for 25ms")
+      }
+      settings.append(.retryBackoff(backoff))
+    }
+    if let budget = block.optional("budget")?.fields() {
+      settings.append(budget.count("percent", 0...100).map { .retryBudgetPercent($0) })
+      settings.append(budget.count("minimumPerSecond", 0...PolicyLimits.count).map { .retryBudgetMinimum($0) })
+      budget.finish()
+    }
+    return settings.compactMap(\.self)
+  }
+
+  /// Statuses, and words for groups of them. Failed connections and attempts that took too long are repeated always.
+  private static func conditions(_ field: Field) -> [UInt16] {
+    var statuses: Set<UInt16> = []
+    for element in field.elements(atMost: RouteLimits.retryCodes) {
+      if case .number = element.node.value {
+        element.integer(in: 400...599).map { _ = statuses.insert(UInt16($0)) }
+      } else if let condition = element.word(RetryCondition.allCases.map(\.rawValue)).flatMap(RetryCondition.init) {
+        statuses.formUnion(condition.statuses)
+      }
+    }
+    return statuses.sorted()
+  }
+}
