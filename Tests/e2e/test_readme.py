@@ -71,3 +71,14 @@ def test_the_tour_of_troubleshooting_can_be_followed_by_copy_and_paste(mesh):
     assert re.search(r"^rule +httproute/shop/orders#list +\(.*orders\.yaml:\d+\)$", output, re.M), output
     assert "✔ delivered\n" in output and "✘ 10 % of such requests fail: the backend orders-v2.shop:80" in output, output
     assert output.rstrip().splitlines()[-1] == "mended" or "\nmended\n" in output, output
+
+
+def test_the_tour_of_the_guide_to_policies_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/policies.md")
+    turns, after = counts(output)
+    assert turns == {"one": 25, "two": 25}, output
+    assert sum(after.values()) == 200 and len(after) == 2, output
+    assert re.search(r"^1$", output, re.M), output
+    assert re.search(r"^everyone +apus-system +Mesh/default +True +True ", output, re.M), output
+    assert "goes before in timeouts.request" in output, output
+    assert re.search(r'orders\.yaml:\d+:\d+: error: TrafficPolicy shop/orders: .*did you mean ringHash', output), output
