@@ -7,14 +7,14 @@ before it. The rules repeat what fails, every seventh request has a body, and ea
 
 import os
 import signal
-import socket
 
 import pytest
 
 from support import manifests
+from support.endpoints import Plain, set_mood
 from support.load import Http1, Http2, SteadyLoad
 from support.mesh import Mesh, program
-from support.waiting import accepts, until
+from support.waiting import until
 
 # Requests per second of each of the two loads. CI's machines are small and do other things besides. Not fewer: before two bad endpoints are
 # ejected by ten failures, one request in some hundred of those that meet them has no luck in all of its attempts.
@@ -38,25 +38,8 @@ RULE = """
     """
 
 
-def set_mood(address, mood):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as orders:
-        orders.settimeout(1)
-        orders.connect((address, PORT))
-
-        def obeys():
-            orders.send(mood.encode())
-            return orders.recv(64) == mood.encode()
-
-        until(obeys, f"{address} is {mood}")
-
-
-class Plain:
+class Unmeshed(Plain):
     """An endpoint outside the mesh."""
-
-    def __init__(self, mesh, number):
-        self.address = f"127.67.0.{number}"
-        self.process = mesh.start(f"plain-{number}", program("moody.py", PORT, self.address))
-        until(lambda: accepts(self.address, PORT), "the endpoint accepts")
 
     def kill(self, _):
         self.process.kill_group()
@@ -115,7 +98,7 @@ class Arena:
         self.mesh = mesh
         mesh.up(*(document for fault in [STORM, *FAULTS] for document in services(fault)))
         workloads = [mesh.run("moody", program("moody.py", PORT), port=PORT, own_address=True, wait=False) for _ in range(5)]
-        plain = [Plain(mesh, number) for number in range(1, 6)]
+        plain = [Unmeshed(mesh, f"127.67.0.{number}", PORT) for number in range(1, 6)]
         meshed = [Meshed(workload.wait_until_ready()) for workload in workloads]
         self.endpoints = {"mesh": meshed, "plain": plain}
         names = [f"{path}-{fault}" for fault in [STORM, *FAULTS] for path in PATHS]
@@ -129,14 +112,14 @@ class Arena:
     def strike(self, fault):
         for place, endpoint in self.bad():
             if fault in MOODS:
-                set_mood(endpoint.address, MOODS[fault])
+                set_mood(endpoint.address, PORT, MOODS[fault])
             else:
                 {"paused": endpoint.pause, "killed": endpoint.kill}[fault](place)
 
     def heal(self, fault):
         for _, endpoint in self.bad():
             if fault in MOODS:
-                set_mood(endpoint.address, "good")
+                set_mood(endpoint.address, PORT, "good")
             elif fault == "paused":
                 endpoint.resume()
 
@@ -165,10 +148,10 @@ def test_a_service_that_fails_every_other_request_gets_a_fifth_more_of_them(aren
     endpoints = arena.endpoints["plain"]
     with arena.load("plain", STORM) as load:
         for endpoint in endpoints:
-            set_mood(endpoint.address, "wavering")
+            set_mood(endpoint.address, PORT, "wavering")
         answered([load], RATE)
         for endpoint in endpoints:
-            set_mood(endpoint.address, "good")
+            set_mood(endpoint.address, PORT, "good")
     metrics = arena.client.metrics()
     sent, repeats = (metrics.sum(name, backend=f"plain-{STORM}") for name in ("request_total", "retries_total"))
     least = LEAST_REPEATS * os.cpu_count() * (load.seconds + 2)

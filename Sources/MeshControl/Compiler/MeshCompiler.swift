@@ -18,6 +18,7 @@ package enum MeshCompiler {
     var policyWarnings = PolicyWarnings(attachments)
     var endpoints = EndpointCompiler(table: table)
     var mesh = CompiledMesh.empty
+    var limits: [ServicePort: [RateLimit]] = [:]
     for service in table.services.values.sorted(by: { $0.name < $1.name }) {
       for port in service.ports {
         let key = ServicePort(service: service.name, port: port.port)
@@ -31,6 +32,9 @@ package enum MeshCompiler {
         var set = endpoints.endpoints(of: service, port)
         set.policy = policy.backend
         mesh.endpoints[key] = set
+        guard !policy.inboundLimits.isEmpty else { continue }
+        limits[key] = policy.inboundLimits
+        policyWarnings.lookAtLimits(policy, set)
       }
     }
     mesh.unready = endpoints.unready
@@ -44,7 +48,7 @@ package enum MeshCompiler {
     var aliases = AliasCompiler(table: table)
     aliases.add(to: &mesh)
     for workload in snapshot.workloads {
-      mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:])
+      mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:], limits)
     }
     mesh.hashes = mesh.contentHashes()
     mesh.routes = RouteStatus.all(routes, splits, snapshot)
@@ -58,7 +62,7 @@ package enum MeshCompiler {
   }
 
   private static func compile(
-    _ workload: RegisteredWorkload, _ inbound: [UInt16: InboundPort]
+    _ workload: RegisteredWorkload, _ inbound: [UInt16: InboundPort], _ limits: [ServicePort: [RateLimit]]
   ) -> WorkloadConfig {
     var ports = inbound
     for port in workload.ports where ports[port] == nil {
@@ -67,6 +71,7 @@ package enum MeshCompiler {
       }
       ports[port] = InboundPort(port: port, appProtocol: .http, service: service)
     }
+    for (port, config) in ports { ports[port]?.rateLimits = config.service.flatMap { limits[$0] } ?? [] }
     return WorkloadConfig(
       name: workload.name, namespace: workload.namespace, identity: workload.identity,
       ports: ports.values.sorted { $0.port < $1.port })

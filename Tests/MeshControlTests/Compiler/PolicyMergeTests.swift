@@ -111,7 +111,7 @@ import Testing
     let expected = BackendPolicy(
       balancing: BalancingPolicy(algorithm: .maglev, hashSource: .sourceAddress, slowStart: start, panicPercent: 19),
       outliers: outliers, limits: BackendLimits(connections: 20, pendingRequests: 21, activeRequests: 22),
-      retryBudget: RetryBudget.Settings(percent: 23, minimumPerSecond: 24))
+      retryBudget: RetryBudget.Settings(percent: 23, minimumPerSecond: 24), healthCheck: HealthCheckPolicy(probe: .tcp))
     let found = effective(
       .algorithm(.maglev), .hashOn(.sourceAddress), .slowStart(start), .panicPercent(19), .outliers(false),
       .consecutiveFailures(1), .consecutiveGatewayFailures(2), .countLocalFailuresApart(true),
@@ -120,7 +120,7 @@ import Testing
       .latency(true), .latencyHosts(10), .latencyRequests(11), .latencyFactorPercent(120), .latencyFloor(.seconds(13)),
       .baseEjection(.seconds(14)), .maximumEjection(.seconds(15)), .ejectionJitterPercent(16),
       .maximumEjectedPercent(17), .connections(20), .pendingRequests(21), .activeRequests(22), .retryBudgetPercent(23),
-      .retryBudgetMinimum(24))
+      .retryBudgetMinimum(24), .healthCheck(HealthCheckPolicy(probe: .tcp)))
     #expect(found.backend == expected)
     #expect(found.entries.count == PolicyField.allCases.count(where: \.isOfBackend))
   }

@@ -29,6 +29,17 @@ extension EffectivePolicy {
     return isSaid && retry.attempts > 0 ? retry : nil
   }
 
+  /// What the proxies of a service port's endpoints keep, of policies for whatever is wider than a route.
+  package var inboundLimits: [RateLimit] { rateLimits(ofRoutes: false) }
+
+  /// What clients' proxies keep for a rule, of policies for its route or for itself.
+  package var ruleLimits: [RateLimit] { rateLimits(ofRoutes: true) }
+
+  private func rateLimits(ofRoutes: Bool) -> [RateLimit] {
+    guard let entry = entries[.rateLimits], case .rateLimits(let limits) = entry.setting else { return [] }
+    return (entry.source.level == .route || entry.source.level == .rule) == ofRoutes ? limits : []
+  }
+
   /// The time limits of a rule. What it says itself stands; zero is its word for none.
   package func timeouts(of rule: RouteTimeouts) -> RouteTimeouts {
     var timeouts = rule
@@ -72,6 +83,7 @@ private struct BackendPolicyBuilder {
     case .connections(let limit): policy.limits.connections = limit
     case .pendingRequests(let limit): policy.limits.pendingRequests = limit
     case .activeRequests(let limit): policy.limits.activeRequests = limit
+    case .healthCheck(let check): policy.healthCheck = check
     case .retryBudgetPercent(let percent): policy.retryBudget.percent = UInt64(percent)
     case .retryBudgetMinimum(let count): policy.retryBudget.minimumPerSecond = UInt64(count)
     default: break

@@ -8,6 +8,7 @@ struct PolicyWarnings {
   private var keys = Use()
   private var slowStarts = Use()
   private var withoutKey: Set<AttachedPolicy> = []
+  private var unlimited: [ManifestProblem] = []
 
   /// Policies that say something, and those of them that it matters for somewhere.
   private struct Use {
@@ -35,8 +36,20 @@ struct PolicyWarnings {
     }
   }
 
+  /// An endpoint without a proxy has nobody to keep a limit.
+  mutating func lookAtLimits(_ effective: EffectivePolicy, _ set: EndpointSet) {
+    guard let source = effective.entries[.rateLimits]?.source,
+      let bare = set.endpoints.first(where: { $0.identity == nil })
+    else { return }
+    let message = "the endpoint \(bare.address) of \(set.key) is outside the mesh, so no proxy limits what it gets"
+    unlimited.append(
+      finding(.rateLimits, message, "write the limit in a policy whose target is a route")
+        .warning(of: AttachedPolicy(key: source.policy, position: source.position, settings: [])))
+  }
+
   var problems: [ManifestProblem] {
-    var problems = withoutKey.map { policy in
+    var problems = unlimited
+    problems += withoutKey.map { policy in
       PolicyFinding(
         field: "spec.\(PolicyField.algorithm.rawValue)",
         message: "no policy says by what requests are told apart, so their endpoints are chosen at random",

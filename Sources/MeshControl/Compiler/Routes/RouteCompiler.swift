@@ -60,7 +60,8 @@ struct RouteCompiler {
       serverNames: route.serverNames, filters: filters(rule.filters, route.kind), backends: backends,
       timeouts: policy.timeouts(of: rule.timeouts),
       // A rule with a redirect sends nothing that could be sent again.
-      retry: rule.retry ?? (rule.filters.answer ? nil : policy.retry), failureStatus: canServe ? nil : 500)
+      retry: rule.retry ?? (rule.filters.answer ? nil : policy.retry), rateLimits: policy.ruleLimits,
+      failureStatus: canServe ? nil : 500)
   }
 
   /// A mirror whose backend does not resolve is left out: "not configure this backend".

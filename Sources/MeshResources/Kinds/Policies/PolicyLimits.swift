@@ -6,6 +6,9 @@ package enum PolicyLimits {
   package static let targets = 16
   /// Connections, requests, rows of failures.
   package static let count = 1_000_000
+  /// Health checks in a row.
+  package static let checks = 1...1_000
+  package static let rateLimits = 16
   package static let nameBytes = 256
   package static let cookiePathBytes = 1_024
   /// A shorter interval judges by chance.

@@ -10,6 +10,8 @@ extension PolicySetting {
     case .slowStart(let start): start?.text ?? "none"
     case .outliers(let flag), .countLocalFailuresApart(let flag), .successRate(let flag), .latency(let flag): "\(flag)"
     case .successRateDeviations(let thousandths): "\(Double(thousandths) / 1000)"
+    case .healthCheck(let check): check?.text ?? "none"
+    case .rateLimits(let limits): limits.isEmpty ? "none" : limits.map(\.text).joined(separator: "; ")
     case .retryConditions(let statuses): RetryCondition.text(of: statuses)
     case .interval(let span), .baseEjection(let span), .maximumEjection(let span), .latencyFloor(let span),
       .retryBackoff(let span):
@@ -52,6 +54,30 @@ extension HashSource {
       "cookie \(cookie.name)" + (cookie.lifetime.map { ", ttl \(GatewayDuration.text($0))" } ?? "")
         + ", path \(cookie.path)"
     }
+  }
+}
+
+extension HealthCheckPolicy {
+  fileprivate var text: String {
+    let question =
+      switch probe {
+      case .http(let probe): "\(probe.method == .head ? "HEAD" : "GET") \(probe.path)"
+      case .grpc(let service): service.isEmpty ? "gRPC" : "gRPC \(service)"
+      case .tcp: "TCP"
+      }
+    return "\(question) every \(GatewayDuration.text(interval)), timeout \(GatewayDuration.text(timeout))"
+  }
+}
+
+extension RateLimit {
+  fileprivate var text: String {
+    let keys =
+      switch key {
+      case .all: ""
+      case .caller: " for each caller"
+      case .header(let name): " for each \(name)"
+      }
+    return "\(requests) per \(GatewayDuration.text(period)), burst \(burst)\(keys)"
   }
 }
 

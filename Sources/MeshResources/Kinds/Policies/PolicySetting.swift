@@ -39,6 +39,11 @@ package enum PolicySetting: Hashable, Sendable {
   case pendingRequests(UInt32)
   case activeRequests(UInt32)
 
+  /// Nil: none, whatever wider policies say.
+  case healthCheck(HealthCheckPolicy?)
+  /// Empty: none, whatever wider policies say.
+  case rateLimits([RateLimit])
+
   case retryAttempts(UInt32)
   /// Statuses, ascending.
   case retryConditions([UInt16])
@@ -81,6 +86,8 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
   case connections = "limits.connections"
   case pendingRequests = "limits.pendingRequests"
   case activeRequests = "limits.activeRequests"
+  case healthCheck = "healthCheck"
+  case rateLimits = "rateLimits"
   case retryAttempts = "retries.attempts"
   case retryConditions = "retries.conditions"
   case retryBackoff = "retries.backoff"
@@ -92,7 +99,7 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
   /// Says something of the endpoints behind a service port. The others are of the requests that a rule takes.
   package var isOfBackend: Bool {
     switch self {
-    case .retryAttempts, .retryConditions, .retryBackoff, .requestTimeout, .backendRequestTimeout: false
+    case .rateLimits, .retryAttempts, .retryConditions, .retryBackoff, .requestTimeout, .backendRequestTimeout: false
     default: true
     }
   }
@@ -134,6 +141,8 @@ extension PolicySetting {
     case .connections: .connections
     case .pendingRequests: .pendingRequests
     case .activeRequests: .activeRequests
+    case .healthCheck: .healthCheck
+    case .rateLimits: .rateLimits
     case .retryAttempts: .retryAttempts
     case .retryConditions: .retryConditions
     case .retryBackoff: .retryBackoff

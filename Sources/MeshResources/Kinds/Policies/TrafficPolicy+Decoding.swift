@@ -14,7 +14,7 @@ extension TrafficPolicy {
     var isBlank = true
     let blocks: KeyValuePairs = [
       "balancer": PolicyReader.balancer, "outliers": PolicyReader.outliers, "limits": PolicyReader.limits,
-      "retries": PolicyReader.retries, "timeouts": PolicyReader.timeouts,
+      "retries": PolicyReader.retries, "timeouts": PolicyReader.timeouts, "healthCheck": PolicyReader.healthCheck,
     ]
     for (name, read) in blocks {
       guard let field = spec.optional(name) else { continue }
@@ -26,10 +26,15 @@ extension TrafficPolicy {
       Self.check(block, for: targets, in: fields)
       settings += block
     }
+    if let field = spec.optional("rateLimits") {
+      isBlank = false
+      settings += PolicyReader.rateLimits(field, ofRoute: targets.contains { $0.target.kind.isRoute })
+    }
     spec.finish()
     if isBlank, !spec.context.hasErrors {
       spec.warning(
-        "targetRefs", "the policy changes nothing", fix: "write balancer, outliers, limits, retries or timeouts")
+        "targetRefs", "the policy changes nothing",
+        fix: "write balancer, outliers, limits, retries, timeouts, healthCheck or rateLimits")
     }
     self.init(metadata: metadata, targets: targets.map(\.target), settings: settings.sorted { $0.field < $1.field })
   }
@@ -39,17 +44,17 @@ extension TrafficPolicy {
     _ block: [PolicySetting], for targets: [(target: PolicyTarget, field: Field)], in fields: Fields
   ) {
     guard let (route, field) = targets.first(where: { $0.target.kind.isRoute }) else { return }
+    let text = "is for the endpoints of a service, which all routes to it share; \(field.path) is \(route.article)"
+    let fix = "write it in a policy whose target is the Service"
     for name in Set(block.filter(\.field.isOfBackend).map { $0.field.nameInBlock }).sorted() {
-      fields.error(
-        name, "is for the endpoints of a service, which all routes to it share; \(field.path) is \(route.article)",
-        fix: "write it in a policy whose target is the Service")
+      if name.isEmpty { fields.error(text, fix: fix) } else { fields.error(name, text, fix: fix) }
     }
   }
 }
 
 extension PolicyField {
-  /// `budget` of `retries.budget.percent`.
-  fileprivate var nameInBlock: String { String(rawValue.split(separator: ".")[1]) }
+  /// `budget` of `retries.budget.percent`; empty for a block that counts as a whole.
+  fileprivate var nameInBlock: String { rawValue.split(separator: ".").dropFirst().first.map(String.init) ?? "" }
 }
 
 extension PolicyTarget {
