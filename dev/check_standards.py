@@ -37,7 +37,8 @@ def swift_tests():
 
 def python_tests():
     """`test_gamma.py` -> names of its tests without `test_`."""
-    return {path.name: PYTHON_TEST.findall(path.read_text(encoding="utf-8")) for path in (ROOT / "Tests" / "e2e").glob("test_*.py")}
+    files = (ROOT / "Tests" / "e2e").glob("test_*.py")
+    return {path.name: PYTHON_TEST.findall(path.read_text(encoding="utf-8")) for path in files}
 
 
 def short_names(text):

@@ -97,7 +97,7 @@ import Testing
       answer.passedOver[0].reasons == ["wants method PUT, the request has GET", "wants path = /x"])
     #expect(answer.rule?.source == "routes.yaml:7" && answer.rule?.match == 0)
     #expect(answer.rule?.timeouts.requestMs == 2_000 && answer.rule?.timeouts.backendRequestMs == nil)
-    #expect(answer.rule?.retry?.attempts == 1 && answer.rule?.retry?.budgetPercent == 20)
+    #expect(answer.rule?.retry?.attempts == 1 && answer.backends[0].retryBudget?.percent == 20)
     #expect(
       answer.rule?.rateLimits == [
         "10 requests of each x-who in 1 s, bursts of 20, by each proxy; more are answered 429"

@@ -11,6 +11,9 @@ package struct MeshView: Sendable {
   /// Namespaces whose clients have rules of their own for a port.
   package var consumers: [ServicePort: [String]] = [:]
 
+  /// What TrafficPolicies say of the endpoints of a port, and, by the rule's name, of the requests that a rule takes.
+  package var policies: [PolicyPlace: [PolicyRow]] = [:]
+
   package init() {}
 
   package init(_ parts: [Apus_V1_ConfigResponse]) throws(ConversionError) {
@@ -26,6 +29,10 @@ package struct MeshView: Sendable {
     }
     for consumer in parts.flatMap(\.consumers) {
       if let port = ServicePort(consumer.service) { consumers[port, default: []].append(consumer.namespace) }
+    }
+    for policy in parts.flatMap(\.policies) {
+      guard let port = ServicePort(policy.service) else { continue }
+      policies[PolicyPlace(port: port, rule: policy.rule)] = policy.entries.map(PolicyRow.init)
     }
   }
 }

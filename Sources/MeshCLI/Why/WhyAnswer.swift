@@ -63,6 +63,8 @@ package struct WhyAnswer: Encodable, Sendable {
     package var retry: Retry?
     /// Each a token bucket of the caller's proxy.
     package var rateLimits: [String]
+    /// What TrafficPolicies contribute, with the source of each field.
+    package var policy: [PolicyRow]
   }
 
   package struct Timeouts: Encodable, Sendable {
@@ -75,8 +77,12 @@ package struct WhyAnswer: Encodable, Sendable {
     package var attempts: UInt32
     package var statusCodes: [UInt16]
     package var backoffMs: Int64
-    package var budgetPercent: UInt64
-    package var budgetMinimumPerSecond: UInt64
+  }
+
+  package struct RetryBudget: Encodable, Sendable {
+    /// Repeats per hundred requests.
+    package var percent: UInt64
+    package var minimumPerSecond: UInt64
   }
 
   package struct PassedOver: Encodable, Sendable {
@@ -103,6 +109,10 @@ package struct WhyAnswer: Encodable, Sendable {
     package var outliers: Bool?
     /// How the caller's proxy asks the endpoints whether they are well; absent: not at all.
     package var healthCheck: String?
+    /// Of repeats of any rule's requests; absent where no repeat is asked for.
+    package var retryBudget: RetryBudget?
+    /// What TrafficPolicies say of the endpoints, with the source of each field; the rest has its defaults.
+    package var policy: [PolicyRow] = []
     package var endpoints: [EndpointRow]
   }
 

@@ -121,14 +121,14 @@ struct WhyReasoning {
     answer.notes.append(
       "https is a tunnel of bytes (CONNECT): it follows the rule that takes everything, else the last")
     let index = config.rules.firstIndex { $0.matches.isEmpty } ?? config.rules.indices.last
-    answer.rule = index.map { rule(config.rules[$0], match: nil) }
+    answer.rule = index.map { rule(config.rules[$0], match: nil, at: config.key) }
     return index
   }
 
   private mutating func matchingRule(_ config: ServiceConfig) -> Int? {
     let explanation = RouteExplanation(config.rules, head)
     passOver(explanation.refusals, config)
-    answer.rule = explanation.rule.map { rule(config.rules[$0], match: explanation.match) }
+    answer.rule = explanation.rule.map { rule(config.rules[$0], match: explanation.match, at: config.key) }
     return explanation.rule
   }
 
@@ -144,19 +144,17 @@ struct WhyReasoning {
     }
   }
 
-  private func rule(_ rule: RouteRule, match: Int?) -> WhyAnswer.Rule {
-    let budget = RetryBudget.Settings()
-    return WhyAnswer.Rule(
+  private func rule(_ rule: RouteRule, match: Int?, at port: ServicePort) -> WhyAnswer.Rule {
+    WhyAnswer.Rule(
       name: rule.name, source: source(of: rule.name), match: match, matches: rule.matches.map(RuleText.match),
       filters: rule.filters.map(RuleText.filter),
       timeouts: .init(
         requestMs: rule.timeouts.request?.wholeMilliseconds,
         backendRequestMs: rule.timeouts.backendRequest?.wholeMilliseconds),
       retry: rule.retry.map {
-        .init(
-          attempts: $0.attempts, statusCodes: $0.statusCodes, backoffMs: $0.backoff.wholeMilliseconds,
-          budgetPercent: budget.percent, budgetMinimumPerSecond: budget.minimumPerSecond)
-      }, rateLimits: rule.rateLimits.map(RuleText.rateLimit))
+        .init(attempts: $0.attempts, statusCodes: $0.statusCodes, backoffMs: $0.backoff.wholeMilliseconds)
+      }, rateLimits: rule.rateLimits.map(RuleText.rateLimit),
+      policy: view.policies[PolicyPlace(port: port, rule: rule.name)] ?? [])
   }
 
   private func source(of rule: String) -> String? {
@@ -219,6 +217,8 @@ struct WhyReasoning {
       sees: answer.request.isTunnel ? nil : sees([rule.filters, backend.filters]),
       balancer: set.map { "\($0.policy.balancing.algorithm)" }, outliers: set?.policy.outliers.isEnabled,
       healthCheck: set?.policy.healthCheck.map(RuleText.healthCheck),
+      retryBudget: rule.retry == nil ? nil : set.map { WhyAnswer.RetryBudget($0.policy.retryBudget) },
+      policy: view.policies[PolicyPlace(port: backend.backend)] ?? [],
       endpoints: view.rows(backend.backend, states: states))
     if share > 0 {
       if !answer.request.isTunnel, backend.failureStatus == nil, let reply = reply(backend.filters, service) {
@@ -285,6 +285,12 @@ struct WhyReasoning {
     // The proxy tells gRPC clients so: what nobody serves is not implemented, what cannot be served now is not available.
     let grpc: GRPCStatus? = request.isGRPC ? (status == 404 ? .unimplemented : .unavailable) : nil
     return .init(share: share, status: status, grpcStatus: grpc?.rawValue, reason: reason, fix: fix)
+  }
+}
+
+extension WhyAnswer.RetryBudget {
+  fileprivate init(_ settings: MeshPolicy.RetryBudget.Settings) {
+    self.init(percent: settings.percent, minimumPerSecond: settings.minimumPerSecond)
   }
 }
 

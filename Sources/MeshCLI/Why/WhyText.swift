@@ -69,6 +69,7 @@ struct WhyText {
     add("timeout", timeouts.isEmpty ? "none" : timeouts.joined(separator: ", "))
     addRetry(rule)
     for limit in rule.rateLimits { add("limit", limit) }
+    for row in rule.policy { add("policy", row.text) }
     if let reply = answer.reply {
       add("reply", "\(reply.status)\(reply.location.map { " \($0)" } ?? "") by the caller's proxy: \(reply.reason)")
     }
@@ -77,11 +78,8 @@ struct WhyText {
   private mutating func addRetry(_ rule: WhyAnswer.Rule) {
     guard let retry = rule.retry else { return add("retry", "only what is safe for every request (failed connects)") }
     let codes = retry.statusCodes.isEmpty ? "" : " on \(retry.statusCodes.map(String.init).joined(separator: ", "))"
-    let budget =
-      "budget: \(retry.budgetPercent) % of the backend's requests, at least \(retry.budgetMinimumPerSecond) a second"
     let times = retry.attempts == 1 ? "once" : "\(retry.attempts) times"
     add("retry", "\(times)\(codes) and on failed or timed out attempts, after \(Self.time(retry.backoffMs)) or more")
-    add("retry", budget)
   }
 
   private mutating func addBackends() {
@@ -99,6 +97,12 @@ struct WhyText {
       }
       if let balancer = backend.balancer, !backend.endpoints.isEmpty {
         add("backend", "  balanced by \(balancer), outlier ejection \(backend.outliers == true ? "on" : "off")")
+        if let budget = backend.retryBudget {
+          add(
+            "backend",
+            "  retry budget \(budget.percent) % of its requests, at least \(budget.minimumPerSecond) a second")
+        }
+        for row in backend.policy { add("backend", "  policy \(row.text)") }
         if let check = backend.healthCheck { add("backend", "  asked for its health by \(check)") }
       }
     }

@@ -47,6 +47,7 @@ struct ConfigView {
       bytes += stored.bytes
     }
     current.unready = backends.ports.sorted().compactMap(unready)
+    current.policies = backends.ports.sorted().compactMap(compiled.policyInForce) + services.flatMap(rulePolicies)
     let asked = Set(services)
     current.consumers = compiled.consumers.keys.filter { asked.contains($0.port) }.sorted().map { consumer in
       .with {
@@ -71,6 +72,11 @@ struct ConfigView {
       sets.append(set)
     }
     return (configs + sets, ports)
+  }
+
+  private func rulePolicies(_ port: ServicePort) -> [Apus_V1_PolicyInForce] {
+    let own = compiled.consumers[ConsumerPort(namespace: namespace, port: port)]
+    return (own ?? compiled.services[port])?.rules.compactMap { compiled.policyInForce(for: $0, at: port) } ?? []
   }
 
   private func unready(_ port: ServicePort) -> Apus_V1_Resource? {
