@@ -92,6 +92,8 @@ package struct ProxyLimits: Sendable {
   package var maximumMirrors = 1_024
   /// Bytes of one copied body that wait for the mirror; one that takes less than the backend is given up. A stream's window.
   package var maximumMirrorBytes = 256 * 1024
+  /// Requests per worker that meet injected faults at a time; those past it meet none. A delay holds each of them.
+  package var maximumFaults = 10_000
   /// While draining, an idle HTTP/1 connection may bring one more request within this time: it may be on its way already.
   package var drainGrace = TimeSpan.milliseconds(500)
   /// Time given to streams in flight after SIGTERM.

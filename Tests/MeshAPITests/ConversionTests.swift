@@ -47,6 +47,19 @@ import Testing
         rateLimits: [
           RateLimit(9, per: .milliseconds(1_500), burst: 3), RateLimit(1, per: .seconds(1), key: .caller),
           RateLimit(2, per: .seconds(60), key: .header("x-tenant")),
+        ],
+        faults: [
+          FaultPolicy(
+            name: "shop/all", match: RouteMatch(path: .prefix("/a"), method: "GET"), clients: ["shop/web"],
+            millionths: 5_000,
+            delay: FaultDelay(points: [
+              .init(quantile: 500_000, delay: .microseconds(1)), .init(quantile: 999_000, delay: .seconds(3)),
+            ]),
+            abort: FaultAbort(status: 503, grpcStatusName: "ABORTED"), isReset: true, requestRate: 1,
+            responseRate: 1 << 40,
+            truncateAfter: 0, corruptMillionths: 1,
+            schedule: FaultSchedule(start: 5, end: 9, windows: .init(period: 3, length: 2))),
+          FaultPolicy(name: "shop/none", millionths: 0, abort: FaultAbort(grpcStatusName: "INTERNAL")),
         ]),
       RouteRule(
         name: "moved",
@@ -166,6 +179,34 @@ import Testing
     #expect(rejection(of: workload) { $0.workload.ports[0].port = 65_536 } != nil)
     #expect(rejection(of: workload) { $0.workload.name = "other" } != nil)
     #expect(rejection(of: workload) { $0.workload.namespace = "UPPER" } != nil)
+  }
+
+  @Test("a fault that means nothing rejects the service")
+  func badFaults() {
+    func error(_ change: (inout Apus_V1_Fault) -> Void) -> String? {
+      rejection(of: .service(Self.service)) { message in
+        change(&message.service.rules[0].faults[0])
+      }
+    }
+    let field = "service.rules[0].faults[0]"
+    #expect(error { $0.name = "" } == "\(field).name: empty")
+    #expect(error { $0.millionths = 1_000_001 } == "\(field).millionths: 1000001 is more than all")
+    #expect(error { $0.corruptMillionths = .max } == "\(field).corrupt_millionths: 4294967295 is more than all")
+    #expect(error { $0.delay.points = [] } == "\(field).delay.points: empty")
+    #expect(error { $0.delay.points[1].delayUs = 0 } == "\(field).delay.points[1]: does not ascend")
+    #expect(error { $0.delay.points[1].quantileMillionths = 500_000 } == "\(field).delay.points[1]: does not ascend")
+    #expect(
+      error { $0.delay.points[0].delayUs = -1 } == "\(field).delay.points[0].delay_us: -1 is not within 0 and an hour")
+    #expect(error { $0.abort.status = 200 } == "\(field).abort.status: 200 is not within 400 and 599")
+    #expect(error { $0.abort.grpcStatus = 17 } == "\(field).abort.grpc_status: 17 is no status of gRPC")
+    #expect(error { $0.abort = Apus_V1_FaultAbort() } == "\(field).abort: no status")
+    for change: (inout Apus_V1_Fault) -> Void in [
+      { $0.windowLengthMs = 4 }, { $0.windowLengthMs = 0 }, { $0.windowPeriodMs = .min }, { $0.startMs = 0 },
+    ] {
+      #expect(
+        error(change) == "\(field).window_length_ms: not within 1 and the period, or without a start")
+    }
+    #expect(error { $0.endMs = -1 } == "\(field).end_ms: -1 is no time")
   }
 
   @Test("a body of another kind than the name is rejected")

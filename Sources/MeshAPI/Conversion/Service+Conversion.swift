@@ -24,6 +24,7 @@ extension RouteRule {
     try limits.check(message.serverNames.count, atMost: limits.maximumRuleParts, "server_names")
     try limits.check(message.filters.count, atMost: limits.maximumRuleParts, "filters")
     try limits.check(message.backends.count, atMost: limits.maximumRuleParts, "backends")
+    try limits.check(message.faults.count, atMost: limits.maximumPairs, "faults")
     self.init(
       name: message.name,
       matches: try convertEach(message.matches, "matches") { match throws(ConversionError) in
@@ -39,6 +40,9 @@ extension RouteRule {
       timeouts: try RouteTimeouts(message.timeouts),
       retry: message.hasRetry ? try RetryPolicy(message.retry, limits: limits) : nil,
       rateLimits: try convertRateLimits(message.rateLimits, limits: limits),
+      faults: try convertEach(message.faults, "faults") { fault throws(ConversionError) in
+        try FaultPolicy(fault, limits: limits)
+      },
       failureStatus: try convertFailureStatus(message.failureStatus))
     let isRedirect = filters.contains { if case .redirect = $0 { true } else { false } }
     if backends.isEmpty, failureStatus == nil, !isRedirect {
@@ -199,6 +203,7 @@ extension Apus_V1_Rule {
       retry.statusCodes = policy.statusCodes.map(UInt32.init)
       retry.backoffMs = policy.backoff.wireMilliseconds
     }
+    faults = rule.faults.map(Apus_V1_Fault.init)
   }
 }
 

@@ -449,6 +449,8 @@ package nonisolated struct Apus_V1_Rule: Sendable {
 
   package var rateLimits: [Apus_V1_RateLimit] = []
 
+  package var faults: [Apus_V1_Fault] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -506,6 +508,171 @@ package nonisolated struct Apus_V1_RateLimit: Sendable {
     case header(String)
 
   }
+
+  package init() {}
+}
+
+/// What some requests of a rule meet on purpose. 0 and absent: not done.
+package nonisolated struct Apus_V1_Fault: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "shop/slow-payments"
+  package var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
+
+  /// absent: every request
+  package var match: Apus_V1_Match {
+    get {_storage._match ?? Apus_V1_Match()}
+    set {_uniqueStorage()._match = newValue}
+  }
+  /// Returns true if `match` has been explicitly set.
+  package var hasMatch: Bool {_storage._match != nil}
+  /// Clears the value of `match`. Subsequent reads from it will return its default value.
+  package mutating func clearMatch() {_uniqueStorage()._match = nil}
+
+  /// "shop/web"; empty: everybody
+  package var clients: [String] {
+    get {_storage._clients}
+    set {_uniqueStorage()._clients = newValue}
+  }
+
+  /// the share of the requests that match
+  package var millionths: UInt32 {
+    get {_storage._millionths}
+    set {_uniqueStorage()._millionths = newValue}
+  }
+
+  package var delay: Apus_V1_FaultDelay {
+    get {_storage._delay ?? Apus_V1_FaultDelay()}
+    set {_uniqueStorage()._delay = newValue}
+  }
+  /// Returns true if `delay` has been explicitly set.
+  package var hasDelay: Bool {_storage._delay != nil}
+  /// Clears the value of `delay`. Subsequent reads from it will return its default value.
+  package mutating func clearDelay() {_uniqueStorage()._delay = nil}
+
+  package var abort: Apus_V1_FaultAbort {
+    get {_storage._abort ?? Apus_V1_FaultAbort()}
+    set {_uniqueStorage()._abort = newValue}
+  }
+  /// Returns true if `abort` has been explicitly set.
+  package var hasAbort: Bool {_storage._abort != nil}
+  /// Clears the value of `abort`. Subsequent reads from it will return its default value.
+  package mutating func clearAbort() {_uniqueStorage()._abort = nil}
+
+  package var reset: Bool {
+    get {_storage._reset}
+    set {_uniqueStorage()._reset = newValue}
+  }
+
+  package var requestBytesPerSecond: UInt64 {
+    get {_storage._requestBytesPerSecond}
+    set {_uniqueStorage()._requestBytesPerSecond = newValue}
+  }
+
+  package var responseBytesPerSecond: UInt64 {
+    get {_storage._responseBytesPerSecond}
+    set {_uniqueStorage()._responseBytesPerSecond = newValue}
+  }
+
+  package var truncation: Apus_V1_FaultTruncation {
+    get {_storage._truncation ?? Apus_V1_FaultTruncation()}
+    set {_uniqueStorage()._truncation = newValue}
+  }
+  /// Returns true if `truncation` has been explicitly set.
+  package var hasTruncation: Bool {_storage._truncation != nil}
+  /// Clears the value of `truncation`. Subsequent reads from it will return its default value.
+  package mutating func clearTruncation() {_uniqueStorage()._truncation = nil}
+
+  package var corruptMillionths: UInt32 {
+    get {_storage._corruptMillionths}
+    set {_uniqueStorage()._corruptMillionths = newValue}
+  }
+
+  /// Unix time
+  package var startMs: Int64 {
+    get {_storage._startMs}
+    set {_uniqueStorage()._startMs = newValue}
+  }
+
+  /// Unix time; proxies end it themselves
+  package var endMs: Int64 {
+    get {_storage._endMs}
+    set {_uniqueStorage()._endMs = newValue}
+  }
+
+  package var windowPeriodMs: Int64 {
+    get {_storage._windowPeriodMs}
+    set {_uniqueStorage()._windowPeriodMs = newValue}
+  }
+
+  package var windowLengthMs: Int64 {
+    get {_storage._windowLengthMs}
+    set {_uniqueStorage()._windowLengthMs = newValue}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Points of the quantile function, ascending.
+package nonisolated struct Apus_V1_FaultDelay: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var points: [Apus_V1_FaultDelayPoint] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_FaultDelayPoint: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var quantileMillionths: UInt32 = 0
+
+  package var delayUs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_FaultAbort: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: gRPC calls only
+  package var status: UInt32 = 0
+
+  /// 0: as status has it
+  package var grpcStatus: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_FaultTruncation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var afterBytes: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -2605,7 +2772,7 @@ nonisolated extension Apus_V1_Service: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Rule"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{d}server_names\0\u{4}\u{a}rate_limits\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{d}server_names\0\u{4}\u{a}rate_limits\0\u{2}\u{a}faults\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2622,6 +2789,7 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 7: try { try decoder.decodeSingularMessageField(value: &self._retry) }()
       case 20: try { try decoder.decodeRepeatedStringField(value: &self.serverNames) }()
       case 30: try { try decoder.decodeRepeatedMessageField(value: &self.rateLimits) }()
+      case 40: try { try decoder.decodeRepeatedMessageField(value: &self.faults) }()
       default: break
       }
     }
@@ -2659,6 +2827,9 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if !self.rateLimits.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.rateLimits, fieldNumber: 30)
     }
+    if !self.faults.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.faults, fieldNumber: 40)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2672,6 +2843,7 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs._retry != rhs._retry {return false}
     if lhs.serverNames != rhs.serverNames {return false}
     if lhs.rateLimits != rhs.rateLimits {return false}
+    if lhs.faults != rhs.faults {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2756,6 +2928,304 @@ nonisolated extension Apus_V1_RateLimit: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.periodMs != rhs.periodMs {return false}
     if lhs.burst != rhs.burst {return false}
     if lhs.key != rhs.key {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Fault: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Fault"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}match\0\u{1}clients\0\u{1}millionths\0\u{1}delay\0\u{1}abort\0\u{1}reset\0\u{3}request_bytes_per_second\0\u{3}response_bytes_per_second\0\u{1}truncation\0\u{3}corrupt_millionths\0\u{3}start_ms\0\u{3}end_ms\0\u{3}window_period_ms\0\u{3}window_length_ms\0")
+
+  fileprivate class _StorageClass {
+    var _name: String = String()
+    var _match: Apus_V1_Match? = nil
+    var _clients: [String] = []
+    var _millionths: UInt32 = 0
+    var _delay: Apus_V1_FaultDelay? = nil
+    var _abort: Apus_V1_FaultAbort? = nil
+    var _reset: Bool = false
+    var _requestBytesPerSecond: UInt64 = 0
+    var _responseBytesPerSecond: UInt64 = 0
+    var _truncation: Apus_V1_FaultTruncation? = nil
+    var _corruptMillionths: UInt32 = 0
+    var _startMs: Int64 = 0
+    var _endMs: Int64 = 0
+    var _windowPeriodMs: Int64 = 0
+    var _windowLengthMs: Int64 = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _name = source._name
+      _match = source._match
+      _clients = source._clients
+      _millionths = source._millionths
+      _delay = source._delay
+      _abort = source._abort
+      _reset = source._reset
+      _requestBytesPerSecond = source._requestBytesPerSecond
+      _responseBytesPerSecond = source._responseBytesPerSecond
+      _truncation = source._truncation
+      _corruptMillionths = source._corruptMillionths
+      _startMs = source._startMs
+      _endMs = source._endMs
+      _windowPeriodMs = source._windowPeriodMs
+      _windowLengthMs = source._windowLengthMs
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._match) }()
+        case 3: try { try decoder.decodeRepeatedStringField(value: &_storage._clients) }()
+        case 4: try { try decoder.decodeSingularUInt32Field(value: &_storage._millionths) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._delay) }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._abort) }()
+        case 7: try { try decoder.decodeSingularBoolField(value: &_storage._reset) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._requestBytesPerSecond) }()
+        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._responseBytesPerSecond) }()
+        case 10: try { try decoder.decodeSingularMessageField(value: &_storage._truncation) }()
+        case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._corruptMillionths) }()
+        case 12: try { try decoder.decodeSingularInt64Field(value: &_storage._startMs) }()
+        case 13: try { try decoder.decodeSingularInt64Field(value: &_storage._endMs) }()
+        case 14: try { try decoder.decodeSingularInt64Field(value: &_storage._windowPeriodMs) }()
+        case 15: try { try decoder.decodeSingularInt64Field(value: &_storage._windowLengthMs) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 1)
+      }
+      try { if let v = _storage._match {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      if !_storage._clients.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._clients, fieldNumber: 3)
+      }
+      if _storage._millionths != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._millionths, fieldNumber: 4)
+      }
+      try { if let v = _storage._delay {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+      try { if let v = _storage._abort {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      if _storage._reset != false {
+        try visitor.visitSingularBoolField(value: _storage._reset, fieldNumber: 7)
+      }
+      if _storage._requestBytesPerSecond != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._requestBytesPerSecond, fieldNumber: 8)
+      }
+      if _storage._responseBytesPerSecond != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._responseBytesPerSecond, fieldNumber: 9)
+      }
+      try { if let v = _storage._truncation {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      } }()
+      if _storage._corruptMillionths != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._corruptMillionths, fieldNumber: 11)
+      }
+      if _storage._startMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._startMs, fieldNumber: 12)
+      }
+      if _storage._endMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._endMs, fieldNumber: 13)
+      }
+      if _storage._windowPeriodMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._windowPeriodMs, fieldNumber: 14)
+      }
+      if _storage._windowLengthMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._windowLengthMs, fieldNumber: 15)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Fault, rhs: Apus_V1_Fault) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._match != rhs_storage._match {return false}
+        if _storage._clients != rhs_storage._clients {return false}
+        if _storage._millionths != rhs_storage._millionths {return false}
+        if _storage._delay != rhs_storage._delay {return false}
+        if _storage._abort != rhs_storage._abort {return false}
+        if _storage._reset != rhs_storage._reset {return false}
+        if _storage._requestBytesPerSecond != rhs_storage._requestBytesPerSecond {return false}
+        if _storage._responseBytesPerSecond != rhs_storage._responseBytesPerSecond {return false}
+        if _storage._truncation != rhs_storage._truncation {return false}
+        if _storage._corruptMillionths != rhs_storage._corruptMillionths {return false}
+        if _storage._startMs != rhs_storage._startMs {return false}
+        if _storage._endMs != rhs_storage._endMs {return false}
+        if _storage._windowPeriodMs != rhs_storage._windowPeriodMs {return false}
+        if _storage._windowLengthMs != rhs_storage._windowLengthMs {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_FaultDelay: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FaultDelay"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}points\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.points) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.points.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.points, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_FaultDelay, rhs: Apus_V1_FaultDelay) -> Bool {
+    if lhs.points != rhs.points {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_FaultDelayPoint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FaultDelayPoint"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}quantile_millionths\0\u{3}delay_us\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.quantileMillionths) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.delayUs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.quantileMillionths != 0 {
+      try visitor.visitSingularUInt32Field(value: self.quantileMillionths, fieldNumber: 1)
+    }
+    if self.delayUs != 0 {
+      try visitor.visitSingularInt64Field(value: self.delayUs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_FaultDelayPoint, rhs: Apus_V1_FaultDelayPoint) -> Bool {
+    if lhs.quantileMillionths != rhs.quantileMillionths {return false}
+    if lhs.delayUs != rhs.delayUs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_FaultAbort: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FaultAbort"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{3}grpc_status\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.status) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.grpcStatus) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.status != 0 {
+      try visitor.visitSingularUInt32Field(value: self.status, fieldNumber: 1)
+    }
+    if self.grpcStatus != 0 {
+      try visitor.visitSingularUInt32Field(value: self.grpcStatus, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_FaultAbort, rhs: Apus_V1_FaultAbort) -> Bool {
+    if lhs.status != rhs.status {return false}
+    if lhs.grpcStatus != rhs.grpcStatus {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_FaultTruncation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FaultTruncation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}after_bytes\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.afterBytes) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.afterBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.afterBytes, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_FaultTruncation, rhs: Apus_V1_FaultTruncation) -> Bool {
+    if lhs.afterBytes != rhs.afterBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

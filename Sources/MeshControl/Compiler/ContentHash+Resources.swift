@@ -61,7 +61,31 @@ extension ContentHasher {
         hasher.add(retry.backoff.nanoseconds)
       }
       hasher.add(rule.rateLimits) { $0.add($1) }
+      hasher.add(rule.faults) { $0.add($1) }
       hasher.add(rule.failureStatus) { $0.add($1) }
+    }
+  }
+
+  private mutating func add(_ fault: FaultPolicy) {
+    add(fault.name)
+    add(fault.match) { $0.add($1) }
+    add(fault.clients) { $0.add($1) }
+    add(fault.millionths)
+    add(fault.delay?.points ?? []) { hasher, point in
+      hasher.add(point.quantile)
+      hasher.add(point.delay.nanoseconds)
+    }
+    add(fault.abort) { hasher, abort in
+      hasher.add(abort.status) { $0.add($1) }
+      hasher.add(abort.grpcCode)
+    }
+    add(fault.isReset ? 1 : 0)
+    for number in [fault.requestRate, fault.responseRate, fault.truncateAfter] { add(number) { $0.add($1) } }
+    add(fault.corruptMillionths) { $0.add($1) }
+    for number in [fault.schedule.start, fault.schedule.end] { add(number) { $0.add($1) } }
+    add(fault.schedule.windows) { hasher, windows in
+      hasher.add(windows.period)
+      hasher.add(windows.length)
     }
   }
 

@@ -17,7 +17,7 @@ func power(_ x: Double, _ y: Double) -> Double {
 }
 
 /// ln x for a normal x > 0: the exponent, and the series of 2 artanh((m - 1) / (m + 1)) for the significand `m` in 1 ..< 2.
-private func naturalLogarithm(_ x: Double) -> Double {
+func naturalLogarithm(_ x: Double) -> Double {
   let z = (x.significand - 1) / (x.significand + 1)
   let square = z * z
   let series = 1 + square * (1 / 3 + square * (1 / 5 + square * (1 / 7 + square * (1 / 9 + square / 11))))

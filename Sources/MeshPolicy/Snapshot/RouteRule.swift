@@ -17,13 +17,15 @@ package struct RouteRule: Hashable, Sendable {
   package var retry: RetryPolicy?
   /// Taken from by each request that the rule is chosen for, in this order.
   package var rateLimits: [RateLimit]
+  /// Injected before a backend is chosen, in this order.
+  package var faults: [FaultPolicy]
   /// Set when the rule cannot serve, with the status to answer (Gateway API: no or invalid backends answer 500).
   package var failureStatus: UInt16?
 
   package init(
     name: String, matches: [RouteMatch] = [], serverNames: [String] = [], filters: [RouteFilter] = [],
     backends: [WeightedBackend], timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil,
-    rateLimits: [RateLimit] = [], failureStatus: UInt16? = nil
+    rateLimits: [RateLimit] = [], faults: [FaultPolicy] = [], failureStatus: UInt16? = nil
   ) {
     self.name = name
     self.matches = matches
@@ -33,6 +35,7 @@ package struct RouteRule: Hashable, Sendable {
     self.timeouts = timeouts
     self.retry = retry
     self.rateLimits = rateLimits
+    self.faults = faults
     self.failureStatus = failureStatus
   }
 }

@@ -62,6 +62,16 @@ enum Downstream {
     }
   }
 
+  /// Ends a response before its end, after what was sent of it has gone out.
+  func cut() {
+    switch self {
+    case .none, .check: break
+    case .http1(let connection): connection.close()
+    case .http2(let connection, let stream): connection.abort(stream)
+    case .raw(let connection): connection.abort()
+    }
+  }
+
   /// Tells exchanges of one connection from those of others.
   var connectionID: ObjectIdentifier? {
     switch self {

@@ -46,6 +46,8 @@ extension Exchange {
   private func beginOwnAnswer(status: UInt16) {
     settleTicket(after: nil)
     stopWaiting()
+    // What the proxy says itself is said whole.
+    fault?.endShaping()
     upstream.release(self, complete: false)
     upstream = .none
     phase = .open

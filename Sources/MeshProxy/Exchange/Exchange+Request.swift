@@ -37,10 +37,11 @@ extension Exchange {
     if last { requestEnded = true }
     if keepsBody { keepBody(bytes) }
     if !mirrors.isEmpty { mirrorBody(bytes, last: last) }
-    guard phase == .open, requestBuffer.isEmpty, !holdsRequestBytes else {
+    guard phase == .open, requestBuffer.isEmpty, !holdsRequestBytes, fault?.limitsRequest != true else {
       requestBuffer.append(bytes)
       settleRequestCredit()
       if phase == .greeting { readServerName() }
+      if fault?.limitsRequest == true { upstreamWritable() }
       return
     }
     requestBodySent = true
@@ -80,7 +81,7 @@ extension Exchange {
     if endsHere { return }
     pumpRequest()
     // An upstream before this one may have been too slow for the client.
-    if attempts > 1, phase == .open { downstream.resumeRequest() }
+    if attempts > 1 || fault != nil, phase == .open { downstream.resumeRequest() }
   }
 
   /// Hands the upstream what waits for it.
@@ -88,10 +89,13 @@ extension Exchange {
     guard phase == .open, !holdsRequestBytes else { return }
     if !requestBuffer.isEmpty {
       requestBodySent = true
-      let last = requestEnded && !hasRequestTrailers
       let waiting = requestBuffer.count
-      let accepted = upstream.send(requestBuffer.readable, last: last)
+      let ready = fault?.admitRequest(requestBuffer.readable) ?? requestBuffer.readable
+      if ready.isEmpty { return settleRequestCredit() }
+      let last = requestEnded && !hasRequestTrailers && ready.count == waiting
+      let accepted = upstream.send(ready, last: last)
       requestBuffer.consume(accepted)
+      fault?.tookRequest(accepted, of: ready.count)
       settleRequestCredit()
       if accepted < waiting { return }
       if last { requestEndSent = true }

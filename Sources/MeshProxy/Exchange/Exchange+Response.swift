@@ -26,7 +26,13 @@ extension Exchange {
     settleTicket(status: head.status)
     if isTunnel || isUpgrade {
       isTunnel = isTunnel && head.status < 300 || isUpgrade && head.status == 101
-      if isTunnel { endTimeLimits() } else { declineUpgrade() }
+      if isTunnel {
+        endTimeLimits()
+        // The bytes of another protocol are no body.
+        fault?.endShaping()
+      } else {
+        declineUpgrade()
+      }
     }
     head.remove(.xApusResponseFlag)
     head.remove(.xApusUpgrade)
@@ -52,6 +58,10 @@ extension Exchange {
     responseBytes &+= UInt64(bytes.count)
     uncreditedResponseBytes += bytes.count
     if last { responseEnded = true }
+    if let fault, !isTunnel {
+      fault.shape(bytes, into: responseBuffer)
+      return pumpResponse()
+    }
     guard responseBuffer.isEmpty else {
       responseBuffer.append(bytes)
       settleResponseCredit()
@@ -82,14 +92,18 @@ extension Exchange {
   func pumpResponse() {
     guard phase == .open, responseStarted else { return }
     if !responseBuffer.isEmpty {
-      let last = responseEnded && !hasResponseTrailers
       let waiting = responseBuffer.count
-      let accepted = downstream.send(responseBuffer.readable, last: last)
+      let ready = fault?.admitResponse(responseBuffer.readable) ?? responseBuffer.readable
+      if ready.isEmpty { return settleResponseCredit() }
+      let last = responseEnded && !hasResponseTrailers && ready.count == waiting && fault?.cutsResponse != true
+      let accepted = downstream.send(ready, last: last)
       responseBuffer.consume(accepted)
+      fault?.tookResponse(accepted, of: ready.count)
       settleResponseCredit()
       if accepted < waiting { return }
       if last { responseEndSent = true }
     }
+    if fault?.cutsResponse == true { return cutResponse() }
     if responseEnded, !responseEndSent {
       responseEndSent = true
       downstream.finish(trailers: hasResponseTrailers ? responseTrailers : nil)

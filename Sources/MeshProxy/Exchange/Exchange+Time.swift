@@ -48,6 +48,7 @@ extension Exchange {
       switch phase {
       case .backingOff: worker.router.retry(self)
       case .greeting: greetingTimedOut()
+      case .delaying: endDelay()
       default: attemptTimedOut()
       }
     }

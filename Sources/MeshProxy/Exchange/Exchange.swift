@@ -23,6 +23,8 @@ final class Exchange: TimerHandler {
     case greeting
     /// An attempt has failed; the next one begins when its wait is over.
     case backingOff
+    /// An injected delay runs.
+    case delaying
     /// An endpoint is chosen; its connection is being opened.
     case connecting
     /// The request head is on its way to the upstream.
@@ -149,6 +151,9 @@ final class Exchange: TimerHandler {
   /// count: they prove that it was not.
   var uncertainRepeats = 0
 
+  /// Set where the rule's faults strike; most requests meet none.
+  var fault: InjectedFault?
+
   // MARK: Time
 
   /// When `grpc-timeout`, or what the rule gives the whole request, is over; nil without either.
@@ -244,6 +249,7 @@ final class Exchange: TimerHandler {
     service = nil
     rule = nil
     if isFiltered { resetFilters() }
+    fault = nil
     backend = nil
     hashKey = nil
     endpoint = nil

@@ -1,5 +1,6 @@
 import MeshCore
 import MeshHTTP
+import MeshPolicy
 import MeshTelemetry
 
 /// Why a request could not be served, and everything that follows from it: status, response flag, metric label,
@@ -20,6 +21,8 @@ struct ProxyError: Error {
   var resetCode: HTTP2ErrorCode?
   /// What a client past a rate limit is told besides.
   var refusal: RateLimitRefusal?
+  /// What a gRPC client is told, where that does not follow from the rest.
+  var chosenGRPCStatus: GRPCStatus?
   /// One sentence for the caller; says what to check next.
   var reason: StaticString
 
@@ -158,6 +161,13 @@ struct ProxyError: Error {
     return error
   }
 
+  static func injected(_ abort: FaultAbort) -> ProxyError {
+    ProxyError(
+      status: abort.status ?? 200, flag: .faultInjected, origin: .internal, retry: .no,
+      chosenGRPCStatus: abort.grpcStatus,
+      reason: "fault injected: this failure was asked for; see `apus get faultinjection`")
+  }
+
   static func rule(status: UInt16) -> ProxyError {
     var error = status == 503 ? noBackendWeight : invalidBackend
     error.status = status
@@ -174,6 +184,7 @@ extension ProxyError {
   /// rate limit's 429 is UNAVAILABLE, which clients may repeat, rather than RESOURCE_EXHAUSTED, which they may not), except:
   /// a time limit that ran out is DEADLINE_EXCEEDED, and what the proxy could not find a way for is UNAVAILABLE.
   var grpcStatus: GRPCStatus {
+    if let chosenGRPCStatus { return chosenGRPCStatus }
     if let resetCode { return GRPCStatus(reset: resetCode) }
     switch flag {
     case .requestTimeout, .upstreamTimeout, .streamIdleTimeout: return .deadlineExceeded

@@ -97,7 +97,7 @@ package enum Proxy {
   ) -> Bool {
     let index = handle.index
     let worker = ProxyWorker(
-      loop: loop, limits: options.limits, part: part, namespace: options.namespace,
+      loop: loop, limits: options.limits, part: part, namespace: options.namespace, client: options.identity,
       accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool), log: log,
       buckets: buckets, share: { report in relay.post { $0.share(report, from: index) } },
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })

@@ -82,10 +82,22 @@ struct Router {
     // Of a tunnel there is nothing to filter.
     let filters = exchange.isTunnel ? nil : rule.filters
     if let filters, filters.answers(exchange, service.key) { return }
+    if let faults = rule.faults, !exchange.isTunnel, exchange.meets(faults) { return }
+    chooseBackend(exchange, rule, service)
+  }
+
+  /// What the rule's faults left of the request goes on.
+  func goOn(_ exchange: Exchange) {
+    guard let rule = exchange.rule, let service = exchange.service else { return exchange.fail(.noRoute) }
+    chooseBackend(exchange, rule, service)
+  }
+
+  private func chooseBackend(_ exchange: Exchange, _ rule: CompiledRule, _ service: ServiceEntry) {
     guard let backend = rule.pickBackend() else { return exchange.fail(.noBackendWeight) }
     exchange.backend = backend.entry
     if let status = backend.failureStatus { return exchange.fail(.rule(status: status)) }
-    filters?.apply(to: exchange)
+    // Of a tunnel there is nothing to filter.
+    if !exchange.isTunnel { rule.filters?.apply(to: exchange) }
     if let own = backend.filters, !exchange.isTunnel {
       if own.answers(exchange, service.key) { return }
       own.apply(to: exchange)

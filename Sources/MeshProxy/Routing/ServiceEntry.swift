@@ -41,6 +41,7 @@ final class ServiceEntry {
 
   /// Takes a new configuration, or learns that there is none.
   func update(_ config: ServiceConfig?, worker: ProxyWorker) {
+    defer { if worker.faultCount > 0 { endFaults(worker) } }
     if let config {
       state = .ready
       appProtocol = config.appProtocol
@@ -63,6 +64,16 @@ final class ServiceEntry {
   /// What a CONNECT carries is not passed on unread.
   var looksIntoTunnels: Bool { appProtocol.isHTTP2 || serverNames != nil }
 
+  /// Faults that are no longer asked for end for the requests that are in the middle of them, too.
+  private func endFaults(_ worker: ProxyWorker) {
+    var released: [Exchange] = []
+    worker.forEachExchange { exchange in
+      guard exchange.service === self, let policies = exchange.fault?.policies else { return }
+      if !rules.contains(where: { $0.faults?.policies == policies }) { released.append(exchange) }
+    }
+    for exchange in released { exchange.endFault() }
+  }
+
   /// The rule for bytes without a head: the first that matches everything, else the last.
   var tunnelRule: Int? {
     rules.firstIndex { $0.matchesEverything } ?? rules.indices.last
@@ -82,6 +93,7 @@ final class CompiledRule {
   let backends: [Share]
   /// Nil for none, as in `Share`.
   let filters: FilterChain?
+  let faults: FaultPlan?
   let timeouts: RouteTimeouts
   let retry: RetryPolicy?
   /// Nil for none.
@@ -108,6 +120,7 @@ final class CompiledRule {
         filters: FilterChain($0.filters, of: rule, worker: worker))
     }
     filters = FilterChain(rule.filters, of: rule, worker: worker)
+    faults = FaultPlan(rule.faults, client: worker.client)
     timeouts = rule.timeouts
     retry = rule.retry
     rateLimiter = RateLimiter(rule.rateLimits, of: "\(service) \(rule.name)", worker.buckets)

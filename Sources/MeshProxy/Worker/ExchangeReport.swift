@@ -1,5 +1,6 @@
 import MeshCore
 import MeshHTTP
+import MeshPolicy
 import MeshRuntime
 import MeshTelemetry
 
@@ -16,13 +17,37 @@ struct SeriesCache {
 /// Accounting at the end of an exchange: counters, latency histogram, access log.
 enum ExchangeReport {
   static func record(_ exchange: Exchange, _ worker: ProxyWorker) {
+    if exchange.fault == nil {
+      count(exchange, flag: exchange.flag, delayed: .zero, worker)
+    } else {
+      recordFaults(exchange, worker)
+    }
+    if worker.accessLog.admits(&worker.loop.random) { log(exchange, worker) }
+  }
+
+  private static func count(_ exchange: Exchange, flag: ResponseFlag, delayed: TimeSpan, _ worker: ProxyWorker) {
     let series = series(of: exchange, worker)
     worker.metrics.recordRequest(series)
-    let latency = exchange.responseStarted ? exchange.responseTime - exchange.startTime : nil
+    let latency = exchange.responseStarted ? exchange.responseTime - exchange.startTime - delayed : nil
     worker.metrics.recordResponse(
-      series, status: exchange.responseStarted ? exchange.status : 0, flag: exchange.flag,
-      grpc: exchange.grpcOutcome, latency: latency)
-    if worker.accessLog.admits(&worker.loop.random) { log(exchange, worker) }
+      series, status: exchange.responseStarted ? exchange.status : 0, flag: flag, grpc: exchange.grpcOutcome,
+      latency: latency)
+  }
+
+  /// What a fault made of a request says nothing about the service: it is counted apart. A request that was only slowed down
+  /// counts as every other, without its delay, and with a flag.
+  private static func recordFaults(_ exchange: Exchange, _ worker: ProxyWorker) {
+    guard let fault = exchange.fault else { return }
+    if !fault.decides(exchange.flag) {
+      count(exchange, flag: exchange.shownFlag, delayed: fault.delayed, worker)
+    }
+    let service = service(exchange)
+    for effect in fault.effects {
+      worker.metrics.countFault(
+        FaultSeriesKey(
+          service: service.name, namespace: service.namespace, route: exchange.rule?.nameLabel ?? LabelInterner.empty,
+          policy: worker.metrics.labels.id(effect.policy), kind: InjectedFaultKind(effect.kind)))
+    }
   }
 
   private static func series(of exchange: Exchange, _ worker: ProxyWorker) -> Int {
@@ -105,7 +130,10 @@ enum ExchangeReport {
       entry.serverID = endpoint.identity?.description ?? ""
     }
     entry.status = exchange.responseStarted ? exchange.status : 0
-    entry.flag = exchange.flag
+    entry.flag = exchange.shownFlag
+    if let fault = exchange.fault {
+      entry.faults = fault.effects.map { "\($0.policy):\(InjectedFaultKind($0.kind).text)" }.joined(separator: ",")
+    }
     entry.grpc = exchange.grpcOutcome
     entry.bytesIn = exchange.requestBytes
     entry.bytesOut = exchange.responseBytes

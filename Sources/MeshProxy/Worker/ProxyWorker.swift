@@ -14,6 +14,8 @@ final class ProxyWorker: TimerHandler {
   /// Which of the proxy's workers this is.
   let part: WorkerPart
   let namespace: String
+  /// Of the proxy's own workload; nil for one without a control plane.
+  let client: SPIFFEID?
   let metrics = MetricsShard()
   let accessLog: AccessLogWriter
   private let log: ProxyLog?
@@ -61,6 +63,8 @@ final class ProxyWorker: TimerHandler {
   private var freeExchanges: [Exchange] = []
   private var exchanges: [Exchange] = []
   private(set) var mirrorCount = 0
+  /// Exchanges that meet faults.
+  private(set) var faultCount = 0
   private var downstreamCount = 0
   private var drainables: [ObjectIdentifier: any Drainable] = [:]
   private var listeners: [Listener] = []
@@ -71,14 +75,15 @@ final class ProxyWorker: TimerHandler {
   private var onDrained: (@Sendable () -> Void)?
 
   init(
-    loop: Worker, limits: ProxyLimits, part: WorkerPart = WorkerPart(), namespace: String, accessLog: AccessLogWriter,
-    log: ProxyLog? = nil, buckets: BucketRegistry? = nil, share: @escaping @Sendable (HealthReport) -> Void = { _ in },
-    subscribe: @escaping @Sendable (ServicePort) -> Void
+    loop: Worker, limits: ProxyLimits, part: WorkerPart = WorkerPart(), namespace: String, client: SPIFFEID? = nil,
+    accessLog: AccessLogWriter, log: ProxyLog? = nil, buckets: BucketRegistry? = nil,
+    share: @escaping @Sendable (HealthReport) -> Void = { _ in }, subscribe: @escaping @Sendable (ServicePort) -> Void
   ) {
     self.loop = loop
     self.limits = limits
     self.part = part
     self.namespace = namespace
+    self.client = client
     self.accessLog = accessLog
     self.log = log
     self.buckets = buckets ?? BucketRegistry(bucketsPerLimit: limits.maximumRateLimitBuckets)
@@ -119,7 +124,18 @@ final class ProxyWorker: TimerHandler {
     return true
   }
 
+  /// An exchange meets faults. False when there are too many that do.
+  func admitFault() -> Bool {
+    guard faultCount < limits.maximumFaults else {
+      metrics.limitHit("faults")
+      return false
+    }
+    faultCount += 1
+    return true
+  }
+
   func exchangeFinished(_ exchange: Exchange) {
+    if exchange.fault != nil { faultCount -= 1 }
     if exchange.isMirror { mirrorCount -= 1 }
     forget(exchange)
     if !exchange.isCheck { ExchangeReport.record(exchange, self) }
@@ -316,7 +332,7 @@ final class ProxyWorker: TimerHandler {
 
   private func sweepExchanges(_ now: Instant) {
     var expired: [Exchange] = []
-    for exchange in exchanges {
+    for exchange in exchanges where exchange.phase != .delaying {
       let limit =
         exchange.isTunnel
         ? limits.tunnelIdleTimeout : exchange.isGRPC ? limits.grpcIdleTimeout : limits.streamIdleTimeout

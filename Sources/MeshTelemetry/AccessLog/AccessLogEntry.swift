@@ -29,6 +29,8 @@ package struct AccessLogEntry {
   package var duration = TimeSpan.zero
   /// From the request's head to the first byte of the response's head; nil when there was none.
   package var upstreamLatency: TimeSpan?
+  /// Injected faults, as `shop/slow-payments:delay`, with commas between them.
+  package var faults = ""
   package var service = ""
   package var route = ""
   package var backend = ""

@@ -4,7 +4,7 @@ package import MeshCore
 ///
 /// Confined to that worker: recording is a few array updates, with no lock, atomic or allocation once a series is
 /// known. The worker hands out `snapshot()` when asked. Limits: `maximumSeries` label sets in each of
-/// `request_total`, `response_total`, `response_latency_ms`, `retries_total` and of backends; what comes later is counted in one series per
+/// `request_total`, `response_total`, `response_latency_ms`, `retries_total`, of backends and of faults; what comes later is counted in one series per
 /// direction whose label values are "overflow", and in `metrics_series_overflow_total`. `maximumReasons` names of TLS
 /// failures, protocol errors and limits together.
 package final class MetricsShard {
@@ -142,6 +142,18 @@ package final class MetricsShard {
       key = BackendSeriesKey(backend: LabelInterner.overflow, namespace: LabelInterner.overflow, event: key.event)
     }
     data.pointee.backendEvents[key, default: 0] &+= 1
+  }
+
+  // MARK: - Faults
+
+  /// `injected_faults_total`.
+  package func countFault(_ key: FaultSeriesKey) {
+    var key = key
+    if data.pointee.faults[key] == nil, data.pointee.faults.count >= maximum {
+      data.pointee.overflows &+= 1
+      key = .overflow(key.kind)
+    }
+    data.pointee.faults[key, default: 0] &+= 1
   }
 
   // MARK: - Connections

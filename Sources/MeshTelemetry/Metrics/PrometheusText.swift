@@ -14,6 +14,7 @@ package enum PrometheusText {
     if families.contains(.istio) { merged.istio.write(.istio, to: &writer) }
     writeRetries(snapshots, to: &writer)
     writeBackends(snapshots, to: &writer)
+    writeFaults(snapshots, to: &writer)
     writeConnections(snapshots, to: &writer)
     writeReasons(snapshots, to: &writer)
     writeProcess(process, to: &writer)
@@ -46,6 +47,14 @@ package enum PrometheusText {
       }
       writer.counters(family.name, family.help, sums)
     }
+  }
+
+  private static func writeFaults(_ snapshots: [MetricsSnapshot], to writer: inout PrometheusWriter) {
+    var sums: [String: UInt64] = [:]
+    for snapshot in snapshots {
+      for (key, count) in snapshot.faults { sums[key.labels(snapshot.strings), default: 0] &+= count }
+    }
+    writer.counters("injected_faults_total", "Faults that requests met on purpose, by FaultInjection.", sums)
   }
 
   private static func writeConnections(_ snapshots: [MetricsSnapshot], to writer: inout PrometheusWriter) {
