@@ -4,7 +4,7 @@ import MeshRuntime
 import MeshTelemetry
 
 // Faults injected on purpose. They strike once per request, before a backend is chosen, so no attempt, no repeat and no endpoint's
-// record knows of them (docs/design/0012-faults.md).
+// record knows of them (docs/design/0013-faults.md).
 extension Exchange {
   /// False: the request goes on now, whatever may become of its body.
   func meets(_ plan: FaultPlan) -> Bool {
