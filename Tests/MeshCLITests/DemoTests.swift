@@ -21,6 +21,60 @@ import Testing
     #expect(keys.contains("TrafficSplit shop/orders"))
   }
 
+  @Test("so are those of its scenarios, and what chaos does has an end")
+  func scenarios() {
+    let end = "2030-01-01T00:00:00Z"
+    for text in Array(DemoScenario.chaos.manifests.values) + [DemoShop.chaos(end: end)] {
+      #expect(ManifestParser.parse(file: "f.yaml", text: text).errors == [])
+    }
+    let text = DemoShop.chaos(end: end)
+    #expect(ManifestParser.parse(file: "f.yaml", text: text).objects.count == 2)
+    for part in text.split(separator: "---\n") {
+      #expect(part.contains("end: \"\(end)\"") && part.contains("clients: [shop/orders-v1]"))
+    }
+    #expect(DemoScenario.split.manifests.isEmpty)
+  }
+
+  /// Of a shop in the scenario of chaos.
+  private func chaos(isStruck: Bool, web: Double, orders: Double, faults: Double, retries: Double) -> [String] {
+    func page(_ service: String, _ factor: Double) -> Scrape {
+      let rate = service == "web" ? web : service.hasPrefix("orders") ? orders : 1
+      let outbound = ["direction": "outbound", "dst_service": "x"]
+      return Scrape([
+        .init(name: "request_total", labels: ["direction": "inbound", "tls": "true"], value: factor * 1000),
+        .init(name: "response_total", labels: ["direction": "inbound"], value: factor * 1000 * rate),
+        .init(
+          name: "response_total", labels: ["direction": "inbound", "classification": "failure"],
+          value: factor * 1000 * (1 - rate)),
+        .init(name: "retries_total", labels: outbound, value: service == "web" ? factor * retries : 0),
+        .init(
+          name: "injected_faults_total",
+          labels: outbound.merging(["fault_injection": "shop/f", "fault": "abort"]) { $1 },
+          value: service == "orders-v1" ? factor * faults : 0),
+      ])
+    }
+    let targets = DemoShop.members.map {
+      ScrapeTarget(workload: $0.service, service: $0.service, namespace: "shop", address: "127.66.0.2")
+    }
+    let names = targets.map(\.workload)
+    let stats = MeshStats(
+      targets: targets, earlier: Dictionary(uniqueKeysWithValues: names.map { ($0, page($0, 0)) }),
+      later: Dictionary(uniqueKeysWithValues: names.map { ($0, page($0, 1)) }), seconds: 5)
+    #expect(stats.faults.map(\.count) == (faults > 0 ? [faults] : []))
+    return DemoReport(stats, split: .first, scenario: .chaos, isStruck: isStruck).complaints
+  }
+
+  @Test("chaos may break orders and nothing else, and must be there")
+  func chaosReport() {
+    #expect(chaos(isStruck: true, web: 0.999, orders: 0.85, faults: 100, retries: 90) == [])
+    #expect(chaos(isStruck: false, web: 1, orders: 1, faults: 0, retries: 0) == [])
+    #expect(chaos(isStruck: false, web: 1, orders: 0.85, faults: 0, retries: 0).count == 2)
+    #expect(chaos(isStruck: true, web: 0.9, orders: 0.85, faults: 100, retries: 90).count == 1)
+    #expect(
+      chaos(isStruck: true, web: 1, orders: 0.85, faults: 0, retries: 0)
+        == ["no faults were injected", "web repeated nothing"])
+  }
+
   @Test("the demo runs its members with the flags that apus run takes")
   func members() throws {
     for member in DemoShop.members + [DemoShop.customers(requestsPerSecond: 50)] {

@@ -82,3 +82,15 @@ def test_the_tour_of_the_guide_to_policies_can_be_followed_by_copy_and_paste(mes
     assert re.search(r"^everyone +apus-system +Mesh/default +True +True ", output, re.M), output
     assert "goes before in timeouts.request" in output, output
     assert re.search(r'orders\.yaml:\d+:\d+: error: TrafficPolicy shop/orders: .*did you mean ringHash', output), output
+
+
+
+def test_the_tour_of_the_guide_to_chaos_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/chaos.md")
+    statuses = dict(reversed(pair) for pair in re.findall(r"^ +(\d+) (200|503)$", output, re.M))
+    assert set(statuses) == {"200", "503"} and 25 <= int(statuses["503"]) <= 75, output
+    assert 'fault_injection="shop/orders",fault="abort"' in output and "\nno failures\n" in output, output
+    assert re.search(r"^orders +shop +orders\.shop +True +True +False \(Stopped\) ", output, re.M), output
+    assert float(re.search(r"^after the stop: ([\d.]+)$", output, re.M).group(1)) < 0.5, output
+    assert "\nfaults: as the manifests say\n" in output, output
+    assert re.search(r"chaos\.yaml:\d+:\d+: FaultInjection shop/orders: spec\.delay\.percentiles\.p99: is shorter than", output), output

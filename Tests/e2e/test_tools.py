@@ -1,5 +1,6 @@
 """What people and scripts read: tables, JSON, and the demonstration."""
 
+import json
 import re
 import subprocess
 
@@ -44,8 +45,8 @@ def test_status_shows_workloads_services_and_the_age_of_the_configuration(mesh):
 
 
 def test_every_command_has_help_with_examples(mesh):
-    for command in ("demo", "up", "run", "stat", "status", "get", "check", "identity", "validate", "version", "completion",
-                    "why", "routes", "endpoints", "analyze"):
+    for command in ("demo", "up", "run", "stat", "status", "get", "chaos", "check", "identity", "validate", "version",
+                    "completion", "why", "routes", "endpoints", "analyze"):
         text = mesh.apus(command, "--help").stdout
         assert f"apus {command}" in text and re.search(r"example", text, re.I), command
 
@@ -85,3 +86,14 @@ def test_the_demonstration_ends_well_and_shows_every_service(mesh):
     assert re.search(r"p99", table, re.I)
     rows = [line for line in table.splitlines() if re.search(r"\d+(\.\d+)?\s*%", line)]
     assert len(rows) >= 4, table
+
+
+def test_the_demonstration_of_chaos_breaks_one_service_and_spares_the_customers(mesh):
+    completed = subprocess.run([str(BINARIES / "apus"), "demo", "--scenario", "chaos", "--once", "--duration", "4", "-o", "json"],
+                               env=mesh.environment, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    before, during, after = json.loads(completed.stdout)["measurements"]
+    assert before["injectedFaults"] == 0 and after["injectedFaults"] == 0
+    assert during["injectedFaults"] > 0 and during["retries"] > 0
+    rates = {line["service"]: line["traffic"]["successRate"] for line in during["services"] if "successRate" in line["traffic"]}
+    assert rates["web"] > rates["orders-v1"] and rates["payments"] == 1

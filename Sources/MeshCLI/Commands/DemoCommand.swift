@@ -10,13 +10,19 @@ struct DemoCommand: AsyncParsableCommand {
       and mutual TLS, in a temporary directory; needs no root and changes nothing else. Orders v2 is slower and fails
       now and then; it gets 10 % of the requests until you shift the split.
 
-      Keys: s shifts orders 90/10 -> 50/50 -> 10/90 -> 0/100, q quits.
+      Keys: s shifts orders 90/10 -> 50/50 -> 10/90 -> 0/100, q quits. In the scenario chaos: f begins and ends the faults.
+
+      SCENARIOS
+      \(DemoScenario.allCases.map { "  \($0.rawValue.padding(toLength: 8, withPad: " ", startingAt: 0)) \($0.summary)" }
+        .joined(separator: "\n"))
 
       EXAMPLES
         apus demo
         apus demo --once                       measure once, print, and exit; for scripts
         apus demo --once --shift 50/50 -o json
         apus demo --rps 200 --duration 60
+        apus demo --scenario chaos             faults on one service: what breaks, and what repeats hide
+        apus demo --scenario chaos --once      measured before, while and after
 
       EXIT CODES
         0    done; with --once: the shop is healthy
@@ -27,6 +33,9 @@ struct DemoCommand: AsyncParsableCommand {
 
   @Flag(help: "Measure, print, (shift, measure, print) and exit.")
   var once = false
+
+  @Option(help: ArgumentHelp("What to show: split or chaos.", valueName: "name"))
+  var scenario = DemoScenario.split
 
   @Option(help: ArgumentHelp("Shift orders to these weights.", valueName: "v1/v2"))
   var shift: String?
@@ -46,6 +55,7 @@ struct DemoCommand: AsyncParsableCommand {
     if let shift, DemoShop.Split(shift) == nil {
       throw ValidationError("--shift \"\(shift)\" is not two weights; write V1/V2, as 50/50")
     }
+    if shift != nil, scenario != .split { throw ValidationError("--shift is for --scenario split") }
     guard duration.map({ (1...86_400).contains($0) }) ?? true else {
       throw ValidationError("--duration takes 1 to 86400 seconds")
     }
@@ -55,6 +65,7 @@ struct DemoCommand: AsyncParsableCommand {
 
   func run() async throws {
     var options = DemoRunner.Options()
+    options.scenario = scenario
     options.once = once
     options.shift = shift.flatMap { DemoShop.Split($0) }
     options.duration = duration
@@ -65,3 +76,5 @@ struct DemoCommand: AsyncParsableCommand {
     Foundation.exit(code)
   }
 }
+
+extension DemoScenario: ExpressibleByArgument {}

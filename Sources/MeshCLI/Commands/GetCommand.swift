@@ -17,12 +17,14 @@ struct GetCommand: AsyncParsableCommand {
         apus get httproute orders -n shop -o yaml
         apus get grpcroute -o json
         apus get trafficpolicy
+        apus get faultinjection
 
       \(ExitCodes.help)
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy
+    case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
+      faultinjection
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -32,6 +34,17 @@ struct GetCommand: AsyncParsableCommand {
     }
 
     private var plural: String { self == .trafficpolicy ? "trafficpolicies" : "\(rawValue)s" }
+
+    /// What the table lists.
+    var noun: String {
+      switch self {
+      case .httproute, .grpcroute, .tlsroute, .tcproute, .udproute: "routes"
+      case .trafficsplit: "splits"
+      case .httproutegroup: "route groups"
+      case .trafficpolicy: "policies"
+      case .faultinjection: "fault injections"
+      }
+    }
 
     var name: String {
       switch self {
@@ -43,6 +56,7 @@ struct GetCommand: AsyncParsableCommand {
       case .trafficsplit: "TrafficSplit"
       case .httproutegroup: "HTTPRouteGroup"
       case .trafficpolicy: "TrafficPolicy"
+      case .faultinjection: "FaultInjection"
       }
     }
   }
@@ -52,7 +66,9 @@ struct GetCommand: AsyncParsableCommand {
   }
 
   @Argument(
-    help: "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup or trafficpolicy.")
+    help:
+      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy or faultinjection."
+  )
   var kind: Kind
 
   @Argument(help: "One of them. Default: all.")
@@ -78,7 +94,7 @@ struct GetCommand: AsyncParsableCommand {
       throw CLIFailure("there is no \(kind.name) \(name)\(place)", fix: "list them all: apus get \(kind.rawValue)")
     }
     switch format {
-    case .table: Terminal.print(report.table(of: kind == .trafficpolicy ? "policies" : "routes"))
+    case .table: Terminal.print(report.table(of: kind.noun))
     case .json: Terminal.print(try JSONText.of(report.document(ofOne: name != nil)))
     case .yaml: Terminal.print(YAMLText.of(report.document(ofOne: name != nil)))
     }

@@ -43,6 +43,10 @@ package struct AdminClient: Sendable {
     }
   }
 
+  package func faults(_ request: Apus_V1_FaultsRequest) async throws -> Apus_V1_FaultsResponse {
+    try await call { try await $0.faults(request, options: $1) }
+  }
+
   private func call<Answer: Sendable>(
     _ body: @Sendable (Apus_V1_Admin.Client<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Answer
   ) async throws -> Answer {

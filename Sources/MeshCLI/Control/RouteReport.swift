@@ -15,14 +15,19 @@ package struct RouteReport: Sendable {
   /// `noun` is what the items are, in the plural.
   package func table(of noun: String = "routes") -> String {
     guard let first = items.first else { return "no \(noun)\n" }
-    var table = TextTable([
-      .init("NAME"), .init("NAMESPACE"), .init(first.isPolicy ? "TARGETS" : "PARENTS"), .init("ACCEPTED"),
-      .init("RESOLVED-REFS"), .init("FILE"),
-    ])
+    // Only fault injections come and go by themselves.
+    let isTimed = first.kind == "FaultInjection"
+    var table = TextTable(
+      [
+        .init("NAME"), .init("NAMESPACE"), .init(first.isPolicy ? "TARGETS" : "PARENTS"), .init("ACCEPTED"),
+        .init("RESOLVED-REFS"),
+      ] + (isTimed ? [.init("ACTIVE")] : []) + [.init("FILE")])
     for item in items {
-      table.add(
-        item.name, item.namespace, item.parents.map(\.shown).joined(separator: ","), item.summary(of: "Accepted"),
-        item.summary(of: "ResolvedRefs"), "\(item.file):\(item.line)")
+      table.rows.append(
+        [
+          item.name, item.namespace, item.parents.map(\.shown).joined(separator: ","), item.summary(of: "Accepted"),
+          item.summary(of: "ResolvedRefs"),
+        ] + (isTimed ? [item.summary(of: "Active")] : []) + ["\(item.file):\(item.line)"])
     }
     let problems = items.flatMap(\.problems)
     return table.render() + (problems.isEmpty ? "" : "\n" + problems.map { "\($0)\n" }.joined())

@@ -5,24 +5,62 @@ package struct DemoReport: Encodable, Sendable {
   package var backends: [StatTable.Backend]
   /// What is wrong; empty for a healthy shop.
   package var complaints: [String]
+  /// Faults that were met on purpose, and requests that web's proxy sent again.
+  package var injectedFaults: Double
+  package var retries: Double
 
   package static let lowestSuccessRate = 0.9
+  /// Of web while a tenth of what orders needs fails: without repeats it would be 0.9.
+  package static let lowestSuccessUnderFaults = 0.97
 
   private let lines: [MeshStats.ServiceLine]
   private let observed: [MeshStats.BackendLine]
+  private let faults: [MeshStats.FaultLine]
+  private let scenario: DemoScenario
 
   enum CodingKeys: String, CodingKey {
-    case split, services, backends, complaints
+    case split, services, backends, complaints, injectedFaults, retries
   }
 
-  package init(_ stats: MeshStats, split: DemoShop.Split) {
-    self.split = "\(split)"
+  /// `isStruck`: the faults of the scenario were in force.
+  package init(
+    _ stats: MeshStats, split: DemoShop.Split, scenario: DemoScenario = .split, isStruck: Bool = false
+  ) {
+    self.scenario = scenario
+    self.split = scenario == .chaos ? "none" : "\(split)"
+    faults = stats.faults
+    injectedFaults = faults.reduce(0) { $0 + $1.count }
+    retries = stats.backends.filter { $0.from == "web" }.reduce(0) { $0 + $1.stats.retries }
     lines = stats.services.filter { $0.service != "customers" }
     observed = stats.backends.filter { $0.from == "web" && $0.service == "orders" }
     services = lines.map(StatTable.Service.init)
     backends = observed.map(StatTable.Backend.init)
-    complaints =
-      lines.flatMap { Self.complaints($0, split: split) } + Self.splitComplaints(observed, split: split)
+    switch scenario {
+    case .split:
+      complaints =
+        lines.flatMap { Self.complaints($0, split: split) } + Self.splitComplaints(observed, split: split)
+    case .chaos:
+      let all = DemoShop.Split(v1: 1, v2: 0)
+      // That orders fails when payments does is what the experiment is about.
+      complaints = lines.filter { !isStruck || !$0.service.hasPrefix("orders") }.flatMap {
+        Self.complaints($0, split: all)
+      }
+      if isStruck { complaints += Self.chaosComplaints(lines, faults: injectedFaults, retries: retries) }
+    }
+  }
+
+  /// What a client's proxy repeats customers do not see.
+  private static func chaosComplaints(
+    _ lines: [MeshStats.ServiceLine], faults: Double, retries: Double
+  ) -> [String] {
+    var out: [String] = []
+    if faults == 0 { out.append("no faults were injected") }
+    if retries == 0 { out.append("web repeated nothing") }
+    let success = lines.first { $0.service == "web" }?.stats.successRate
+    if let success, success < lowestSuccessUnderFaults {
+      out.append("web: only \(Format.percent(success)) succeeded; the repeats should have hidden nearly every fault")
+    }
+    return out
   }
 
   private static func complaints(_ line: MeshStats.ServiceLine, split: DemoShop.Split) -> [String] {
@@ -64,10 +102,17 @@ package struct DemoReport: Encodable, Sendable {
         Format.milliseconds(stats.latency.quantile(0.99)),
         stats.securedShare.map { Format.fixed($0 * 100, 0) + "%" } ?? "-")
     }
+    if scenario == .chaos { return table.render() + "\n" + chaosText }
     let shares = ["orders-v1", "orders-v2"].map { name in
       let share = observed.first { $0.backend == name }?.share
       return "\(name) \(share.map { Format.fixed($0 * 100, 1) + "%" } ?? "-")"
     }
     return table.render() + "\nsplit of orders: \(split), observed: \(shares.joined(separator: ", "))\n"
+  }
+
+  private var chaosText: String {
+    let kinds = faults.map { "\($0.injection) \($0.fault) \(Format.fixed($0.count, 0))" }
+    return "injected on the way from orders to payments: \(kinds.isEmpty ? "nothing" : kinds.joined(separator: ", "))\n"
+      + "repeated by web's proxy: \(Format.fixed(retries, 0)) requests to orders\n"
   }
 }

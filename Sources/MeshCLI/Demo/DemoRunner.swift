@@ -5,6 +5,7 @@ internal import MeshCore
 /// Plays the demo: starts the shop, measures, shifts the split, cleans up. Used by one task only.
 package final class DemoRunner {
   package struct Options: Sendable {
+    package var scenario = DemoScenario.split
     package var once = false
     package var shift: DemoShop.Split?
     /// Length of each measurement with `once`, of the whole show otherwise.
@@ -32,6 +33,10 @@ package final class DemoRunner {
   private let processes: DemoProcesses
   private let client: AdminClient
   private var split = DemoShop.Split.first
+  /// The scenario's faults are in the manifests.
+  private var isStruck = false
+  /// The end that the faults are given, in case that nobody is left to end them.
+  private static let longestExperiment: TimeInterval = 3600
 
   package init(_ options: Options) throws {
     self.options = options
@@ -67,7 +72,8 @@ package final class DemoRunner {
       throw CLIFailure(
         "another control plane of this machine listens on \(address)", fix: "stop it first (apus up, or another demo)")
     }
-    for (name, text) in DemoShop.manifests(split) { try write(text, to: name) }
+    let files = DemoShop.manifests(split).merging(options.scenario.manifests) { $1 }
+    for (name, text) in files { try write(text, to: name) }
     Terminal.say("the demo's files are in \(processes.directory)")
     try await processes.start(
       Self.controller, path: controller,
@@ -113,6 +119,13 @@ package final class DemoRunner {
     try write(DemoShop.trafficSplit(next), to: DemoShop.splitFile)
   }
 
+  /// The faults begin, or end.
+  private func strike(_ isStruck: Bool) throws {
+    self.isStruck = isStruck
+    let end = Date.now.addingTimeInterval(Self.longestExperiment).formatted(.iso8601)
+    try write(isStruck ? DemoShop.chaos(end: end) : "", to: DemoShop.chaosFile)
+  }
+
   /// Replaces the file in one step, as an editor does.
   private func write(_ text: String, to name: String) throws {
     let path = "\(processes.manifests)/\(name)"
@@ -132,6 +145,15 @@ package final class DemoRunner {
       try shift(to: target)
       reports.append(try await measurement())
     }
+    if options.scenario == .chaos {
+      Terminal.say("injecting faults on the way from orders to payments")
+      try strike(true)
+      reports.append(try await measurement())
+      Terminal.say("ending the experiment")
+      try strike(false)
+      reports.append(try await measurement())
+      if reports[2].injectedFaults > 0 { reports[2].complaints.append("faults were injected after the end") }
+    }
     let complaints = reports.flatMap(\.complaints)
     if options.json {
       Terminal.print(try JSONText.of(Outcome(healthy: complaints.isEmpty, measurements: reports)))
@@ -146,7 +168,7 @@ package final class DemoRunner {
     try await processes.pause(Self.settleTime)
     let first = try await reading()
     try await processes.pause(.nanoseconds(Int64(seconds * 1e9)))
-    let report = DemoReport(Self.stats(from: first, to: try await reading()), split: split)
+    let report = report(from: first, to: try await reading())
     if !options.json { Terminal.print(report.render()) }
     return report
   }
@@ -162,19 +184,21 @@ package final class DemoRunner {
     var readings = [try await reading()]
     var due = ContinuousClock.now
     if let target = options.shift { try shift(to: target) }
+    if options.scenario == .chaos { try strike(true) }
     while end.map({ ContinuousClock.now < $0 }) ?? true {
       due = due.advanced(by: .seconds(1))
       while ContinuousClock.now < due {
         try await processes.pause(.milliseconds(25))
         switch keys?.next() {
         case UInt8(ascii: "q"), 0x04: return 0
-        case UInt8(ascii: "s"): try shift(to: split.next)
+        case UInt8(ascii: "s") where options.scenario == .split: try shift(to: split.next)
+        case UInt8(ascii: "f") where options.scenario == .chaos: try strike(!isStruck)
         default: break
         }
       }
       readings.append(try await reading())
       if readings.count > Self.liveWindow { readings.removeFirst() }
-      draw(DemoReport(Self.stats(from: readings[0], to: readings[readings.count - 1]), split: split), isScreen, keys)
+      draw(report(from: readings[0], to: readings[readings.count - 1]), isScreen, keys)
     }
     return 0
   }
@@ -183,13 +207,20 @@ package final class DemoRunner {
     var text = report.render()
     guard isScreen else { return Terminal.print(text) }
     text = "apus demo: customers -> web -> orders -> payments, web -> catalog\n\n" + text
-    text += keys == nil ? "\nCtrl-C ends\n" : "\ns shifts the split to \(split.next), q quits\n"
+    text += keys == nil ? "\nCtrl-C ends\n" : "\n\(keyHelp), q quits\n"
     text += "more: apus status --state-dir \(processes.state.path)\n"
     // Draw over the last picture instead of clearing first, which flickers.
     Terminal.write(
       "\u{1B}[H"
         + text.split(separator: "\n", omittingEmptySubsequences: false)
         .joined(separator: "\u{1B}[K\n") + "\u{1B}[J", to: 1)
+  }
+
+  private var keyHelp: String {
+    switch options.scenario {
+    case .split: "s shifts the split to \(split.next)"
+    case .chaos: "f \(isStruck ? "ends" : "begins") the faults"
+    }
   }
 
   // MARK: - Measuring
@@ -203,6 +234,10 @@ package final class DemoRunner {
   private func reading() async throws -> Reading {
     let targets = ScrapeTarget.all(try await client.status())
     return Reading(at: .now, targets: targets, scrapes: await ScrapeTarget.fetchAll(targets))
+  }
+
+  private func report(from first: Reading, to last: Reading) -> DemoReport {
+    DemoReport(Self.stats(from: first, to: last), split: split, scenario: options.scenario, isStruck: isStruck)
   }
 
   private static func stats(from first: Reading, to last: Reading) -> MeshStats {

@@ -5,6 +5,8 @@ package struct TrafficStats: Hashable, Sendable {
   package var failures = 0.0
   /// Requests that came over mutual TLS.
   package var secured = 0.0
+  /// Requests sent again.
+  package var retries = 0.0
   package var latency = Histogram()
   package var seconds: Double
 
@@ -30,6 +32,7 @@ package struct TrafficStats: Hashable, Sendable {
       } else {
         successes += sample.value
       }
+    case "retries_total": retries += sample.value
     case "response_latency_ms_bucket":
       guard let bound = sample.labels["le"] else { return }
       guard let limit = bound == "+Inf" ? .infinity : Double(bound) else { return }
@@ -60,6 +63,17 @@ package struct MeshStats: Sendable {
     package var share: Double?
   }
 
+  /// Faults of one kind that requests of one caller to one service met on purpose.
+  package struct FaultLine: Hashable, Sendable {
+    package var from: String
+    package var service: String
+    /// `shop/slow-payments`.
+    package var injection: String
+    package var fault: String
+    package var count = 0.0
+  }
+
+  package private(set) var faults: [FaultLine] = []
   package private(set) var services: [ServiceLine] = []
   package private(set) var backends: [BackendLine] = []
 
@@ -79,6 +93,7 @@ package struct MeshStats: Sendable {
   package init(targets: [ScrapeTarget], earlier: [String: Scrape], later: [String: Scrape], seconds: Double) {
     var lines: [ServiceKey: ServiceLine] = [:]
     var edges: [BackendKey: TrafficStats] = [:]
+    var faults: [FaultLine: Double] = [:]
     for target in targets {
       let key = ServiceKey(namespace: target.namespace, name: target.service)
       var line =
@@ -93,6 +108,10 @@ package struct MeshStats: Sendable {
           case "inbound": line.stats.add(sample)
           case "outbound":
             guard let service = sample.labels["dst_service"] else { continue }
+            if sample.name == "injected_faults_total" {
+              faults[FaultLine(from: target.service, service: service, sample), default: 0] += sample.value
+              continue
+            }
             let edge = BackendKey(
               from: target.service, service: service, backend: sample.labels["backend"] ?? "")
             edges[edge, default: .init(seconds: seconds)].add(sample)
@@ -104,6 +123,15 @@ package struct MeshStats: Sendable {
     }
     services = lines.values.sorted { ($0.namespace, $0.service) < ($1.namespace, $1.service) }
     backends = Self.shares(edges)
+    self.faults = Self.sorted(faults)
+  }
+
+  private static func sorted(_ faults: [FaultLine: Double]) -> [FaultLine] {
+    faults.filter { $0.value > 0 }.map { line, count in
+      var line = line
+      line.count = count
+      return line
+    }.sorted { ($0.from, $0.injection, $0.fault) < ($1.from, $1.injection, $1.fault) }
   }
 
   private static func shares(_ edges: [BackendKey: TrafficStats]) -> [BackendLine] {
@@ -117,5 +145,13 @@ package struct MeshStats: Sendable {
         from: key.from, service: key.service, backend: key.backend, stats: stats,
         share: total > 0 ? stats.requests / total : nil)
     }.sorted { ($0.from, $0.service, $0.backend) < ($1.from, $1.service, $1.backend) }
+  }
+}
+
+extension MeshStats.FaultLine {
+  fileprivate init(from: String, service: String, _ sample: MetricSample) {
+    self.init(
+      from: from, service: service, injection: sample.labels["fault_injection"] ?? "",
+      fault: sample.labels["fault"] ?? "")
   }
 }

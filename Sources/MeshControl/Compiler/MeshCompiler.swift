@@ -15,6 +15,7 @@ package enum MeshCompiler {
     let routes = RouteCompiler(snapshot, table)
     let splits = SplitCompiler(snapshot, table, routes.attachments)
     let attachments = PolicyAttachments(snapshot, table, routes.attachments.routes)
+    let faults = FaultTable(snapshot, table, routes.attachments.routes)
     var policyWarnings = PolicyWarnings(attachments)
     var endpoints = EndpointCompiler(table: table)
     var mesh = CompiledMesh.empty
@@ -25,10 +26,12 @@ package enum MeshCompiler {
         let policy = attachments.table.effective(for: key)
         policyWarnings.look(at: policy)
         mesh.services[key] =
-          routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol, attachments.table)
+          routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol, attachments.table, faults)
           ?? ServiceConfig(
             key: key, appProtocol: port.appProtocol,
-            rules: (splits.rules(of: key, port.appProtocol) ?? [.direct(key)]).map { $0.with(policy, port.appProtocol) })
+            rules: (splits.rules(of: key, port.appProtocol) ?? [.direct(key)]).map {
+              $0.with(policy, faults.faults(of: key), port.appProtocol)
+            })
         var set = endpoints.endpoints(of: service, port)
         set.policy = policy.backend
         mesh.endpoints[key] = set
@@ -41,7 +44,7 @@ package enum MeshCompiler {
     for target in routes.attachments.consumerTargets {
       guard let namespace = target.clients,
         let port = table.services[target.port.service]?.port(target.port.port),
-        let config = routes.config(of: target, port.appProtocol, attachments.table)
+        let config = routes.config(of: target, port.appProtocol, attachments.table, faults)
       else { continue }
       mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = config
     }
@@ -53,10 +56,12 @@ package enum MeshCompiler {
     mesh.hashes = mesh.contentHashes()
     mesh.routes = RouteStatus.all(routes, splits, snapshot)
     mesh.policies = attachments.table
-    mesh.policyStatuses = PolicyStatus.all(attachments, snapshot)
+    mesh.policyStatuses = (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot)).sorted {
+      $0.key < $1.key
+    }
     warnings +=
       routes.warnings + splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
-      + accountWarnings(snapshot) + policyWarnings.problems
+      + accountWarnings(snapshot) + policyWarnings.problems + faults.warnings
     mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
     return mesh
   }
@@ -105,11 +110,12 @@ extension RouteRule {
   }
 
   /// A rule that no route made says nothing of retries and time limits itself.
-  fileprivate func with(_ policy: EffectivePolicy, _ appProtocol: AppProtocol) -> RouteRule {
+  fileprivate func with(_ policy: EffectivePolicy, _ faults: [FaultPolicy], _ appProtocol: AppProtocol) -> RouteRule {
     if appProtocol == .tcp { return self }
     var rule = self
     rule.timeouts = policy.timeouts(of: timeouts)
     rule.retry = policy.retry
+    rule.faults = faults
     return rule
   }
 }

@@ -37,6 +37,8 @@ package struct Snapshot: Sendable {
   package var manifests: [ResourceKey: Located<Resource>]
   package var workloads: [RegisteredWorkload]
   package var trustDomain: String
+  /// Somebody has stopped all faults of the mesh.
+  package var areFaultsStopped = false
   /// For the status of routes only: what `ManifestSet` says of the same names.
   package var rejected: [ResourceKey: Located<Resource>]
   package var problems: [ManifestProblem]

@@ -21,8 +21,12 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
   private let registry: WorkloadRegistry
   let hub: DiscoveryHub
   let state: MeshState
+  private let clock: ControlClock
 
-  package init(facts: Facts, registry: WorkloadRegistry, hub: DiscoveryHub, state: MeshState) {
+  package init(
+    facts: Facts, registry: WorkloadRegistry, hub: DiscoveryHub, state: MeshState, clock: ControlClock = .system
+  ) {
+    self.clock = clock
     self.facts = facts
     self.registry = registry
     self.hub = hub
@@ -102,7 +106,22 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
 extension AdminService {
   package func routes(request: Apus_V1_RoutesRequest, context: ServerContext) async throws -> Apus_V1_RoutesResponse {
     let mesh = await state.compiled
-    return Apus_V1_RoutesResponse(mesh.routes, mesh.policyStatuses, matching: request)
+    let policies = mesh.policyStatuses.map { $0.at(clock.milliseconds) }
+    return Apus_V1_RoutesResponse(mesh.routes, policies, matching: request)
+  }
+
+  package func faults(request: Apus_V1_FaultsRequest, context: ServerContext) async throws -> Apus_V1_FaultsResponse {
+    do {
+      switch request.action {
+      case .stop: try await state.setFaults(stopped: true)
+      case .start: try await state.setFaults(stopped: false)
+      case .unspecified, .UNRECOGNIZED: break
+      }
+    } catch {
+      throw RPCError(code: .internalError, message: "\(error)")
+    }
+    let isStopped = await state.areFaultsStopped
+    return .with { $0.stopped = isStopped }
   }
 }
 

@@ -80,7 +80,9 @@ package struct ControlPlane: Sendable {
       isAddressFree: options.isAddressFree)
     let hub = DiscoveryHub(clock: options.clock)
     let anchors = TrustAnchors(trustDomain: options.trustDomain, pem: authority.trustBundlePEM)
-    let state = MeshState(registry: registry, hub: hub, anchors: anchors, clock: options.clock, log: log)
+    let state = MeshState(
+      registry: registry, hub: hub, anchors: anchors, faultSwitch: FaultSwitch(path: directory + "/faults-stopped"),
+      clock: options.clock, log: log)
     let tls = try ServerTLS(authority: authority, now: now)
     let proxySocket = try ListeningSocket.tcp(options.listenAddress)
     let adminPath = directory + "/control.sock"

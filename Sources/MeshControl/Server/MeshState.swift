@@ -21,14 +21,17 @@ package actor MeshState {
   private let clock: ControlClock
   private let log: Logger
   private var snapshot: DistributionSnapshot
+  private var faultSwitch: FaultSwitch
 
   package init(
-    registry: WorkloadRegistry, hub: DiscoveryHub, anchors: TrustAnchors, clock: ControlClock = .system, log: Logger
+    registry: WorkloadRegistry, hub: DiscoveryHub, anchors: TrustAnchors, faultSwitch: FaultSwitch,
+    clock: ControlClock = .system, log: Logger
   ) {
     self.registry = registry
     self.hub = hub
     self.clock = clock
     self.log = log
+    self.faultSwitch = faultSwitch
     trustDomain = anchors.trustDomain
     configTime = clock.milliseconds
     snapshot = DistributionSnapshot(configTime: configTime)
@@ -72,9 +75,22 @@ package actor MeshState {
   package func input() async -> Snapshot { input(await registry.workloads) }
 
   private func input(_ leases: [WorkloadLease]) -> Snapshot {
-    Snapshot(
+    var input = Snapshot(
       manifests: manifests.objects, workloads: leases.map(RegisteredWorkload.init), trustDomain: trustDomain,
       rejected: manifests.rejected, problems: manifests.problems)
+    input.areFaultsStopped = faultSwitch.isStopped
+    return input
+  }
+
+  package var areFaultsStopped: Bool { faultSwitch.isStopped }
+
+  /// The mesh's switch for all faults; the proxies know when it returns, as far as they are connected. A stop that could not be
+  /// stored is in force all the same.
+  package func setFaults(stopped: Bool) async throws {
+    log.notice("faults \(stopped ? "stopped" : "started") for the whole mesh")
+    let result = Result { stopped ? try faultSwitch.stop() : try faultSwitch.start() }
+    await compile()
+    try result.get()
   }
 
   /// Compiles what is known now and hands it to the hub. Streams are woken even when nothing changed: a lease may have

@@ -721,13 +721,27 @@ package enum Apus_V1_Admin: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Faults" metadata.
+        package enum Faults: Sendable {
+            /// Request type for "Faults".
+            package typealias Input = Apus_V1_FaultsRequest
+            /// Response type for "Faults".
+            package typealias Output = Apus_V1_FaultsResponse
+            /// Descriptor for "Faults".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
+                method: "Faults",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "apus.v1.Admin" service.
         package static let descriptors: [GRPCCore.MethodDescriptor] = [
             Register.descriptor,
             Status.descriptor,
             Routes.descriptor,
             Config.descriptor,
-            Analyze.descriptor
+            Analyze.descriptor,
+            Faults.descriptor
         ]
     }
 }
@@ -843,6 +857,24 @@ extension Apus_V1_Admin {
             request: GRPCCore.StreamingServerRequest<Apus_V1_AnalyzeRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_AnalyzeResponse>
+
+        /// Handle the "Faults" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Reads or turns the mesh's switch for all injected faults.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_FaultsRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_FaultsResponse` messages.
+        func faults(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_FaultsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_FaultsResponse>
     }
 
     /// Service protocol for the "apus.v1.Admin" service.
@@ -942,6 +974,24 @@ extension Apus_V1_Admin {
             request: GRPCCore.ServerRequest<Apus_V1_AnalyzeRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Apus_V1_AnalyzeResponse>
+
+        /// Handle the "Faults" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Reads or turns the mesh's switch for all injected faults.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_FaultsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_V1_FaultsResponse` message.
+        func faults(
+            request: GRPCCore.ServerRequest<Apus_V1_FaultsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_V1_FaultsResponse>
     }
 
     /// Simple service protocol for the "apus.v1.Admin" service.
@@ -1041,6 +1091,24 @@ extension Apus_V1_Admin {
             request: Apus_V1_AnalyzeRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Apus_V1_AnalyzeResponse
+
+        /// Handle the "Faults" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Reads or turns the mesh's switch for all injected faults.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_V1_FaultsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_V1_FaultsResponse` to respond with.
+        func faults(
+            request: Apus_V1_FaultsRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_V1_FaultsResponse
     }
 }
 
@@ -1103,6 +1171,17 @@ extension Apus_V1_Admin.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Apus_V1_Admin.Method.Faults.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_FaultsRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_FaultsResponse>(),
+            handler: { request, context in
+                try await self.faults(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -1147,6 +1226,17 @@ extension Apus_V1_Admin.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_AnalyzeResponse> {
         let response = try await self.analyze(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func faults(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_FaultsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_FaultsResponse> {
+        let response = try await self.faults(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1223,6 +1313,19 @@ extension Apus_V1_Admin.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Apus_V1_AnalyzeResponse> {
         return GRPCCore.ServerResponse<Apus_V1_AnalyzeResponse>(
             message: try await self.analyze(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func faults(
+        request: GRPCCore.ServerRequest<Apus_V1_FaultsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_V1_FaultsResponse> {
+        return GRPCCore.ServerResponse<Apus_V1_FaultsResponse>(
+            message: try await self.faults(
                 request: request.message,
                 context: context
             ),
@@ -1353,6 +1456,29 @@ extension Apus_V1_Admin {
             deserializer: some GRPCCore.MessageDeserializer<Apus_V1_AnalyzeResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AnalyzeResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Faults" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Reads or turns the mesh's switch for all injected faults.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_FaultsRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_FaultsRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_FaultsResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func faults<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_FaultsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_FaultsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_FaultsResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_FaultsResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -1537,6 +1663,40 @@ extension Apus_V1_Admin {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Faults" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Reads or turns the mesh's switch for all injected faults.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_FaultsRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_FaultsRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_FaultsResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func faults<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_FaultsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_FaultsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_FaultsResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_FaultsResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_V1_Admin.Method.Faults.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -1675,6 +1835,35 @@ extension Apus_V1_Admin.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_AnalyzeRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_AnalyzeResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Faults" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Reads or turns the mesh's switch for all injected faults.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_V1_FaultsRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func faults<Result>(
+        request: GRPCCore.ClientRequest<Apus_V1_FaultsRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_FaultsResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.faults(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_FaultsRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_FaultsResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -1836,6 +2025,39 @@ extension Apus_V1_Admin.ClientProtocol {
             metadata: metadata
         )
         return try await self.analyze(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Faults" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Reads or turns the mesh's switch for all injected faults.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func faults<Result>(
+        _ message: Apus_V1_FaultsRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_FaultsResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_V1_FaultsRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.faults(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -19,6 +19,7 @@ enum KindTable {
     ("gateway.networking.k8s.io", "ReferenceGrant", ["v1", "v1beta1"]),
     ("gateway.networking.k8s.io", "TCPRoute", ["v1", "v1alpha2"]),
     ("gateway.networking.k8s.io", "TLSRoute", ["v1", "v1alpha3", "v1alpha2"]),
+    ("mesh.apus.dev", "FaultInjection", ["v1alpha1"]),
     ("mesh.apus.dev", "TrafficPolicy", ["v1alpha1"]),
     ("mesh.apus.dev", "Workload", ["v1alpha1"]),
     ("specs.smi-spec.io", "HTTPRouteGroup", ["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"]),

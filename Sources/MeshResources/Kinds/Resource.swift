@@ -66,6 +66,7 @@ package enum Resource: Hashable, Sendable {
   /// SMI's TCPRoute and UDPRoute.
   case portRoute(PortRoute)
   case trafficPolicy(TrafficPolicy)
+  case faultInjection(FaultInjection)
 
   package var metadata: ObjectMetadata {
     switch self {
@@ -82,6 +83,7 @@ package enum Resource: Hashable, Sendable {
     case .httpRouteGroup(let group): group.metadata
     case .portRoute(let route): route.metadata
     case .trafficPolicy(let policy): policy.metadata
+    case .faultInjection(let fault): fault.metadata
     }
   }
 
@@ -101,6 +103,7 @@ package enum Resource: Hashable, Sendable {
       case .httpRouteGroup: ("specs.smi-spec.io", "HTTPRouteGroup")
       case .portRoute(let route): ("specs.smi-spec.io", "\(route.transport.rawValue)Route")
       case .trafficPolicy: ("mesh.apus.dev", "TrafficPolicy")
+      case .faultInjection: ("mesh.apus.dev", "FaultInjection")
       }
     return ResourceKey(group: group, kind: kind, namespace: metadata.namespace, name: metadata.name)
   }

@@ -137,6 +137,7 @@ private struct ParserRun {
       case ("gateway.networking.k8s.io", "TCPRoute"): TCPRoute(object).map { .tcpRoute($0) }
       case ("gateway.networking.k8s.io", "TLSRoute"): TLSRoute(object, version: version).map { .tlsRoute($0) }
       case ("gateway.networking.k8s.io", _): HTTPRoute(object).map { .httpRoute($0) }
+      case ("mesh.apus.dev", "FaultInjection"): FaultInjection(object).map { .faultInjection($0) }
       case ("mesh.apus.dev", "TrafficPolicy"): TrafficPolicy(object).map { .trafficPolicy($0) }
       case ("mesh.apus.dev", _): Workload(object).map { .workload($0) }
       case ("specs.smi-spec.io", "HTTPRouteGroup"):

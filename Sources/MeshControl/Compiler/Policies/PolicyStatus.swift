@@ -1,3 +1,4 @@
+package import MeshPolicy
 package import MeshResources
 
 /// What `status` of a policy would say in a cluster, for each of its targets (GEP-713).
@@ -13,6 +14,8 @@ package struct PolicyStatus: Hashable, Sendable {
   package var creationTime: Int64?
   package var generation: Int64?
   package var ancestors: [Ancestor]
+  /// Of a FaultInjection.
+  package var schedule: FaultSchedule?
 
   init(_ policy: Located<Resource>, _ targets: [PolicyTarget], conditions: [[RouteCondition]]) {
     key = policy.value.key
@@ -30,7 +33,7 @@ extension PolicyStatus {
       grouping: snapshot.problems.filter { $0.severity == .error && $0.key != nil }, by: \.key)
     var statuses = attachments.policies.map { policy in
       let stale = (errors[policy.attached.key] ?? []).filter(\.stale)
-      let partial = stale.isEmpty ? [] : [fallBack(stale)]
+      let partial = fallBacks(stale)
       return PolicyStatus(
         Located(.trafficPolicy(policy.located.value), at: policy.located.position), policy.located.value.targets,
         conditions: zip(policy.located.value.targets, policy.targets).map {
@@ -39,9 +42,7 @@ extension PolicyStatus {
     }
     for located in snapshot.rejected.values {
       guard case .trafficPolicy(let policy) = located.value else { continue }
-      let condition = RouteCondition(
-        kind: .accepted, isTrue: false, reason: "Invalid", message: ConditionText.of(errors[located.value.key] ?? []))
-      statuses.append(PolicyStatus(located, policy.targets, conditions: policy.targets.map { _ in [condition] }))
+      statuses.append(PolicyStatus(rejected: located, policy.targets, errors[located.value.key] ?? []))
     }
     return statuses.sorted { $0.key < $1.key }
   }
@@ -74,10 +75,20 @@ extension PolicyStatus {
     ]
   }
 
-  private static func fallBack(_ errors: [ManifestProblem]) -> RouteCondition {
-    RouteCondition(
-      kind: .partiallyInvalid, isTrue: true, reason: "Invalid",
-      message: "Fall Back to the version before: \(ConditionText.of(errors))")
+  init(rejected located: Located<Resource>, _ targets: [PolicyTarget], _ errors: [ManifestProblem]) {
+    let condition = RouteCondition(
+      kind: .accepted, isTrue: false, reason: "Invalid", message: ConditionText.of(errors))
+    self.init(located, targets, conditions: targets.map { _ in [condition] })
+  }
+
+  /// An earlier version is in force, because of `errors` in the newest.
+  static func fallBacks(_ errors: [ManifestProblem]) -> [RouteCondition] {
+    if errors.isEmpty { return [] }
+    return [
+      RouteCondition(
+        kind: .partiallyInvalid, isTrue: true, reason: "Invalid",
+        message: "Fall Back to the version before: \(ConditionText.of(errors))")
+    ]
   }
 }
 

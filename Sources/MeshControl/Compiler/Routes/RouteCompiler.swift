@@ -17,19 +17,27 @@ struct RouteCompiler {
   }
 
   /// What routes make of a port; nil when none applies there.
-  func config(of target: RouteTarget, _ appProtocol: AppProtocol, _ policies: PolicyTable) -> ServiceConfig? {
+  func config(
+    of target: RouteTarget, _ appProtocol: AppProtocol, _ policies: PolicyTable, _ faults: FaultTable
+  ) -> ServiceConfig? {
     guard let indices = attachments.byTarget[target], let first = indices.first else { return nil }
     let isOpaque = attachments.routes[first].kind.isOpaque
     return ServiceConfig(
-      key: target.port, appProtocol: isOpaque ? .tcp : appProtocol, rules: rules(of: target, indices, policies))
+      key: target.port, appProtocol: isOpaque ? .tcp : appProtocol, rules: rules(of: target, indices, policies, faults))
   }
 
-  private func rules(of target: RouteTarget, _ indices: [Int], _ policies: PolicyTable) -> [RouteRule] {
+  private func rules(
+    of target: RouteTarget, _ indices: [Int], _ policies: PolicyTable, _ faults: FaultTable
+  ) -> [RouteRule] {
     let wider = policies.effective(for: target.port)
     return RoutePrecedence.order(attachments.routes, of: indices).map { group in
       let route = attachments.routes[group.route]
       let policy = policies.effective(for: route.rules[group.rule].name, of: route.key, over: wider)
-      return rule(route, group.rule, group.matches, target.port, route.kind.isOpaque ? EffectivePolicy() : policy)
+      var rule = rule(route, group.rule, group.matches, target.port, route.kind.isOpaque ? EffectivePolicy() : policy)
+      if !route.kind.isOpaque {
+        rule.faults = faults.faults(of: target.port, route.key, rule: route.rules[group.rule].name)
+      }
+      return rule
     }
   }
 

@@ -31,6 +31,8 @@ package struct RouteCondition: Hashable, Sendable {
     case resolvedRefs = "ResolvedRefs"
     /// Of a policy, and only present when true.
     case conflicted = "Conflicted"
+    /// Of a FaultInjection: whether it strikes now.
+    case active = "Active"
     /// Only present when true.
     case partiallyInvalid = "PartiallyInvalid"
   }

@@ -4,13 +4,18 @@ extension RouteMatch {
   /// Reads `HTTPRouteMatch`.
   init?(httpRouteMatch field: Field) {
     guard let fields = field.fields() else { return nil }
+    self.init(httpRouteMatch: fields)
+    fields.finish()
+  }
+
+  /// Reads the fields of `HTTPRouteMatch`; the caller calls `finish`.
+  init(httpRouteMatch fields: Fields) {
     let path = fields.optional("path").map { Self.path($0) } ?? .prefix("/")
     let method = fields.optional("method").flatMap {
       $0.word(["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"])
     }
     let headers = HeaderMatch.list(fields.optional("headers"))
     let query = QueryMatch.list(fields.optional("queryParams"))
-    fields.finish()
     self.init(path: path, method: method, headers: headers, queryParameters: query)
   }
 
