@@ -77,12 +77,12 @@ def test_the_tour_of_the_guide_to_policies_can_be_followed_by_copy_and_paste(mes
     output = follow(mesh, "docs/guide/policies.md")
     turns, after = counts(output)
     assert turns == {"one": 25, "two": 25}, output
-    assert sum(after.values()) == 200 and len(after) == 2, output
+    # The default algorithm goes by latency: of two programs that answer one at a time, one may get everything.
+    assert sum(after.values()) == 200 and after.keys() <= {"one", "two"}, output
     assert re.search(r"^1$", output, re.M), output
     assert re.search(r"^everyone +apus-system +Mesh/default +True +True ", output, re.M), output
     assert "goes before in timeouts.request" in output, output
-    assert re.search(r'orders\.yaml:\d+:\d+: error: TrafficPolicy shop/orders: .*did you mean ringHash', output), output
-
+    assert re.search(r'orders\.yaml:\d+:\d+: error APUS0001: TrafficPolicy shop/orders: .*did you mean ringHash', output), output
 
 
 def test_the_tour_of_the_guide_to_chaos_can_be_followed_by_copy_and_paste(mesh):
