@@ -68,7 +68,8 @@ import Testing
   func chaosReport() {
     #expect(chaos(isStruck: true, web: 0.999, orders: 0.85, faults: 100, retries: 90) == [])
     #expect(chaos(isStruck: false, web: 1, orders: 1, faults: 0, retries: 0) == [])
-    #expect(chaos(isStruck: false, web: 1, orders: 0.85, faults: 0, retries: 0).count == 2)
+    // Of the versions of orders, only the first has traffic in this scenario.
+    #expect(chaos(isStruck: false, web: 1, orders: 0.85, faults: 0, retries: 0).count == 1)
     #expect(chaos(isStruck: true, web: 0.9, orders: 0.85, faults: 100, retries: 90).count == 1)
     #expect(
       chaos(isStruck: true, web: 1, orders: 0.85, faults: 0, retries: 0)
