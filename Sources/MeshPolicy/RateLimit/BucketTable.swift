@@ -13,7 +13,8 @@ package final class BucketTable: Sendable {
 
   private let bucket: TokenBucket
   private let count: Int
-  /// Key and time at which the bucket is full, alternately. Memory of 16 bytes each.
+  /// Key and time at which the bucket is full, alternately: 16 bytes for each bucket. `unsafe`, because the compiler cannot know that the pointer
+  /// never changes and that all behind it are atomics, read and written by every worker until `deinit`, which nobody shares.
   private nonisolated(unsafe) let cells: UnsafeMutablePointer<Atomic<UInt64>>
 
   /// At least `buckets`, rounded up to whole sets; one for limits without keys.
