@@ -190,6 +190,52 @@ static inline int apus_x509_uris(const X509 *certificate, char *out, int capacit
   return count;
 }
 
+// Writes the names that a certificate is for, `a.example, b.example, spiffe://x`, as far as they fit, with what is not
+// printable ASCII as `?`. Returns the number of bytes.
+static inline int apus_x509_names(const X509 *certificate, char *out, int capacity) {
+  GENERAL_NAMES *names = (GENERAL_NAMES *)X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+  int length = 0;
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
+    GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+    if (name->type != GEN_DNS && name->type != GEN_URI) continue;
+    const ASN1_STRING *text = name->type == GEN_DNS ? name->d.dNSName : name->d.uniformResourceIdentifier;
+    int size = ASN1_STRING_length(text);
+    if (size < 0 || length + size + 2 > capacity) break;
+    if (length > 0) {
+      out[length++] = ',';
+      out[length++] = ' ';
+    }
+    const unsigned char *bytes = ASN1_STRING_get0_data(text);
+    for (int at = 0; at < size; at++) out[length++] = bytes[at] > 0x20 && bytes[at] < 0x7F ? (char)bytes[at] : '?';
+  }
+  GENERAL_NAMES_free(names);
+  return length;
+}
+
+// Whether a certificate has the URI among its alternative names, byte for byte.
+static inline int apus_x509_has_uri(const X509 *certificate, const char *uri, size_t size) {
+  GENERAL_NAMES *names = (GENERAL_NAMES *)X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+  int found = 0;
+  for (int i = 0; names && !found && i < sk_GENERAL_NAME_num(names); i++) {
+    GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+    if (name->type != GEN_URI) continue;
+    const ASN1_STRING *text = name->d.uniformResourceIdentifier;
+    found = (size_t)ASN1_STRING_length(text) == size && memcmp(ASN1_STRING_get0_data(text), uri, size) == 0;
+  }
+  GENERAL_NAMES_free(names);
+  return found;
+}
+
+// RFC 9525: only alternative names count, and a wildcard is a whole label.
+static inline int apus_x509_has_host(X509 *certificate, const char *host, size_t size) {
+  unsigned int flags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+  return X509_check_host(certificate, host, size, flags, NULL) == 1;
+}
+
+static inline int apus_x509_has_address(X509 *certificate, const char *address) {
+  return X509_check_ip_asc(certificate, address, 0) == 1;
+}
+
 static inline int apus_x509_name_print(BIO *out, const X509_NAME *name) {
   return X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253);
 }

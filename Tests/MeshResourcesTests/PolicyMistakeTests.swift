@@ -65,7 +65,7 @@ struct PolicyMistake: Sendable, CustomTestStringConvertible {
         "{group: \"\", kind: Service, name: a}, §{group: \"\", kind: Service, name: a}"),
       .target(
         "targetRefs[0].kind",
-        "\"Gateway\" is not a known value; use one of Mesh, Namespace, Service, HTTPRoute, GRPCRoute",
+        "\"Gateway\" is not a known value; use one of Mesh, Namespace, Service, ExternalService, HTTPRoute, GRPCRoute",
         "{group: \"\", kind: §Gateway, name: a}"),
       .target("targetRefs[0].group", "is required; write group: \"\"", "§{kind: Service, name: a}"),
       .target(

@@ -66,13 +66,27 @@ struct TLSFixture {
     try exchanges(1, server: serverContext(), client: clientContext(), expecting: identity)[0]
   }
 
+  /// With a server outside the mesh, which shows `serverNames`, whatever they are. It may show itself several times.
+  func exchange(outside names: ServerNames, trusting anchors: [UInt8]? = nil, count: Int = 1) throws -> [Outcome] {
+    var server = try serverConfiguration()
+    server.requiresClientCertificate = false
+    server.requiresProtocol = false
+    server.minimumVersion = .tls12
+    var client = TLSConfiguration(
+      role: .client, key: nil, trustAnchorsPEM: anchors ?? authority.pem, protocols: clientProtocols)
+    client.requiresWorkloadIdentity = false
+    client.minimumVersion = .tls12
+    let expected = TLSClient(context: try TLSContext(client), expectedNames: names, serverName: names.hosts.first)
+    return try TLSExchange(count: count, server: TLSContext(server), client: expected).run()
+  }
+
   /// `count` connections, one after the other, on one pair of contexts.
   func exchanges(
     _ count: Int, server serverContext: TLSContext, client clientContext: TLSContext,
     expecting identity: SPIFFEID = Self.orders
   ) throws -> [Outcome] {
-    let exchange = try TLSExchange(count: count, server: serverContext, client: clientContext, identity: identity)
-    return try exchange.run()
+    let client = TLSClient(context: clientContext, expectedIdentity: identity, serverName: "orders.shop")
+    return try TLSExchange(count: count, server: serverContext, client: client).run()
   }
 }
 
@@ -86,10 +100,10 @@ private final class TLSExchange {
   private var closed = 0
   private var address = SocketAddress.loopback(port: 0)
 
-  init(count: Int, server: TLSContext, client: TLSContext, identity: SPIFFEID) throws {
+  init(count: Int, server: TLSContext, client: TLSClient) throws {
     harness = try LoopHarness()
     self.server = server
-    self.client = TLSClient(context: client, expectedIdentity: identity, serverName: "orders.shop")
+    self.client = client
     outcomes = Array(repeating: TLSFixture.Outcome(), count: count)
   }
 

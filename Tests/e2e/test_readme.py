@@ -94,3 +94,15 @@ def test_the_tour_of_the_guide_to_chaos_can_be_followed_by_copy_and_paste(mesh):
     assert float(re.search(r"^after the stop: ([\d.]+)$", output, re.M).group(1)) < 0.5, output
     assert "\nfaults: as the manifests say\n" in output, output
     assert re.search(r"chaos\.yaml:\d+:\d+: FaultInjection shop/orders: spec\.delay\.percentiles\.p99: is shorter than", output), output
+
+
+def test_the_tour_of_the_guide_to_servers_outside_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/external.md")
+    assert "no route: this host is outside the mesh" in output, output
+    assert "TLS to 127.77.0.9:8443 failed: unknown_authority" in output and "\nhello from outside\n" in output, output
+    assert re.search(r"^api +shop +ExternalService/api +True +True ", output, re.M), output
+    assert "expected www.example.com, the certificate is for api.example.com" in output, output
+    assert "has no key ca.crt" in output, output
+    assert re.search(r"^api\.shop:80 +127\.77\.0\.9:8443 .* TLS api\.example\.com$", output, re.M), output
+    assert "policy timeouts.request 5s" in output or "TrafficPolicy shop/api" in output, output
+    assert "✔ delivered" in output, output

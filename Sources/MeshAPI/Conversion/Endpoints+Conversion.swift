@@ -21,6 +21,7 @@ extension EndpointSet {
       },
       appProtocol: message.appProtocol.isEmpty ? .http : try convertAppProtocol(message.appProtocol),
       policy: policy)
+    if message.hasTls { tls = try TLSOrigination(message.tls, limits: limits) }
   }
 }
 
@@ -58,6 +59,7 @@ extension Apus_V1_Endpoints {
       return message
     }
     appProtocol = set.appProtocol.rawValue
+    if let origination = set.tls { tls = Apus_V1_TlsOrigination(origination) }
     if set.policy != BackendPolicy() { policy = Apus_V1_BackendPolicy(set.policy) }
   }
 }

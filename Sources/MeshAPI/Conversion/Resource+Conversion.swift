@@ -8,6 +8,8 @@ package enum DiscoveryKey: Hashable, Sendable, CustomStringConvertible {
   case endpoints(ServicePort)
   case workload(String)
   case trust
+  /// Of the proxy's namespace.
+  case hosts
 
   package var description: String {
     switch self {
@@ -15,6 +17,7 @@ package enum DiscoveryKey: Hashable, Sendable, CustomStringConvertible {
     case .endpoints(let key): "endpoints \(key)"
     case .workload(let name): "workload \(name)"
     case .trust: "trust bundle"
+    case .hosts: "external hosts"
     }
   }
 }
@@ -25,6 +28,7 @@ package enum MeshResource: Hashable, Sendable {
   case endpoints(EndpointSet)
   case workload(WorkloadConfig)
   case trust(TrustAnchors)
+  case hosts(ExternalHosts)
 
   package var key: DiscoveryKey {
     switch self {
@@ -32,6 +36,7 @@ package enum MeshResource: Hashable, Sendable {
     case .endpoints(let set): .endpoints(set.key)
     case .workload(let config): .workload(config.name)
     case .trust: .trust
+    case .hosts: .hosts
     }
   }
 }
@@ -45,6 +50,7 @@ extension DiscoveryKey {
       try ConversionLimits.standard.check(message.name, "name")
       self = .workload(message.name)
     case .trust: self = .trust
+    case .hosts: self = .hosts
     case .unspecified, .UNRECOGNIZED:
       throw ConversionError(field: "kind", problem: "\(message.kind.rawValue) is no kind of resource")
     }
@@ -75,6 +81,8 @@ extension MeshResource {
         self = .workload(config)
       case (.trust, .trust(let body)):
         self = .trust(try TrustAnchors(body, limits: limits))
+      case (.hosts, .hosts(let body)):
+        self = .hosts(try ExternalHosts(body, limits: limits))
       default:
         throw ConversionError(field: "", problem: "absent or of another kind than the resource's name")
       }
@@ -89,6 +97,7 @@ extension MeshResource {
     case .endpoints: "endpoints"
     case .workload: "workload"
     case .trust: "trust"
+    case .hosts: "hosts"
     }
   }
 }
@@ -111,6 +120,9 @@ extension Apus_V1_ResourceName {
     case .trust:
       kind = .trust
       name = "bundle"
+    case .hosts:
+      kind = .hosts
+      name = "external"
     }
   }
 }
@@ -125,6 +137,7 @@ extension Apus_V1_Resource {
     case .endpoints(let set): endpoints = Apus_V1_Endpoints(set)
     case .workload(let config): workload = Apus_V1_Workload(config)
     case .trust(let anchors): trust = Apus_V1_TrustBundle(anchors)
+    case .hosts(let table): hosts = Apus_V1_ExternalHosts(table)
     }
   }
 }

@@ -27,6 +27,7 @@ package nonisolated enum Apus_V1_ResourceKind: SwiftProtobuf.Enum, Swift.CaseIte
   case endpoints // = 2
   case workload // = 3
   case trust // = 4
+  case hosts // = 70
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -40,6 +41,7 @@ package nonisolated enum Apus_V1_ResourceKind: SwiftProtobuf.Enum, Swift.CaseIte
     case 2: self = .endpoints
     case 3: self = .workload
     case 4: self = .trust
+    case 70: self = .hosts
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -51,6 +53,7 @@ package nonisolated enum Apus_V1_ResourceKind: SwiftProtobuf.Enum, Swift.CaseIte
     case .endpoints: return 2
     case .workload: return 3
     case .trust: return 4
+    case .hosts: return 70
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -62,6 +65,7 @@ package nonisolated enum Apus_V1_ResourceKind: SwiftProtobuf.Enum, Swift.CaseIte
     .endpoints,
     .workload,
     .trust,
+    .hosts,
   ]
 
 }
@@ -421,6 +425,14 @@ package nonisolated struct Apus_V1_Resource: Sendable {
     set {body = .trust(newValue)}
   }
 
+  package var hosts: Apus_V1_ExternalHosts {
+    get {
+      if case .hosts(let v)? = body {return v}
+      return Apus_V1_ExternalHosts()
+    }
+    set {body = .hosts(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -428,12 +440,43 @@ package nonisolated struct Apus_V1_Resource: Sendable {
     case endpoints(Apus_V1_Endpoints)
     case workload(Apus_V1_Workload)
     case trust(Apus_V1_TrustBundle)
+    case hosts(Apus_V1_ExternalHosts)
 
   }
 
   package init() {}
 
   fileprivate var _name: Apus_V1_ResourceName? = nil
+}
+
+/// The hosts outside the mesh that clients of the proxy's namespace reach as services of it. Of two for one host and port the first
+/// counts.
+package nonisolated struct Apus_V1_ExternalHosts: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var hosts: [Apus_V1_ExternalHost] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_ExternalHost: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// in lower case: "api.example.com", "*.example.com"
+  package var host: String = String()
+
+  /// "stripe.shop:80"; the port is the one that clients name
+  package var service: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct Apus_V1_Service: Sendable {
@@ -1143,11 +1186,77 @@ package nonisolated struct Apus_V1_Endpoints: Sendable {
   /// Clears the value of `policy`. Subsequent reads from it will return its default value.
   package mutating func clearPolicy() {self._policy = nil}
 
+  /// absent: an endpoint that is not meshed is spoken to in plaintext
+  package var tls: Apus_V1_TlsOrigination {
+    get {_tls ?? Apus_V1_TlsOrigination()}
+    set {_tls = newValue}
+  }
+  /// Returns true if `tls` has been explicitly set.
+  package var hasTls: Bool {self._tls != nil}
+  /// Clears the value of `tls`. Subsequent reads from it will return its default value.
+  package mutating func clearTls() {self._tls = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _policy: Apus_V1_BackendPolicy? = nil
+  fileprivate var _tls: Apus_V1_TlsOrigination? = nil
+}
+
+/// TLS to endpoints that are not meshed.
+package nonisolated struct Apus_V1_TlsOrigination: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var trust: Apus_V1_TlsOrigination.OneOf_Trust? = nil
+
+  /// the authorities of the proxy's machine
+  package var system: Bool {
+    get {
+      if case .system(let v)? = trust {return v}
+      return false
+    }
+    set {trust = .system(newValue)}
+  }
+
+  package var authoritiesPem: String {
+    get {
+      if case .authoritiesPem(let v)? = trust {return v}
+      return String()
+    }
+    set {trust = .authoritiesPem(newValue)}
+  }
+
+  /// what was asked for cannot be had: no connection is opened
+  package var nobody: Bool {
+    get {
+      if case .nobody(let v)? = trust {return v}
+      return false
+    }
+    set {trust = .nobody(newValue)}
+  }
+
+  /// SNI; the name in the certificate unless there are alternatives. Empty: the request's host
+  package var hostname: String = String()
+
+  package var alternativeHosts: [String] = []
+
+  package var alternativeUris: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Trust: Equatable, Sendable {
+    /// the authorities of the proxy's machine
+    case system(Bool)
+    case authoritiesPem(String)
+    /// what was asked for cannot be had: no connection is opened
+    case nobody(Bool)
+
+  }
+
+  package init() {}
 }
 
 /// How proxies treat the endpoints: the effective policy, merged. What is absent has its defaults; of what is there every number
@@ -2117,9 +2226,21 @@ package nonisolated struct Apus_V1_ConfigResponse: Sendable {
 
   package var policies: [Apus_V1_PolicyInForce] = []
 
+  /// as the clients of the namespace have them
+  package var hosts: Apus_V1_ExternalHosts {
+    get {_hosts ?? Apus_V1_ExternalHosts()}
+    set {_hosts = newValue}
+  }
+  /// Returns true if `hosts` has been explicitly set.
+  package var hasHosts: Bool {self._hosts != nil}
+  /// Clears the value of `hosts`. Subsequent reads from it will return its default value.
+  package mutating func clearHosts() {self._hosts = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _hosts: Apus_V1_ExternalHosts? = nil
 }
 
 /// What TrafficPolicies make of a service port's endpoints, or of a rule; without what they say and a route overrides.
@@ -2240,7 +2361,7 @@ package nonisolated struct Apus_V1_Finding: Sendable {
 fileprivate nonisolated let _protobuf_package = "apus.v1"
 
 nonisolated extension Apus_V1_ResourceKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RESOURCE_KIND_UNSPECIFIED\0\u{1}RESOURCE_KIND_SERVICE\0\u{1}RESOURCE_KIND_ENDPOINTS\0\u{1}RESOURCE_KIND_WORKLOAD\0\u{1}RESOURCE_KIND_TRUST\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RESOURCE_KIND_UNSPECIFIED\0\u{1}RESOURCE_KIND_SERVICE\0\u{1}RESOURCE_KIND_ENDPOINTS\0\u{1}RESOURCE_KIND_WORKLOAD\0\u{1}RESOURCE_KIND_TRUST\0\u{2}B\u{1}RESOURCE_KIND_HOSTS\0")
 }
 
 nonisolated extension Apus_V1_BalancingAlgorithm: SwiftProtobuf._ProtoNameProviding {
@@ -2694,7 +2815,7 @@ nonisolated extension Apus_V1_DiscoveryResponse: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Apus_V1_Resource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Resource"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}hash\0\u{1}service\0\u{1}endpoints\0\u{1}workload\0\u{1}trust\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}hash\0\u{1}service\0\u{1}endpoints\0\u{1}workload\0\u{1}trust\0\u{2}@\u{1}hosts\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2756,6 +2877,19 @@ nonisolated extension Apus_V1_Resource: SwiftProtobuf.Message, SwiftProtobuf._Me
           self.body = .trust(v)
         }
       }()
+      case 70: try {
+        var v: Apus_V1_ExternalHosts?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .hosts(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .hosts(v)
+        }
+      }()
       default: break
       }
     }
@@ -2789,6 +2923,10 @@ nonisolated extension Apus_V1_Resource: SwiftProtobuf.Message, SwiftProtobuf._Me
       guard case .trust(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     }()
+    case .hosts?: try {
+      guard case .hosts(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2798,6 +2936,71 @@ nonisolated extension Apus_V1_Resource: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs._name != rhs._name {return false}
     if lhs.hash != rhs.hash {return false}
     if lhs.body != rhs.body {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ExternalHosts: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ExternalHosts"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hosts\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.hosts) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.hosts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.hosts, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_ExternalHosts, rhs: Apus_V1_ExternalHosts) -> Bool {
+    if lhs.hosts != rhs.hosts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ExternalHost: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ExternalHost"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}host\0\u{1}service\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.host) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.host.isEmpty {
+      try visitor.visitSingularStringField(value: self.host, fieldNumber: 1)
+    }
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_ExternalHost, rhs: Apus_V1_ExternalHost) -> Bool {
+    if lhs.host != rhs.host {return false}
+    if lhs.service != rhs.service {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4112,7 +4315,7 @@ nonisolated extension Apus_V1_Backend: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Endpoints"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}endpoints\0\u{3}app_protocol\0\u{1}policy\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}endpoints\0\u{3}app_protocol\0\u{1}policy\0\u{2}C\u{1}tls\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4123,6 +4326,7 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.endpoints) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.appProtocol) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._policy) }()
+      case 70: try { try decoder.decodeSingularMessageField(value: &self._tls) }()
       default: break
       }
     }
@@ -4142,6 +4346,9 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
     try { if let v = self._policy {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
+    try { if let v = self._tls {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4149,6 +4356,91 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.endpoints != rhs.endpoints {return false}
     if lhs.appProtocol != rhs.appProtocol {return false}
     if lhs._policy != rhs._policy {return false}
+    if lhs._tls != rhs._tls {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TlsOrigination"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}system\0\u{3}authorities_pem\0\u{1}nobody\0\u{1}hostname\0\u{3}alternative_hosts\0\u{3}alternative_uris\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.trust != nil {try decoder.handleConflictingOneOf()}
+          self.trust = .system(v)
+        }
+      }()
+      case 2: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.trust != nil {try decoder.handleConflictingOneOf()}
+          self.trust = .authoritiesPem(v)
+        }
+      }()
+      case 3: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.trust != nil {try decoder.handleConflictingOneOf()}
+          self.trust = .nobody(v)
+        }
+      }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.hostname) }()
+      case 5: try { try decoder.decodeRepeatedStringField(value: &self.alternativeHosts) }()
+      case 6: try { try decoder.decodeRepeatedStringField(value: &self.alternativeUris) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.trust {
+    case .system?: try {
+      guard case .system(let v)? = self.trust else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 1)
+    }()
+    case .authoritiesPem?: try {
+      guard case .authoritiesPem(let v)? = self.trust else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    }()
+    case .nobody?: try {
+      guard case .nobody(let v)? = self.trust else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
+    }()
+    case nil: break
+    }
+    if !self.hostname.isEmpty {
+      try visitor.visitSingularStringField(value: self.hostname, fieldNumber: 4)
+    }
+    if !self.alternativeHosts.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.alternativeHosts, fieldNumber: 5)
+    }
+    if !self.alternativeUris.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.alternativeUris, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_TlsOrigination, rhs: Apus_V1_TlsOrigination) -> Bool {
+    if lhs.trust != rhs.trust {return false}
+    if lhs.hostname != rhs.hostname {return false}
+    if lhs.alternativeHosts != rhs.alternativeHosts {return false}
+    if lhs.alternativeUris != rhs.alternativeUris {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -6168,7 +6460,7 @@ nonisolated extension Apus_V1_ConfigRequest: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ConfigResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0\u{1}unready\0\u{1}consumers\0\u{1}policies\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0\u{1}unready\0\u{1}consumers\0\u{1}policies\0\u{2}B\u{1}hosts\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -6180,12 +6472,17 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.unready) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.consumers) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.policies) }()
+      case 70: try { try decoder.decodeSingularMessageField(value: &self._hosts) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.resources.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.resources, fieldNumber: 1)
     }
@@ -6198,6 +6495,9 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
     if !self.policies.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.policies, fieldNumber: 4)
     }
+    try { if let v = self._hosts {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -6206,6 +6506,7 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
     if lhs.unready != rhs.unready {return false}
     if lhs.consumers != rhs.consumers {return false}
     if lhs.policies != rhs.policies {return false}
+    if lhs._hosts != rhs._hosts {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

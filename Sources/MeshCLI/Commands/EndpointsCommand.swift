@@ -7,7 +7,8 @@ struct EndpointsCommand: AsyncParsableCommand {
     abstract: "Show what stands behind services: addresses, workloads, readiness, identities.",
     discussion: """
       Proxies send requests to those that are ready. Which of them a proxy has ejected is known to that proxy only: see
-      `apus why --from CALLER`. Without an identity an endpoint is outside the mesh and spoken to in plaintext.
+      `apus why --from CALLER`. Without an identity an endpoint is outside the mesh, and spoken to
+      in plaintext or by TLS, whose server then proves the name that is shown.
 
       EXAMPLES
         apus endpoints

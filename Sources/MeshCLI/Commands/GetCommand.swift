@@ -18,13 +18,14 @@ struct GetCommand: AsyncParsableCommand {
         apus get grpcroute -o json
         apus get trafficpolicy
         apus get faultinjection
+        apus get externalservice
 
       \(ExitCodes.help)
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
-      faultinjection
+      faultinjection, backendtlspolicy, externalservice
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -33,7 +34,7 @@ struct GetCommand: AsyncParsableCommand {
       self = kind
     }
 
-    private var plural: String { self == .trafficpolicy ? "trafficpolicies" : "\(rawValue)s" }
+    private var plural: String { rawValue.hasSuffix("y") ? "\(rawValue.dropLast())ies" : "\(rawValue)s" }
 
     /// What the table lists.
     var noun: String {
@@ -41,7 +42,8 @@ struct GetCommand: AsyncParsableCommand {
       case .httproute, .grpcroute, .tlsroute, .tcproute, .udproute: "routes"
       case .trafficsplit: "splits"
       case .httproutegroup: "route groups"
-      case .trafficpolicy: "policies"
+      case .trafficpolicy, .backendtlspolicy: "policies"
+      case .externalservice: "external services"
       case .faultinjection: "fault injections"
       }
     }
@@ -57,6 +59,8 @@ struct GetCommand: AsyncParsableCommand {
       case .httproutegroup: "HTTPRouteGroup"
       case .trafficpolicy: "TrafficPolicy"
       case .faultinjection: "FaultInjection"
+      case .backendtlspolicy: "BackendTLSPolicy"
+      case .externalservice: "ExternalService"
       }
     }
   }
@@ -67,7 +71,7 @@ struct GetCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy or faultinjection."
+      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy or externalservice."
   )
   var kind: Kind
 

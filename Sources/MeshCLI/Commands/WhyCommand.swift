@@ -63,7 +63,8 @@ struct WhyCommand: AsyncParsableCommand {
     let client = AdminClient(directory: try state.directory())
     let status = try await client.status()
     let caller = try WhyAnswer.Caller.find(from, namespace: namespace, in: status.workloads)
-    let key = WhyReasoning.servicePort(request, namespace: caller.namespace)
+    let hosts = try await client.hosts(namespace: caller.namespace)
+    let key = WhyReasoning.servicePort(request, namespace: caller.namespace, hosts: hosts)
     let view = try await client.view(of: key.map { [$0] } ?? [], namespace: caller.namespace, none: key == nil)
     let routes = try await client.routes(Apus_V1_RoutesRequest())
     let answer = WhyReasoning.answer(

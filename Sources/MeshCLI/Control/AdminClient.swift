@@ -3,6 +3,7 @@ internal import GRPCNIOTransportHTTP2Posix
 package import MeshAPI
 internal import MeshControlAPI
 package import MeshCore
+package import MeshPolicy
 internal import SwiftProtobuf
 
 /// Calls of the control plane's Admin service over its Unix socket. Holds no connection between calls.
@@ -26,9 +27,18 @@ package struct AdminClient: Sendable {
   /// What proxies of workloads in `namespace` have for some services; for all when none is named, unless `none`.
   package func view(of services: [ServicePort], namespace: String, none: Bool = false) async throws -> MeshView {
     if none { return MeshView() }
+    return try await view(services.map { Apus_V1_ResourceName(.service($0)) }, namespace: namespace)
+  }
+
+  /// The hosts outside the mesh that clients of the namespace reach as services of it.
+  package func hosts(namespace: String) async throws -> ExternalHosts {
+    try await view([Apus_V1_ResourceName(.hosts)], namespace: namespace).hosts
+  }
+
+  private func view(_ names: [Apus_V1_ResourceName], namespace: String) async throws -> MeshView {
     let request = Apus_V1_ConfigRequest.with {
       $0.namespace = namespace
-      $0.names = services.map { Apus_V1_ResourceName(.service($0)) }
+      $0.names = names
     }
     let parts = try await call { client, options in
       try await client.config(request, options: options) { response in

@@ -35,9 +35,14 @@ package struct EndpointsReport: Encodable, Sendable {
       for row in port.endpoints {
         table.add(
           name, row.address, row.workload, row.ready ? "yes" : "no", row.zone ?? "", "\(row.weight)",
-          row.identity ?? "plaintext")
+          row.security)
       }
     }
     return table.render()
   }
+}
+
+extension EndpointRow {
+  /// The identity, or what there is in its place.
+  var security: String { identity ?? tls.map { "TLS \($0)" } ?? "plaintext" }
 }

@@ -14,6 +14,9 @@ package struct MeshView: Sendable {
   /// What TrafficPolicies say of the endpoints of a port, and, by the rule's name, of the requests that a rule takes.
   package var policies: [PolicyPlace: [PolicyRow]] = [:]
 
+  /// The hosts outside the mesh that clients of the namespace reach as services of it.
+  package var hosts = ExternalHosts()
+
   package init() {}
 
   package init(_ parts: [Apus_V1_ConfigResponse]) throws(ConversionError) {
@@ -21,8 +24,14 @@ package struct MeshView: Sendable {
       switch try MeshResource(resource) {
       case .service(let config): services[config.key] = config
       case .endpoints(let set): endpoints[set.key] = set
-      case .workload, .trust: continue
+      case .workload, .trust, .hosts: continue
       }
+    }
+    for part in parts where part.hasHosts {
+      var resource = Apus_V1_Resource()
+      resource.name = Apus_V1_ResourceName(.hosts)
+      resource.hosts = part.hosts
+      if case .hosts(let table) = try MeshResource(resource) { hosts = table }
     }
     for resource in parts.flatMap(\.unready) {
       if case .endpoints(let set) = try MeshResource(resource) { unready[set.key] = set.endpoints }

@@ -141,7 +141,9 @@ package struct EndpointRow: Hashable, Encodable, Sendable {
   package var weight: UInt32
   /// Its label `topology.kubernetes.io/zone`.
   package var zone: String?
-  /// Absent: not meshed, spoken to in plaintext.
+  /// Whose certificate an endpoint outside the mesh must show; absent: it is meshed, or spoken to in plaintext.
+  package var tls: String?
+  /// Absent: not meshed.
   package var identity: String?
   /// What the asked proxy's balancers say, where one was asked: `ready`, `ejected`, `probation`.
   package var state: String?

@@ -20,8 +20,12 @@ struct WhyReasoning {
   private var answer: WhyAnswer
 
   /// The service port that a client of `namespace` means; nil for an IP address or a host outside the mesh.
-  static func servicePort(_ request: WhyRequest, namespace: String) -> ServicePort? {
+  static func servicePort(_ request: WhyRequest, namespace: String, hosts: ExternalHosts) -> ServicePort? {
     guard SocketAddress(request.authority, defaultPort: request.defaultPort) == nil else { return nil }
+    let table = ExternalHostTable(hosts)
+    if let external = table.service(ofAuthority: request.authority, defaultPort: request.defaultPort) {
+      return external
+    }
     return ServicePort(authority: request.authority, namespace: namespace, defaultPort: request.defaultPort)
   }
 
@@ -65,10 +69,10 @@ struct WhyReasoning {
       answer.delivered = true
       return
     }
-    guard let key = Self.servicePort(request, namespace: answer.caller.namespace) else {
+    guard let key = Self.servicePort(request, namespace: answer.caller.namespace, hosts: view.hosts) else {
       return fail(
         404, "\(request.authority) names no service: the host is outside the mesh",
-        fix: "write SERVICE, SERVICE.NAMESPACE or an IP address")
+        fix: "write SERVICE, SERVICE.NAMESPACE or an IP address, or declare the host in an ExternalService")
     }
     guard let config = view.services[key] else { return failUnknown(key) }
     answer.service = WhyAnswer.Service(
@@ -307,10 +311,12 @@ extension MeshView {
 
   /// The ready endpoints of a port, then those that are not ready.
   func rows(_ port: ServicePort, states: [String: String] = [:]) -> [EndpointRow] {
+    let tls = endpoints[port]?.tls.map { $0.hostname.isEmpty ? "the host asked for" : $0.hostname }
     func row(_ endpoint: Endpoint, _ ready: Bool) -> EndpointRow {
       EndpointRow(
         address: endpoint.address.description, workload: endpoint.workload, ready: ready, weight: endpoint.weight,
-        zone: endpoint.labels[Self.zoneLabel], identity: endpoint.identity?.description,
+        zone: endpoint.labels[Self.zoneLabel], tls: endpoint.identity == nil ? tls : nil,
+        identity: endpoint.identity?.description,
         state: states[endpoint.address.description])
     }
     return (endpoints[port]?.endpoints ?? []).map { row($0, true) } + (unready[port] ?? []).map { row($0, false) }

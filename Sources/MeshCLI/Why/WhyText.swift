@@ -116,7 +116,7 @@ struct WhyText {
     if let state = endpoint.state, state != "ready" { parts.append(state) }
     if let zone = endpoint.zone { parts.append("zone \(zone)") }
     if endpoint.weight != 1 { parts.append("weight \(endpoint.weight)") }
-    parts.append(endpoint.identity ?? "plaintext")
+    parts.append(endpoint.security)
     return parts.joined(separator: "  ")
   }
 

@@ -9,6 +9,8 @@ package enum CompiledKey: Hashable, Comparable, Sendable {
   case endpoints(ServicePort)
   /// By the workload's name.
   case workload(String)
+  /// For the clients of a namespace; empty for those of every namespace that has no hosts of its own.
+  case hosts(String)
 }
 
 /// A service port as the clients of one namespace with consumer routes for it see it.
@@ -32,6 +34,8 @@ package struct CompiledMesh: Sendable {
   package var consumers: [ConsumerPort: ServiceConfig] = [:]
   package var endpoints: [ServicePort: EndpointSet] = [:]
   package var workloads: [String: WorkloadConfig] = [:]
+  /// By the clients' namespace, as `CompiledKey.hosts`.
+  package var hosts: [String: ExternalHosts] = [:]
   /// For people only: workloads behind a port that proxies are not told of while they are not ready.
   package var unready: [ServicePort: [Endpoint]] = [:]
   /// One for each resource above. Equal content has an equal hash in every run and on every machine.

@@ -8,6 +8,7 @@ extension CompiledMesh {
     for (key, config) in services { hashes[.service(key)] = ContentHash { $0.add(config) } }
     for (key, config) in consumers { hashes[.consumer(key)] = ContentHash { $0.add(config) } }
     for (key, set) in endpoints { hashes[.endpoints(key)] = ContentHash { $0.add(set) } }
+    for (namespace, table) in hosts { hashes[.hosts(namespace)] = ContentHash { $0.add(table) } }
     for (name, workload) in workloads { hashes[.workload(name)] = ContentHash { $0.add(workload) } }
     return hashes
   }
@@ -196,6 +197,7 @@ extension ContentHasher {
         hasher.add(label.value)
       }
     }
+    if let origination = set.tls { add(origination) }
   }
 
   mutating func add(_ workload: WorkloadConfig) {

@@ -16,6 +16,7 @@ package enum MeshCompiler {
     let splits = SplitCompiler(snapshot, table, routes.attachments)
     let attachments = PolicyAttachments(snapshot, table, routes.attachments.routes)
     let faults = FaultTable(snapshot, table, routes.attachments.routes)
+    let tls = BackendTLSTable(snapshot, table)
     var policyWarnings = PolicyWarnings(attachments)
     var endpoints = EndpointCompiler(table: table)
     var mesh = CompiledMesh.empty
@@ -34,6 +35,7 @@ package enum MeshCompiler {
             })
         var set = endpoints.endpoints(of: service, port)
         set.policy = policy.backend
+        set.tls = tls.origination(of: key)
         mesh.endpoints[key] = set
         guard !policy.inboundLimits.isEmpty else { continue }
         limits[key] = policy.inboundLimits
@@ -48,20 +50,32 @@ package enum MeshCompiler {
       else { continue }
       mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = config
     }
+    let externals = ExternalCompiler(snapshot, table)
+    for (key, var set) in externals.endpoints {
+      let policy = attachments.table.effective(for: key)
+      policyWarnings.look(at: policy)
+      set.policy = policy.backend
+      set.tls = tls.origination(of: key) ?? set.tls
+      mesh.endpoints[key] = set
+      mesh.services[key] = ServiceConfig(
+        key: key, appProtocol: set.appProtocol,
+        rules: [RouteRule.direct(key).with(policy, faults.faults(of: key), set.appProtocol)])
+      if !policy.inboundLimits.isEmpty { policyWarnings.lookAtLimits(policy, set) }
+    }
+    mesh.hosts = externals.hosts()
     var aliases = AliasCompiler(table: table)
     aliases.add(to: &mesh)
     for workload in snapshot.workloads {
       mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:], limits)
     }
     mesh.hashes = mesh.contentHashes()
-    mesh.routes = RouteStatus.all(routes, splits, snapshot)
+    mesh.routes = (RouteStatus.all(routes, splits, snapshot) + externals.statuses(snapshot)).sorted { $0.key < $1.key }
     mesh.policies = attachments.table
-    mesh.policyStatuses = (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot)).sorted {
-      $0.key < $1.key
-    }
+    mesh.policyStatuses = (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot))
+      .sorted { $0.key < $1.key }
     warnings +=
       routes.warnings + splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
-      + accountWarnings(snapshot) + policyWarnings.problems + faults.warnings
+      + accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
     mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
     return mesh
   }
@@ -110,7 +124,7 @@ extension RouteRule {
   }
 
   /// A rule that no route made says nothing of retries and time limits itself.
-  fileprivate func with(_ policy: EffectivePolicy, _ faults: [FaultPolicy], _ appProtocol: AppProtocol) -> RouteRule {
+  func with(_ policy: EffectivePolicy, _ faults: [FaultPolicy], _ appProtocol: AppProtocol) -> RouteRule {
     if appProtocol == .tcp { return self }
     var rule = self
     rule.timeouts = policy.timeouts(of: timeouts)

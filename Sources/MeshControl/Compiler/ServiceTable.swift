@@ -87,6 +87,8 @@ struct ServiceTable {
   private(set) var services: [ServiceName: EffectiveService] = [:]
   /// Services of type ExternalName, which are names of others and no services.
   private(set) var aliases: [ServiceName: Located<Service>] = [:]
+  /// ExternalServices, whose names are none of the above.
+  private(set) var externals: [ServiceName: EffectiveService] = [:]
   private(set) var workloads: [EffectiveWorkload]
   /// By address, for EndpointSlices that list an address of the mesh.
   private(set) var workloadsByHost: [SocketAddress: Int] = [:]
@@ -124,6 +126,19 @@ struct ServiceTable {
     addImplicitServices()
     addMembers(&warnings)
     addSlices(slices.sorted { $0.key < $1.key }, snapshot, &warnings)
+    addExternals(snapshot)
+  }
+
+  private mutating func addExternals(_ snapshot: Snapshot) {
+    for (key, located) in snapshot.manifests {
+      guard case .externalService(let external) = located.value else { continue }
+      let name = ServiceName(name: key.name, namespace: key.namespace)
+      guard services[name] == nil, aliases[name] == nil else { continue }
+      let ports = external.ports.map {
+        Service.Port(name: $0.name, port: $0.port, targetPort: .number($0.targetPort), appProtocol: $0.appProtocol)
+      }
+      externals[name] = EffectiveService(name: name, manifest: nil, ports: ports.sorted { $0.port < $1.port })
+    }
   }
 
   /// A workload registered for a service that no manifest describes brings the service along: its ports are those of

@@ -174,6 +174,8 @@ package struct DiscoverySession: Sendable {
     }
     want(.trust)
     want(.workload(workload))
+    // Most meshes have none, and need not be told so.
+    if snapshot[.hosts, namespace] != nil || held[.hosts] != nil { want(.hosts) }
     var services: [DiscoveryKey] = []
     for key in subscriptions {
       switch key {
@@ -182,7 +184,7 @@ package struct DiscoverySession: Sendable {
         snapshot[key, namespace]?.related.forEach(want)
       case .endpoints: want(key)
       // Another workload's configuration is none of this proxy's business.
-      case .workload, .trust: break
+      case .workload, .trust, .hosts: break
       }
     }
     services.forEach(want)

@@ -21,6 +21,7 @@ extension CompiledKey {
     case .consumer(let consumer): .init(.service(consumer.port), clients: consumer.namespace)
     case .endpoints(let port): .init(.endpoints(port))
     case .workload(let name): .init(.workload(name))
+    case .hosts(let namespace): .init(.hosts, clients: namespace.isEmpty ? nil : namespace)
     }
   }
 }
@@ -32,6 +33,7 @@ extension CompiledMesh {
     case .consumer(let consumer): consumers[consumer].map(MeshResource.service)
     case .endpoints(let port): endpoints[port].map(MeshResource.endpoints)
     case .workload(let name): workloads[name].map(MeshResource.workload)
+    case .hosts(let namespace): hosts[namespace].map(MeshResource.hosts)
     }
   }
 }

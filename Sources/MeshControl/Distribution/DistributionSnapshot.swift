@@ -33,9 +33,9 @@ package struct DistributionSnapshot: Sendable {
 
   package static let empty = DistributionSnapshot(configTime: 0)
 
-  /// As a proxy in `namespace` gets it: consumer routes of that namespace replace what everyone else gets.
+  /// As a proxy in `namespace` gets it: consumer routes and hosts of that namespace replace what everyone else gets.
   package subscript(name: DiscoveryKey, namespace: String) -> Stored? {
-    if case .service = name, let own = resources[Key(name, clients: namespace)] { return own }
+    if name.differsByNamespace, let own = resources[Key(name, clients: namespace)] { return own }
     return resources[Key(name)]
   }
 
@@ -59,6 +59,15 @@ package struct DistributionSnapshot: Sendable {
   }
 
   package mutating func remove(_ key: Key) { resources[key] = nil }
+}
+
+extension DiscoveryKey {
+  fileprivate var differsByNamespace: Bool {
+    switch self {
+    case .service, .hosts: true
+    case .endpoints, .workload, .trust: false
+    }
+  }
 }
 
 extension RouteRule {

@@ -48,6 +48,7 @@ struct ConfigView {
     }
     current.unready = backends.ports.sorted().compactMap(unready)
     current.policies = backends.ports.sorted().compactMap(compiled.policyInForce) + services.flatMap(rulePolicies)
+    if let table = snapshot[.hosts, namespace]?.message.hosts { current.hosts = table }
     let asked = Set(services)
     current.consumers = compiled.consumers.keys.filter { asked.contains($0.port) }.sorted().map { consumer in
       .with {

@@ -7,14 +7,18 @@ package struct EndpointSet: Hashable, Sendable {
   /// What the port speaks: how endpoints without a proxy of the mesh are spoken to.
   package var appProtocol: AppProtocol
   package var policy: BackendPolicy
+  /// How connections to endpoints without a proxy of the mesh are secured. Nil: not at all.
+  package var tls: TLSOrigination?
 
   package init(
-    key: ServicePort, endpoints: [Endpoint], appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy()
+    key: ServicePort, endpoints: [Endpoint], appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy(),
+    tls: TLSOrigination? = nil
   ) {
     self.key = key
     self.endpoints = endpoints
     self.appProtocol = appProtocol
     self.policy = policy
+    self.tls = tls
   }
 }
 

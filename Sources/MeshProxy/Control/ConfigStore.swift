@@ -44,6 +44,7 @@ struct ConfigStore {
         endpoints[set.key] = set
         missingBackends.remove(set.key)
         update.endpoints.append((set.key, set))
+      case .hosts(let hosts): update.hosts = hosts
       case .workload, .trust: break
       }
     }
@@ -74,6 +75,7 @@ struct ConfigStore {
       endpoints[name] = nil
       missingBackends.insert(name)
       update.endpoints.append((name, nil))
+    case .hosts: update.hosts = ExternalHosts()
     case .workload, .trust: break
     }
   }

@@ -241,7 +241,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       listenForPeers()
     case .trust(let anchors):
       if identity?.replaceAnchors(anchors.pem) == true { publishIdentity() }
-    case .service, .endpoints: break
+    case .service, .endpoints, .hosts: break
     }
   }
 

@@ -71,6 +71,9 @@ struct ProxyError: Error {
   static let tlsFailure = ProxyError(
     status: 503, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
     reason: "TLS failure: the endpoint did not prove the identity it should have; see tls_handshake_failures_total")
+  static let tlsUnusable = ProxyError(
+    status: 502, flag: .upstreamConnectionFailure, origin: .internal, retry: .no,
+    reason: "TLS failure: the authorities to verify the server with cannot be used; see `apus get backendtlspolicy`")
   static let upstreamClosed = ProxyError(
     status: 503, flag: .upstreamConnectionTermination, origin: .upstream, retry: .reusedConnection,
     reason: "upstream closed the connection before it answered")

@@ -38,7 +38,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
     self.exchange = exchange
     place = ConnectionPlace(of: exchange.backend)
     connection = pool.worker.loop.connect(
-      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: nil, handler: nil)
+      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: pool.tls?.client, handler: nil)
     connection.handler = self
     connection.countsWaitingOutput = true
     connection.standsBack = exchange.standsBack
@@ -49,6 +49,7 @@ final class HTTP1ClientConnection: ConnectionHandler {
 
   func connectionOpened(_ connection: Connection) {
     isOpen = true
+    if let tls = connection.tls { pool.worker.metrics.tlsHandshake(.outbound, resumed: tls.resumed) }
     pool.worker.upstreamOpened(tls: false, toApplication: pool.isLocalApplication)
     if let exchange { exchange.upstreamReady(.http1(self)) } else { connection.close() }
     pool.connectEnded(nil)
@@ -111,8 +112,11 @@ final class HTTP1ClientConnection: ConnectionHandler {
     }
     guard let exchange else { return pool.remove(self) }
     self.exchange = nil
+    // In TLS 1.3 a client is open before the server has refused it.
+    var wasRefused = !isOpen
+    if case .tls = reason, !isReused, !hasResponseBytes { wasRefused = true }
     exchange.upstreamFailed(
-      isOpen ? .upstreamClosed : pool.connectError(reason), onReusedConnection: isReused && !hasResponseBytes)
+      wasRefused ? pool.connectError(reason) : .upstreamClosed, onReusedConnection: isReused && !hasResponseBytes)
   }
 
   // MARK: - Request

@@ -2,7 +2,7 @@ import MeshCore
 import MeshRuntime
 import MeshTelemetry
 
-/// Idle HTTP/1 connections of one worker to one application address, the most recently used first.
+/// Idle HTTP/1 connections of one worker to one application or server address, the most recently used first.
 ///
 /// A burst of requests does not become a burst of connections: `ProxyLimits.maximumConnecting` are opened at once, the other requests
 /// wait for the next connection that opens or becomes free. So thousands of requests that one client asks for together do not stand
@@ -17,6 +17,8 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   let address: SocketAddress
   /// The address is this workload's own application, not a remote endpoint: failures read differently.
   let isLocalApplication: Bool
+  /// Of a server outside the mesh; nil for plaintext.
+  let tls: UpstreamTLS?
   private var idle: [HTTP1ClientConnection] = []
   /// Connections being opened.
   private var connecting = 0
@@ -28,14 +30,16 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   private var isBlocked = false
   private lazy var nextTurn = LoopTimer(owner: self, tag: 0)
 
-  init(worker: ProxyWorker, address: SocketAddress, isLocalApplication: Bool) {
+  init(worker: ProxyWorker, address: SocketAddress, tls: UpstreamTLS?, isLocalApplication: Bool) {
     self.worker = worker
     self.address = address
+    self.tls = tls
     self.isLocalApplication = isLocalApplication
   }
 
   /// Gives the exchange a connection: an idle one at once, or the first that opens or becomes free for it.
   func serve(_ exchange: Exchange) {
+    if let tls, !tls.isUsable { return exchange.upstreamFailed(.tlsUnusable) }
     let waits =
       waiting.count > 0 || idle.isEmpty && (connecting >= worker.limits.maximumConnecting || worker.loop.isTurnLong)
     guard waits else { return connect(exchange) }
@@ -170,6 +174,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   func connectError(_ reason: CloseReason) -> ProxyError {
     switch reason {
     case .connectTimeout: .connectTimeout
+    case .tls(let failure, let detail) where tls != nil: worker.tlsRefused(address, failure, detail)
     default: isLocalApplication ? .applicationRefused : .connectRefused
     }
   }

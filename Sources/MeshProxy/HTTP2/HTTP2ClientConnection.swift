@@ -3,7 +3,7 @@ import MeshHTTP
 import MeshRuntime
 import MeshTelemetry
 
-/// A multiplexed connection to a peer proxy (or to an application that speaks HTTP/2 without TLS).
+/// A multiplexed connection to a peer proxy (or to an application or a server outside the mesh that speaks HTTP/2).
 ///
 /// Exchanges wait in `waiting` until the connection is open and a stream is free. Confined to one worker loop.
 /// Limits: `ProxyLimits.maximumPendingPerPeer`, the peer's SETTINGS_MAX_CONCURRENT_STREAMS, `upstreamLifetime`.
@@ -259,7 +259,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
 
   func sendHead(_ exchange: Exchange, on stream: HTTP2StreamID, last: Bool) {
     let head = exchange.request
-    let (method, authority) = (head.method, head.authority)
+    let (method, authority, scheme) = (head.method, head.authority, head.scheme)
     if exchange.isUpgrade {
       head.method = .connect
       if let upgrade = head.value(.upgrade) { exchange.upgradeProtocol = head.intern(upgrade) }
@@ -269,10 +269,15 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     // The engine leaves `Upgrade` out; another attempt may need it.
     head.removeHopByHopFields(keepingTrailersTE: true, keepingUpgrade: exchange.isUpgrade)
     if pool.isMesh { addMeshFields(exchange) }
-    if head.scheme.isEmpty, !exchange.isTunnel { head.scheme = head.intern("http") }
+    if pool.tls != nil {
+      head.scheme = head.intern("https")
+    } else if head.scheme.isEmpty, !exchange.isTunnel {
+      head.scheme = head.intern("http")
+    }
     engine.sendHead(head, on: stream, endStream: last)
     head.method = method
     head.authority = authority
+    head.scheme = scheme
     head.connectProtocol = .empty
     connection.flushSoon()
   }

@@ -9,8 +9,10 @@ final class PeerPool {
   /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
   unowned(unsafe) let worker: ProxyWorker
   let address: SocketAddress
-  /// The identity the peer must prove; nil for an application that speaks HTTP/2 in cleartext.
+  /// The identity the peer must prove; nil for an application or a server outside the mesh.
   let identity: SPIFFEID?
+  /// Of a server outside the mesh; nil for one that speaks HTTP/2 in cleartext.
+  let tls: UpstreamTLS?
   let isLocalApplication: Bool
   /// There is an identity to prove. Kept, because a look at `identity` copies its strings.
   let isMesh: Bool
@@ -18,16 +20,18 @@ final class PeerPool {
   /// The TLS context in force when the newest connection was opened: a new one drains the old connections.
   private var contextGeneration = 0
 
-  init(worker: ProxyWorker, address: SocketAddress, identity: SPIFFEID?, isLocalApplication: Bool) {
+  init(worker: ProxyWorker, address: SocketAddress, identity: SPIFFEID?, tls: UpstreamTLS?, isLocalApplication: Bool) {
     self.worker = worker
     self.address = address
     self.identity = identity
+    self.tls = tls
     isMesh = identity != nil
     self.isLocalApplication = isLocalApplication
   }
 
   func serve(_ exchange: Exchange) {
     if isMesh, !worker.hasIdentity { return exchange.upstreamFailed(.noIdentity) }
+    if let tls, !tls.isUsable { return exchange.upstreamFailed(.tlsUnusable) }
     if contextGeneration != worker.identityGeneration { renew() }
     // Nearly always the only one.
     if let first = connections.first, first.hasRoom { return serve(exchange, by: first) }
@@ -66,6 +70,7 @@ final class PeerPool {
   }
 
   func tlsClient() -> TLSClient? {
+    if let tls { return tls.client }
     guard let identity, let own = worker.identity else { return nil }
     return TLSClient(context: own.clientContext, expectedIdentity: identity)
   }
@@ -91,6 +96,8 @@ final class PeerPool {
     switch reason {
     case .connectTimeout:
       return .connectTimeout
+    case .tls(let failure, let detail) where tls != nil:
+      return worker.tlsRefused(address, failure, detail)
     case .tls(let failure, _):
       worker.metrics.tlsFailure(.outbound, failure)
       return .tlsFailure

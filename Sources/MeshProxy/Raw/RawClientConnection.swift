@@ -2,7 +2,8 @@ import MeshCore
 import MeshHTTP
 import MeshRuntime
 
-/// A plain TCP connection to an application or an address outside the mesh: the far end of a tunnel.
+/// A connection to an application or an address outside the mesh, the far end of a tunnel: TCP, or TLS where the endpoint asks
+/// for it.
 ///
 /// One exchange, one connection. Confined to one worker loop.
 final class RawClientConnection: ConnectionHandler {
@@ -18,14 +19,16 @@ final class RawClientConnection: ConnectionHandler {
     self.isLocalApplication = isLocalApplication
   }
 
-  func connect(to address: SocketAddress, for exchange: Exchange) {
+  func connect(to address: SocketAddress, tls: UpstreamTLS?, for exchange: Exchange) {
+    if let tls, !tls.isUsable { return exchange.upstreamFailed(.tlsUnusable) }
     guard exchange.startWaiting(), exchange.mayConnect() else {
       return exchange.upstreamFailed(.backendOverflow)
     }
     place = ConnectionPlace(of: exchange.backend)
     self.exchange = exchange
     exchange.upstream = .raw(self)
-    connection = worker.loop.connect(to: address, timeout: worker.limits.connectTimeout, tls: nil, handler: self)
+    connection = worker.loop.connect(
+      to: address, timeout: worker.limits.connectTimeout, tls: tls?.client, handler: self)
     connection.countsWaitingOutput = true
   }
 
@@ -56,6 +59,8 @@ final class RawClientConnection: ConnectionHandler {
       exchange.upstreamFailed(.upstreamClosed)
     } else if case .connectTimeout = reason {
       exchange.upstreamFailed(.connectTimeout)
+    } else if case .tls(let failure, let detail) = reason {
+      exchange.upstreamFailed(worker.tlsRefused(connection.peerAddress, failure, detail))
     } else {
       exchange.upstreamFailed(isLocalApplication ? .applicationRefused : .connectRefused)
     }

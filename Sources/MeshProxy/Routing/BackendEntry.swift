@@ -42,10 +42,10 @@ final class BackendEntry {
     var next: [EndpointEntry?] = []
     for (ref, endpoint) in balancer.current {
       while next.count <= ref.slot { next.append(nil) }
-      if ref.slot < entries.count, let old = entries[ref.slot], old.matches(endpoint, set.appProtocol) {
+      if ref.slot < entries.count, let old = entries[ref.slot], old.matches(endpoint, of: set) {
         next[ref.slot] = old
       } else {
-        next[ref.slot] = worker.upstreams.endpoint(endpoint, set.appProtocol)
+        next[ref.slot] = worker.upstreams.endpoint(endpoint, of: set)
       }
     }
     entries = next
@@ -123,8 +123,8 @@ extension BackendEvent {
 }
 
 extension EndpointEntry {
-  func matches(_ endpoint: Endpoint, _ appProtocol: AppProtocol) -> Bool {
+  func matches(_ endpoint: Endpoint, of set: EndpointSet) -> Bool {
     address == endpoint.address && identity == endpoint.identity && workload == endpoint.workload
-      && (isMeshed || isHTTP2 == appProtocol.isHTTP2)
+      && (isMeshed || isHTTP2 == set.appProtocol.isHTTP2 && tls?.origination == set.tls)
   }
 }

@@ -24,7 +24,7 @@ final class EndpointEntry {
     /// mTLS HTTP/2 to the proxy beside it.
     case mesh(PeerPool)
     case http1(HTTP1Pool)
-    /// HTTP/2 in cleartext with prior knowledge.
+    /// HTTP/2: over TLS, or in cleartext with prior knowledge.
     case http2(PeerPool)
   }
 
@@ -42,6 +42,15 @@ final class EndpointEntry {
   /// An application spoken to with HTTP/2.
   var isHTTP2: Bool { if case .http2 = transport { true } else { false } }
 
+  /// TLS to an endpoint outside the mesh; nil for plaintext.
+  var tls: UpstreamTLS? {
+    switch transport {
+    case .mesh: nil
+    case .http1(let pool): pool.tls
+    case .http2(let pool): pool.tls
+    }
+  }
+
   /// Closes a connection without a request that was opened for `backend`. False: there is none.
   func closeIdleConnection(of backend: BackendEntry) -> Bool {
     switch transport {
@@ -50,16 +59,16 @@ final class EndpointEntry {
     }
   }
 
-  /// Sends the exchange there. Tunnels to an endpoint outside the mesh are plain TCP.
+  /// Sends the exchange there. Tunnels to an endpoint outside the mesh are TCP, or TLS where requests would be.
   func serve(_ exchange: Exchange) {
     switch transport {
     case .mesh(let pool): pool.serve(exchange)
     case .http1(let pool) where exchange.isTunnel:
       RawClientConnection(worker: pool.worker, isLocalApplication: pool.isLocalApplication)
-        .connect(to: address, for: exchange)
+        .connect(to: address, tls: pool.tls, for: exchange)
     case .http2(let pool) where exchange.isTunnel:
       RawClientConnection(worker: pool.worker, isLocalApplication: pool.isLocalApplication)
-        .connect(to: address, for: exchange)
+        .connect(to: address, tls: pool.tls, for: exchange)
     case .http1(let pool): pool.serve(exchange)
     case .http2(let pool): pool.serve(exchange)
     }

@@ -10,6 +10,8 @@ struct ConfigUpdate: Sendable {
   /// Nil: the control plane knows no such service.
   var services: [(ServicePort, ServiceConfig?)] = []
   var workload: WorkloadUpdate?
+  /// Nil: as before.
+  var hosts: ExternalHosts?
 }
 
 /// What the proxy's own workload serves.

@@ -10,6 +10,7 @@ extension TLSFailure {
     case .notYetValid: "not_yet_valid"
     case .unknownAuthority: "unknown_authority"
     case .identityMismatch: "identity_mismatch"
+    case .nameMismatch: "name_mismatch"
     case .noCertificate: "no_certificate"
     case .malformedIdentity: "malformed_identity"
     case .wrongUsage: "wrong_usage"

@@ -20,6 +20,7 @@ final class ProxyWorker: TimerHandler {
   let accessLog: AccessLogWriter
   private let log: ProxyLog?
   private var nextLimitLog = Instant(nanoseconds: 0)
+  private var nextTLSLog = Instant(nanoseconds: 0)
   private(set) lazy var bufferBudget = BufferBudget(self)
   private(set) lazy var departures = Departures(self)
   /// Asks the control thread to subscribe to a service.
@@ -55,6 +56,8 @@ final class ProxyWorker: TimerHandler {
   private(set) var services: [ServicePort: ServiceEntry] = [:]
   private(set) var backends: [ServicePort: BackendEntry] = [:]
   private var authorities: AuthorityTable
+  /// Names outside the mesh that are services of it.
+  private var externalHosts = ExternalHostTable()
   private var inboundPorts: [InboundPortEntry] = []
 
   private(set) lazy var upstreams = UpstreamTable(self)
@@ -174,6 +177,8 @@ final class ProxyWorker: TimerHandler {
     let target: AuthorityTable.Target
     if let address = SocketAddress(text, defaultPort: defaultPort) {
       target = listeners.contains { $0.address == address } ? .itself : .address(address)
+    } else if let key = externalHosts.service(ofAuthority: text, defaultPort: defaultPort) {
+      target = .service(service(key))
     } else if let key = ServicePort(authority: text, namespace: namespace, defaultPort: defaultPort) {
       target = .service(service(key))
     } else {
@@ -212,6 +217,10 @@ final class ProxyWorker: TimerHandler {
   }
 
   func apply(_ update: ConfigUpdate) {
+    if let hosts = update.hosts {
+      externalHosts = ExternalHostTable(hosts)
+      authorities.removeAll()
+    }
     for (key, set) in update.endpoints {
       backend(key).update(set ?? EndpointSet(key: key, endpoints: []), worker: self)
     }
@@ -278,6 +287,19 @@ final class ProxyWorker: TimerHandler {
     nextLimitLog = loop.now + .seconds(1)
     log.warning("limit \(limit) reached by \(connection.peerAddress)")
   }
+
+  /// A server outside the mesh did not prove what it should, or refused this proxy: counted each time, and logged with what it
+  /// showed at most once a second.
+  func tlsRefused(_ address: SocketAddress, _ failure: TLSFailure, _ detail: String) -> ProxyError {
+    metrics.tlsFailure(.outbound, failure)
+    if let log, loop.now >= nextTLSLog {
+      nextTLSLog = loop.now + .seconds(1)
+      log.warning("TLS to \(address) failed: \(failure): \(detail)")
+    }
+    return ProxyError.tls(failure)
+  }
+
+  func reportTLS(_ error: TLSContextError) { log?.error("TLS to servers outside the mesh: \(error)") }
 
   /// A connection that was admitted did not become one, such as a failed handshake.
   func downstreamRefused() {

@@ -10,24 +10,30 @@ import MeshTelemetry
 final class UpstreamTable {
   unowned(unsafe) private let worker: ProxyWorker
   private var peerPools: [PeerKey: WeakReference<PeerPool>] = [:]
-  private var applicationPools: [SocketAddress: WeakReference<HTTP1Pool>] = [:]
+  private var applicationPools: [PeerKey: WeakReference<HTTP1Pool>] = [:]
+  private let security: UpstreamTLSTable
   private var passThroughEndpoints: [SocketAddress: EndpointEntry] = [:]
 
-  init(_ worker: ProxyWorker) { self.worker = worker }
+  init(_ worker: ProxyWorker) {
+    self.worker = worker
+    security = UpstreamTLSTable(worker)
+  }
 
   // MARK: - Endpoints
 
-  /// `appProtocol`: what an endpoint outside the mesh speaks; a proxy of the mesh knows it of its own application.
-  func endpoint(_ endpoint: Endpoint, _ appProtocol: AppProtocol) -> EndpointEntry {
+  /// `set` says what an endpoint outside the mesh speaks; a proxy of the mesh knows it of its own application.
+  func endpoint(_ endpoint: Endpoint, of set: EndpointSet) -> EndpointEntry {
     let transport: EndpointEntry.Transport
+    let appProtocol = set.appProtocol
+    let tls = endpoint.identity == nil ? set.tls.map { security.find($0, appProtocol) } : nil
     if let identity = endpoint.identity {
       var address = endpoint.address
       address.port = endpoint.meshPort
       transport = .mesh(peerPool(address, identity, isLocalApplication: false))
     } else if appProtocol.isHTTP2 {
-      transport = .http2(peerPool(endpoint.address, nil, isLocalApplication: false))
+      transport = .http2(peerPool(endpoint.address, nil, tls: tls, isLocalApplication: false))
     } else {
-      transport = .http1(applicationPool(endpoint.address, isLocalApplication: false))
+      transport = .http1(applicationPool(endpoint.address, tls: tls, isLocalApplication: false))
     }
     return EndpointEntry(
       address: endpoint.address, workload: endpoint.workload, identity: endpoint.identity, transport: transport,
@@ -55,18 +61,22 @@ final class UpstreamTable {
 
   // MARK: - Pools
 
-  func peerPool(_ address: SocketAddress, _ identity: SPIFFEID?, isLocalApplication: Bool) -> PeerPool {
-    let key = PeerKey(address: address, identity: identity)
+  func peerPool(
+    _ address: SocketAddress, _ identity: SPIFFEID?, tls: UpstreamTLS? = nil, isLocalApplication: Bool
+  ) -> PeerPool {
+    let key = PeerKey(address: address, identity: identity, tls: tls.map(ObjectIdentifier.init))
     if let known = peerPools[key]?.object { return known }
-    let pool = PeerPool(worker: worker, address: address, identity: identity, isLocalApplication: isLocalApplication)
+    let pool = PeerPool(
+      worker: worker, address: address, identity: identity, tls: tls, isLocalApplication: isLocalApplication)
     peerPools[key] = WeakReference(pool)
     return pool
   }
 
-  func applicationPool(_ address: SocketAddress, isLocalApplication: Bool) -> HTTP1Pool {
-    if let known = applicationPools[address]?.object { return known }
-    let pool = HTTP1Pool(worker: worker, address: address, isLocalApplication: isLocalApplication)
-    applicationPools[address] = WeakReference(pool)
+  func applicationPool(_ address: SocketAddress, tls: UpstreamTLS? = nil, isLocalApplication: Bool) -> HTTP1Pool {
+    let key = PeerKey(address: address, identity: nil, tls: tls.map(ObjectIdentifier.init))
+    if let known = applicationPools[key]?.object { return known }
+    let pool = HTTP1Pool(worker: worker, address: address, tls: tls, isLocalApplication: isLocalApplication)
+    applicationPools[key] = WeakReference(pool)
     return pool
   }
 
@@ -82,6 +92,7 @@ final class UpstreamTable {
     if peerPools.values.contains(where: { $0.object == nil }) {
       peerPools = peerPools.filter { $0.value.object != nil }
     }
+    security.sweep()
   }
 
   func closeIdle() {
@@ -103,4 +114,6 @@ struct WeakReference<Object: AnyObject> {
 struct PeerKey: Hashable {
   var address: SocketAddress
   var identity: SPIFFEID?
+  /// Its pool keeps the object, so that no other has its place while the pool lives.
+  var tls: ObjectIdentifier?
 }

@@ -11,14 +11,17 @@ enum KindTable {
 
   /// Group, kind, versions; as told to people.
   static let supported: [(group: String, kind: String, versions: [String])] = [
+    ("", "ConfigMap", ["v1"]),
     ("", "Service", ["v1"]),
     ("", "ServiceAccount", ["v1"]),
     ("discovery.k8s.io", "EndpointSlice", ["v1"]),
+    ("gateway.networking.k8s.io", "BackendTLSPolicy", ["v1", "v1alpha3"]),
     ("gateway.networking.k8s.io", "GRPCRoute", ["v1"]),
     ("gateway.networking.k8s.io", "HTTPRoute", ["v1", "v1beta1"]),
     ("gateway.networking.k8s.io", "ReferenceGrant", ["v1", "v1beta1"]),
     ("gateway.networking.k8s.io", "TCPRoute", ["v1", "v1alpha2"]),
     ("gateway.networking.k8s.io", "TLSRoute", ["v1", "v1alpha3", "v1alpha2"]),
+    ("mesh.apus.dev", "ExternalService", ["v1alpha1"]),
     ("mesh.apus.dev", "FaultInjection", ["v1alpha1"]),
     ("mesh.apus.dev", "TrafficPolicy", ["v1alpha1"]),
     ("mesh.apus.dev", "Workload", ["v1alpha1"]),
@@ -29,7 +32,7 @@ enum KindTable {
   ]
 
   private static let unusedCoreKinds: Set<String> = [
-    "Namespace", "ConfigMap", "Secret", "Pod", "PodTemplate", "PersistentVolume", "PersistentVolumeClaim", "Node",
+    "Namespace", "Secret", "Pod", "PodTemplate", "PersistentVolume", "PersistentVolumeClaim", "Node",
     "Endpoints", "ReplicationController", "LimitRange", "ResourceQuota", "Event",
   ]
   private static let unusedGroups: Set<String> = [

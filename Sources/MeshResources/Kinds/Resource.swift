@@ -67,6 +67,9 @@ package enum Resource: Hashable, Sendable {
   case portRoute(PortRoute)
   case trafficPolicy(TrafficPolicy)
   case faultInjection(FaultInjection)
+  case externalService(ExternalService)
+  case backendTLSPolicy(BackendTLSPolicy)
+  case configMap(ConfigMap)
 
   package var metadata: ObjectMetadata {
     switch self {
@@ -84,6 +87,9 @@ package enum Resource: Hashable, Sendable {
     case .portRoute(let route): route.metadata
     case .trafficPolicy(let policy): policy.metadata
     case .faultInjection(let fault): fault.metadata
+    case .externalService(let service): service.metadata
+    case .backendTLSPolicy(let policy): policy.metadata
+    case .configMap(let map): map.metadata
     }
   }
 
@@ -104,6 +110,9 @@ package enum Resource: Hashable, Sendable {
       case .portRoute(let route): ("specs.smi-spec.io", "\(route.transport.rawValue)Route")
       case .trafficPolicy: ("mesh.apus.dev", "TrafficPolicy")
       case .faultInjection: ("mesh.apus.dev", "FaultInjection")
+      case .externalService: ("mesh.apus.dev", "ExternalService")
+      case .backendTLSPolicy: ("gateway.networking.k8s.io", "BackendTLSPolicy")
+      case .configMap: ("", "ConfigMap")
       }
     return ResourceKey(group: group, kind: kind, namespace: metadata.namespace, name: metadata.name)
   }

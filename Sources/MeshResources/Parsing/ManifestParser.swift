@@ -129,14 +129,18 @@ private struct ParserRun {
     object.allow("apiVersion", "kind")
     let resource: Resource? =
       switch (group, kind) {
+      case ("", "ConfigMap"): ConfigMap(object).map { .configMap($0) }
       case ("", "Service"): Service(object).map { .service($0) }
       case ("", "ServiceAccount"): ServiceAccount(object).map { .serviceAccount($0) }
       case ("discovery.k8s.io", _): EndpointSlice(object).map { .endpointSlice($0) }
+      case ("gateway.networking.k8s.io", "BackendTLSPolicy"):
+        BackendTLSPolicy(object).map { .backendTLSPolicy($0) }
       case ("gateway.networking.k8s.io", "GRPCRoute"): GRPCRoute(object).map { .grpcRoute($0) }
       case ("gateway.networking.k8s.io", "ReferenceGrant"): ReferenceGrant(object).map { .referenceGrant($0) }
       case ("gateway.networking.k8s.io", "TCPRoute"): TCPRoute(object).map { .tcpRoute($0) }
       case ("gateway.networking.k8s.io", "TLSRoute"): TLSRoute(object, version: version).map { .tlsRoute($0) }
       case ("gateway.networking.k8s.io", _): HTTPRoute(object).map { .httpRoute($0) }
+      case ("mesh.apus.dev", "ExternalService"): ExternalService(object).map { .externalService($0) }
       case ("mesh.apus.dev", "FaultInjection"): FaultInjection(object).map { .faultInjection($0) }
       case ("mesh.apus.dev", "TrafficPolicy"): TrafficPolicy(object).map { .trafficPolicy($0) }
       case ("mesh.apus.dev", _): Workload(object).map { .workload($0) }

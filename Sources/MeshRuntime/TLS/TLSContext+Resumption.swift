@@ -17,11 +17,15 @@ extension TLSContext {
 
   package struct SessionKey: Hashable {
     package var address: SocketAddress
-    package var identity: SPIFFEID
+    /// Of a workload of the mesh.
+    package var identity: SPIFFEID?
+    /// A session belongs to the name that it was begun with (RFC 8446, section 4.6.1).
+    package var serverName: String?
 
-    package init(address: SocketAddress, identity: SPIFFEID) {
+    package init(address: SocketAddress, identity: SPIFFEID?, serverName: String? = nil) {
       self.address = address
       self.identity = identity
+      self.serverName = serverName
     }
   }
 

@@ -19,8 +19,12 @@ package struct TLSConfiguration: Sendable {
   package var ticketKey: TLSTicketKey?
   /// A server asks for a client certificate and refuses a client without one.
   package var requiresClientCertificate = true
-  /// The peer's certificate must name one workload of a mesh; else any certificate below an anchor will do.
+  /// The peer's certificate must name one workload of a mesh. Else a client goes by `ServerNames`, and to a server any
+  /// certificate below an anchor will do.
   package var requiresWorkloadIdentity = true
+  /// Of a client: the authorities that the machine trusts (OpenSSL's default paths, or `SSL_CERT_FILE` and `SSL_CERT_DIR`) in the
+  /// place of `trustAnchorsPEM`.
+  package var trustsSystem = false
   /// A peer that takes no part in ALPN is refused.
   package var requiresProtocol = true
   package var minimumVersion = Version.tls13
@@ -47,6 +51,8 @@ package struct TLSConfiguration: Sendable {
 /// and its limits: TLSContext+Resumption.swift.
 package final class TLSContext {
   private static let groups = "X25519:P-256"
+  /// In TLS 1.2 the list is also what curves a server's certificate may be on.
+  private static let publicGroups = "X25519:P-256:P-384"
 
   package let configuration: TLSConfiguration
   let raw: OpaquePointer
@@ -98,7 +104,8 @@ package final class TLSContext {
       case .tls12: apus_ssl_ctx_tls12_and_above(raw)
       case .tls13: apus_ssl_ctx_tls13_only(raw)
       }
-    guard versions == 1, apus_ssl_ctx_set_groups(raw, Self.groups) == 1 else {
+    let isPublicClient = configuration.role == .client && !configuration.requiresWorkloadIdentity
+    guard versions == 1, apus_ssl_ctx_set_groups(raw, isPublicClient ? Self.publicGroups : Self.groups) == 1 else {
       throw .outOfMemory("SSL_CTX_set_min_proto_version")
     }
     apus_ssl_ctx_set_modes(raw)
@@ -109,11 +116,16 @@ package final class TLSContext {
     guard configuration.role == .client || configuration.requiresClientCertificate else {
       return SSL_CTX_set_verify(raw, SSL_VERIFY_NONE, nil)
     }
-    let anchors = try X509List(pem: configuration.trustAnchorsPEM)
-    guard !anchors.items.isEmpty else { throw .noTrustAnchors }
     let store = SSL_CTX_get_cert_store(raw)
-    for anchor in anchors.items {
-      guard X509_STORE_add_cert(store, anchor) == 1 else { throw .outOfMemory("X509_STORE_add_cert") }
+    if configuration.trustsSystem {
+      // Authorities are read from the directory as handshakes name them.
+      guard SSL_CTX_set_default_verify_paths(raw) == 1 else { throw .outOfMemory("SSL_CTX_set_default_verify_paths") }
+    } else {
+      let anchors = try X509List(pem: configuration.trustAnchorsPEM)
+      guard !anchors.items.isEmpty else { throw .noTrustAnchors }
+      for anchor in anchors.items {
+        guard X509_STORE_add_cert(store, anchor) == 1 else { throw .outOfMemory("X509_STORE_add_cert") }
+      }
     }
     // Validity is judged by the verifier below, which allows for clock skew. An intermediate may be an anchor.
     X509_STORE_set_flags(store, UInt(X509_V_FLAG_NO_CHECK_TIME) | UInt(X509_V_FLAG_PARTIAL_CHAIN))

@@ -8,6 +8,8 @@ package enum TLSFailure: String, Hashable, Sendable, CaseIterable, CustomStringC
   case unknownAuthority = "unknown_authority"
   /// A good certificate of another workload than the one called.
   case identityMismatch = "identity_mismatch"
+  /// A good certificate of a server outside the mesh, for other names than the one called.
+  case nameMismatch = "name_mismatch"
   /// The peer sent no certificate.
   case noCertificate = "no_certificate"
   /// Not exactly one URI among the alternative names, or not the SPIFFE form of this mesh.

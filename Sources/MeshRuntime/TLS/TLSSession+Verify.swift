@@ -67,7 +67,7 @@ extension TLSSession {
   }
 
   private func checkIdentity(_ certificate: OpaquePointer) -> (TLSFailure, String)? {
-    guard context.configuration.requiresWorkloadIdentity else { return nil }
+    guard context.configuration.requiresWorkloadIdentity else { return isClient ? checkNames(certificate) : nil }
     switch PeerIdentity.read(certificate) {
     case .malformed(let detail): return (.malformedIdentity, detail)
     case .valid(let identity):
@@ -75,6 +75,25 @@ extension TLSSession {
       guard let expectedIdentity, expectedIdentity != identity else { return nil }
       return (.identityMismatch, "expected \(expectedIdentity), the peer is \(identity)")
     }
+  }
+
+  /// A client that expects nothing trusts nobody.
+  private func checkNames(_ certificate: OpaquePointer) -> (TLSFailure, String)? {
+    let (hosts, uris) = (expectedNames?.hosts ?? [], expectedNames?.uris ?? [])
+    for host in hosts {
+      let isAddress = SocketAddress(host, defaultPort: 0) != nil
+      let has =
+        isAddress
+        ? apus_x509_has_address(certificate, host) : apus_x509_has_host(certificate, host, host.utf8.count)
+      if has == 1 { return nil }
+    }
+    for uri in uris where apus_x509_has_uri(certificate, uri, uri.utf8.count) == 1 { return nil }
+    let names = withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { room in
+      let length = apus_x509_names(certificate, room.bindMemory(to: CChar.self).baseAddress, 512)
+      return String(decoding: room[..<Int(length)], as: UTF8.self)
+    }
+    let expected = (hosts + uris).joined(separator: " or ")
+    return (.nameMismatch, "expected \(expected), the certificate is for \(names.isEmpty ? "no name" : names)")
   }
 
   private static func failure(ofVerifyError code: Int32) -> TLSFailure {

@@ -13,11 +13,26 @@ package struct TLSInfo: Hashable, Sendable {
   package var cipher: String
 }
 
+/// What a server outside the mesh proves to be: one of these names stands in its certificate (RFC 9525).
+package struct ServerNames: Hashable, Sendable {
+  /// DNS names, or IP addresses.
+  package var hosts: [String]
+  package var uris: [String]
+
+  package init(hosts: [String], uris: [String] = []) {
+    self.hosts = hosts
+    self.uris = uris
+  }
+}
+
 /// How to speak TLS to one peer.
 package struct TLSClient {
   package var context: TLSContext
-  /// The connection is refused unless the peer's certificate names exactly this workload.
-  package var expectedIdentity: SPIFFEID
+  /// Of a context that requires workload identities: the connection is refused unless the peer's certificate names exactly this
+  /// workload.
+  package private(set) var expectedIdentity: SPIFFEID?
+  /// Of any other context: the connection is refused unless the peer's certificate has one of the names.
+  package private(set) var expectedNames: ServerNames?
   /// SNI; nil sends none.
   package var serverName: String?
   package var handshakeTimeout = TimeSpan.seconds(10)
@@ -25,6 +40,12 @@ package struct TLSClient {
   package init(context: TLSContext, expectedIdentity: SPIFFEID, serverName: String? = nil) {
     self.context = context
     self.expectedIdentity = expectedIdentity
+    self.serverName = serverName
+  }
+
+  package init(context: TLSContext, expectedNames: ServerNames, serverName: String?) {
+    self.context = context
+    self.expectedNames = expectedNames
     self.serverName = serverName
   }
 }
@@ -55,6 +76,7 @@ final class TLSSession {
   let context: TLSContext
   let isClient: Bool
   let expectedIdentity: SPIFFEID?
+  let expectedNames: ServerNames?
   let sessionKey: TLSContext.SessionKey?
   let ssl: OpaquePointer
   let state: UnsafeMutablePointer<apus_bio_state>
@@ -91,6 +113,7 @@ final class TLSSession {
     self.context = context
     isClient = false
     expectedIdentity = nil
+    expectedNames = nil
     sessionKey = nil
     SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     SSL_set_accept_state(ssl)
@@ -103,7 +126,10 @@ final class TLSSession {
     context = client.context
     isClient = true
     expectedIdentity = client.expectedIdentity
-    let key = TLSContext.SessionKey(address: peer, identity: client.expectedIdentity)
+    expectedNames = client.expectedNames
+    let key = TLSContext.SessionKey(
+      address: peer, identity: client.expectedIdentity,
+      serverName: client.expectedIdentity == nil ? client.serverName : nil)
     sessionKey = key
     SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     if let name = client.serverName { _ = apus_ssl_set_host_name(ssl, name) }

@@ -38,8 +38,8 @@ class Authority:
     def pem(self):
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, directory, name, identity, starts=-60.0, ends=3600.0):
-        """A leaf with this SPIFFE id (None: without), valid from `starts` to `ends` seconds from now. Returns file paths."""
+    def issue(self, directory, name, identity, starts=-60.0, ends=3600.0, hosts=()):
+        """A leaf with this SPIFFE id (None: without) and these DNS names, valid from `starts` to `ends` seconds from now. Returns file paths."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (
@@ -51,9 +51,9 @@ class Authority:
             .add_extension(key_usage(certificate_signing=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False))
-        if identity:
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
+        names = [x509.DNSName(host) for host in hosts] + ([x509.UniformResourceIdentifier(identity)] if identity else [])
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
         certificate = builder.sign(self.key, hashes.SHA256())
         chain, key_file = directory / f"{name}.cert.pem", directory / f"{name}.key.pem"
         chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))

@@ -82,7 +82,8 @@ struct PolicyTargetResolver {
     switch target.kind {
     case .mesh: return .init(scope: .mesh)
     case .namespace: return .init(scope: .namespace(target.name))
-    case .service: return service(target, ServiceName(name: target.name, namespace: namespace), field)
+    case .service, .externalService:
+      return service(target, ServiceName(name: target.name, namespace: namespace), field)
     case .httpRoute, .grpcRoute:
       let key = ResourceKey(
         group: target.kind.group, kind: target.kind.rawValue, namespace: namespace, name: target.name)
@@ -91,14 +92,15 @@ struct PolicyTargetResolver {
   }
 
   private func service(_ target: PolicyTarget, _ name: ServiceName, _ field: String) -> PolicyAttachments.Target {
-    guard let service = services.services[name] else {
-      return missing(field, "there is no Service \(name.path)", services.fix(forMissing: name))
+    let kind = target.kind.rawValue
+    guard let service = target.kind == .service ? services.services[name] : services.externals[name] else {
+      return missing(field, "there is no \(kind) \(name.path)", services.fix(forMissing: name, target.kind))
     }
     guard let section = target.sectionName else { return .init(scope: .service(name)) }
     let number = UInt16(section)
     let found = service.ports.first { port in number.map { $0 == port.port } ?? (port.name == section) }
     guard let port = found else {
-      return missing(field, "the Service \(name.path) has no port \(section)", "its ports: \(service.portList)")
+      return missing(field, "the \(kind) \(name.path) has no port \(section)", "its ports: \(service.portList)")
     }
     return .init(scope: .port(ServicePort(service: name, port: port.port)))
   }

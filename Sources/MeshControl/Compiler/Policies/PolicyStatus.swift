@@ -103,8 +103,8 @@ extension PolicyTarget {
     switch kind {
     case .mesh: return "mesh"
     case .namespace: return "namespace \(name)"
-    case .service, .httpRoute, .grpcRoute:
-      let section = sectionName.map { ", \(kind == .service ? "port" : "rule") \($0)" } ?? ""
+    case .service, .externalService, .httpRoute, .grpcRoute:
+      let section = sectionName.map { ", \(kind.isRoute ? "rule" : "port") \($0)" } ?? ""
       return "\(kind.rawValue) \(namespace)/\(name)\(section)"
     }
   }

@@ -251,8 +251,15 @@ extension EffectiveService {
 }
 
 extension ServiceTable {
-  /// The name that was likely meant.
-  func fix(forMissing name: ServiceName) -> String {
+  /// The name that was likely meant, or the kind.
+  func fix(forMissing name: ServiceName, _ kind: PolicyTarget.Kind = .service) -> String {
+    if kind == .service, externals[name] != nil { return "it is an ExternalService: write that kind" }
+    if kind == .externalService {
+      if services[name] != nil { return "it is a Service: write that kind" }
+      let here = externals.keys.filter { $0.namespace == name.namespace }.map(\.name).sorted()
+      let nearest = Suggestion.nearest(to: name.name, among: here)
+      return nearest.map { "did you mean \($0)?" } ?? "create it, or correct the name"
+    }
     let here = services.keys.filter { $0.namespace == name.namespace }.map(\.name).sorted()
     if let nearest = Suggestion.nearest(to: name.name, among: here) { return "did you mean \(nearest)?" }
     let elsewhere = services.keys.filter { $0.name == name.name }.sorted().first

@@ -58,7 +58,7 @@ struct RouteCompiler {
     let backends = rule.backends.map { backend in
       // A proxy knows service ports only; what is of another kind fails under the name of the parent.
       WeightedBackend(
-        backend: backend.ref.kind == "Service" ? backend.ref.servicePort : parent, weight: backend.weight,
+        backend: backend.ref.isOfMesh ? backend.ref.servicePort : parent, weight: backend.weight,
         filters: filters(backend.filters, route.kind),
         failureStatus: references.resolve(backend.ref, for: route.kind) == nil ? 500 : nil)
     }

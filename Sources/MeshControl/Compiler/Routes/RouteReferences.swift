@@ -47,12 +47,12 @@ struct RouteReferences {
 
   /// A port that nothing is said of counts as HTTP/1, so this is no condition: its program may well speak HTTP/2.
   private func carriesNoGRPC(_ ref: RouteBackendRef, at field: String) -> RouteFinding? {
-    guard let port = table.services[ref.servicePort.service]?.port(ref.port), !port.appProtocol.isHTTP2 else {
+    guard let port = table.backend(ref)?.port(ref.port), !port.appProtocol.isHTTP2 else {
       return nil
     }
     return RouteFinding(
       field: field, message: "port \(ref.port) of \(ref.servicePort.service.path) speaks HTTP/1, which carries no gRPC",
-      fix: "write appProtocol: grpc on the Service's port", code: .backendCarriesNoGRPC)
+      fix: "write appProtocol: grpc on the \(ref.kind)'s port", code: .backendCarriesNoGRPC)
   }
 
   private func mirrors(
@@ -67,38 +67,51 @@ struct RouteReferences {
   }
 
   private func problem(_ ref: RouteBackendRef, at field: String, _ kind: MeshRoute.Kind) -> RouteFinding? {
-    guard ref.kind == "Service" else {
+    guard ref.isOfMesh, let kindOfTarget = PolicyTarget.Kind(rawValue: ref.kind) else {
       return RouteFinding(
         reason: .invalidKind, field: field, message: "the kind \(ref.kind) cannot serve", fix: "write kind: Service",
         code: .backendKind)
     }
     let name = ref.servicePort.service
-    if table.aliases[name] != nil {
+    if kindOfTarget == .service, table.aliases[name] != nil {
       return RouteFinding(
         reason: .unsupportedValue, field: field,
         message: "the Service \(name.path) is a name of another (type ExternalName) and no backend",
         fix: "name the other Service")
     }
-    guard let service = table.services[name] else {
+    guard let service = table.backend(ref) else {
       return RouteFinding(
-        reason: .backendNotFound, field: field, message: "there is no Service \(name.path)",
-        fix: table.fix(forMissing: name), code: .backendNotFound)
+        reason: .backendNotFound, field: field, message: "there is no \(ref.kind) \(name.path)",
+        fix: table.fix(forMissing: name, kindOfTarget), code: .backendNotFound)
     }
     guard let port = service.port(ref.port) else {
       return RouteFinding(
-        reason: .backendNotFound, field: field, message: "the Service \(name.path) has no port \(ref.port)",
+        reason: .backendNotFound, field: field, message: "the \(ref.kind) \(name.path) has no port \(ref.port)",
         fix: "its ports: \(service.portList)", code: .backendPortNotFound)
     }
     guard kind.isOpaque || port.appProtocol != .tcp else {
       return RouteFinding(
         reason: .unsupportedProtocol, field: field, message: "port \(ref.port) of \(name.path) carries TCP",
-        fix: "write appProtocol: http, http2 or grpc on the Service's port", code: .backendCarriesTCP)
+        fix: "write appProtocol: http, http2 or grpc on the \(ref.kind)'s port", code: .backendCarriesTCP)
     }
     return nil
   }
 }
 
+extension ServiceTable {
+  /// The Service or the ExternalService that a backend names.
+  func backend(_ ref: RouteBackendRef) -> EffectiveService? {
+    let name = ref.servicePort.service
+    return ref.kind == PolicyTarget.Kind.externalService.rawValue ? externals[name] : services[name]
+  }
+}
+
 extension RouteBackendRef {
+  /// Of a kind that can serve, whether there is such a thing or not.
+  var isOfMesh: Bool {
+    kind == PolicyTarget.Kind.service.rawValue || kind == PolicyTarget.Kind.externalService.rawValue
+  }
+
   var servicePort: ServicePort {
     ServicePort(service: ServiceName(name: name, namespace: namespace), port: port)
   }

@@ -6,12 +6,13 @@ package struct PolicyTarget: Hashable, Sendable {
     /// The policy's own.
     case namespace = "Namespace"
     case service = "Service"
+    case externalService = "ExternalService"
     case httpRoute = "HTTPRoute"
     case grpcRoute = "GRPCRoute"
 
     package var group: String {
       switch self {
-      case .mesh: "mesh.apus.dev"
+      case .mesh, .externalService: "mesh.apus.dev"
       case .namespace, .service: ""
       case .httpRoute, .grpcRoute: "gateway.networking.k8s.io"
       }
@@ -85,7 +86,7 @@ extension PolicyTarget {
       field.error("a \(kind?.rawValue ?? "") has no sections", fix: "remove it")
       return nil
     case .httpRoute, .grpcRoute: return field.subdomain()
-    case .service:
+    case .service, .externalService:
       if let text = field.node.text, let number = UInt16(text), number > 0, "\(number)" == text { return text }
       return field.portName()
     }

@@ -1,6 +1,6 @@
 /// What a backend or a mirror of a route names. Whether it exists is the compiler's question.
 package struct RouteBackendRef: Hashable, Sendable {
-  /// `Service`, or the group and kind of something that cannot serve: `gateway.networking.x-k8s.io/XBackend`.
+  /// `Service`, `ExternalService`, or the group and kind of something that cannot serve: `gateway.networking.x-k8s.io/XBackend`.
   package var kind: String
   package var namespace: String
   package var name: String
@@ -36,7 +36,8 @@ extension RouteBackendRef {
     let name = fields.required("name")?.label()
     let other = fields.optional("namespace").map { $0.label() } ?? namespace
     guard let group, let kind else { return nil }
-    let isService = kind == "Service" && ["", "core"].contains(group)
+    let isExternal = kind == "ExternalService" && group == "mesh.apus.dev"
+    let isService = isExternal || kind == "Service" && ["", "core"].contains(group)
     let shown = group.isEmpty ? kind : "\(group)/\(kind)"
     // The API fails the share of a kind it does not know, rather than refuse the route.
     if !isService {
@@ -45,7 +46,7 @@ extension RouteBackendRef {
     let portField = isService ? fields.required("port", fix: "name the Service's port") : fields.optional("port")
     let port = portField.map { $0.port() } ?? 0
     guard let name, let other, let port else { return nil }
-    self.init(kind: isService ? "Service" : shown, namespace: other, name: name, port: port)
+    self.init(kind: isService ? kind : shown, namespace: other, name: name, port: port)
   }
 }
 

@@ -1,0 +1,37 @@
+/// TLS to endpoints outside the mesh: whom the proxy trusts, and what the server there must prove to be.
+///
+/// There is no way to leave out the verification, and none back to plaintext.
+package struct TLSOrigination: Hashable, Sendable {
+  package enum Trust: Hashable, Sendable {
+    /// The authorities that the proxy's machine trusts.
+    case system
+    /// PEM certificates.
+    case authorities(String)
+    /// What was asked for cannot be had: nobody is trusted, and no connection is opened.
+    case nobody
+  }
+
+  package var trust: Trust
+  /// SNI, and the name that the certificate must have if there are no alternatives. Empty: the host that a request names.
+  package var hostname: String
+  /// One of these, in the place of `hostname`, must stand in the certificate.
+  package var alternativeHosts: [String]
+  package var alternativeURIs: [String]
+
+  package init(
+    trust: Trust, hostname: String, alternativeHosts: [String] = [], alternativeURIs: [String] = []
+  ) {
+    self.trust = trust
+    self.hostname = hostname
+    self.alternativeHosts = alternativeHosts
+    self.alternativeURIs = alternativeURIs
+  }
+}
+
+/// Limits of TLS to endpoints outside the mesh.
+package enum TLSOriginationLimits {
+  /// Of `subjectAltNames` (Gateway API).
+  package static let alternatives = 5
+  /// Of the authorities' certificates, in bytes of PEM. The bundle of a Linux machine has about 220 KiB.
+  package static let authorityBytes = 512 * 1024
+}

@@ -1,0 +1,244 @@
+import MeshCore
+import MeshPolicy
+import MeshResources
+import Testing
+
+@testable import MeshControl
+
+@Suite("Compiling what is outside the mesh") struct ExternalCompilerTests {
+  private static func external(
+    _ name: String, hosts: String = "[api.example.com]", namespace: String = "shop", created: String? = nil,
+    ports: String = "[{port: 80, targetPort: 443}]"
+  ) -> String {
+    """
+    ---
+    apiVersion: mesh.apus.dev/v1alpha1
+    kind: ExternalService
+    metadata: {name: \(name), namespace: \(namespace), creationTimestamp: \(created ?? "null")}
+    spec:
+      hosts: \(hosts)
+      resolution: Static
+      endpoints: [{address: 10.0.0.2, weight: 3, labels: {a: b}}, {address: 10.0.0.1}]
+      ports: \(ports)
+
+    """
+  }
+
+  private static func policy(
+    _ name: String, _ target: String = "group: \"\", kind: Service, name: orders", created: String? = nil,
+    refs: String = "[{group: \"\", kind: ConfigMap, name: ca}]", hostname: String = "a.example.com"
+  ) -> String {
+    """
+    ---
+    apiVersion: gateway.networking.k8s.io/v1
+    kind: BackendTLSPolicy
+    metadata: {name: \(name), namespace: shop, creationTimestamp: \(created ?? "null")}
+    spec:
+      targetRefs: [{\(target)}]
+      validation: {hostname: \(hostname), caCertificateRefs: \(refs)}
+
+    """
+  }
+
+  private static func map(_ name: String, _ lines: String) -> String {
+    "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: \(name), namespace: shop}\ndata:\n"
+      + lines.split(separator: "\n").map { "  \($0)\n" }.joined()
+  }
+
+  /// Of nobody, valid until the next century.
+  private static let root = """
+    -----BEGIN CERTIFICATE-----
+    MIIBfzCCASWgAwIBAgIUQhtudcBTmv4PEd6IvzVC3+A7noUwCgYIKoZIzj0EAwIw
+    FDESMBAGA1UEAwwJdGVzdCByb290MCAXDTI2MTEyMzA4NTkxN1oYDzIxMjYxMDMw
+    MDg1OTE3WjAUMRIwEAYDVQQDDAl0ZXN0IHJvb3QwWTATBgcqhkjOPQIBBggqhkjO
+    PQMBBwNCAATlDkrrBwYLi+2RzsqkeGicrZD6qRyQlLM44fjvooINUj4hgARD8S0U
+    vSonSlU9DFyDbHKscdgfPO4agaU2puclo1MwUTAdBgNVHQ4EFgQUOO34AiwWILRy
+    uSV251P7XffSM2kwHwYDVR0jBBgwFoAUOO34AiwWILRyuSV251P7XffSM2kwDwYD
+    VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiArmxjN6Mi/ZAAm4BzLF3ZB
+    KL58RkELgehBkdXl6tQo0QIhALDUZcBqIAyXGSoHN76SV92uXF1aPTh5wJaZuacW
+    aI4E
+    -----END CERTIFICATE-----
+    """
+
+  private static func authority() -> String {
+    "ca.crt: |\n" + root.split(separator: "\n").map { "  \($0)\n" }.joined()
+  }
+
+  private static func compile(_ manifests: String) -> CompiledMesh {
+    MeshCompiler.compile(MeshFixture.snapshot(MeshFixture.orders + manifests))
+  }
+
+  private static func conditions(_ mesh: CompiledMesh, _ name: String) -> [String] {
+    let policy = mesh.policyStatuses.first { $0.key.name == name }?.ancestors.first?.conditions
+    let status = mesh.routes.first { $0.key.name == name }?.conditions
+    return (policy ?? status ?? []).map { "\($0.kind.rawValue)=\($0.isTrue) \($0.reason)" }
+  }
+
+  private static let api = MeshFixture.port("api")
+  private static let good = ["Accepted=true Accepted", "ResolvedRefs=true ResolvedRefs"]
+
+  // MARK: - ExternalService
+
+  @Test("every port has its endpoints, and TLS where it asks for it")
+  func endpoints() throws {
+    let mesh = Self.compile(
+      Self.external(
+        "api", ports: "[{port: 80, targetPort: 443, tls: {}}, {name: g, port: 90, appProtocol: grpc}]"))
+    let set = try #require(mesh.endpoints[Self.api])
+    #expect(set.endpoints.map(\.address.description) == ["10.0.0.1:443", "10.0.0.2:443"])
+    #expect(set.endpoints.map(\.weight) == [1, 3])
+    #expect(set.endpoints[1].labels == ["a": "b"])
+    #expect(set.tls == TLSOrigination(trust: .system, hostname: "api.example.com"))
+    let other = try #require(mesh.endpoints[MeshFixture.port("api", 90)])
+    #expect(other.appProtocol == .grpc && other.tls == nil)
+    #expect(other.endpoints.map(\.address.port) == [90, 90])
+    #expect(mesh.services[Self.api]?.rules == [.direct(Self.api)])
+    #expect(Self.conditions(mesh, "api") == Self.good)
+  }
+
+  @Test("hosts are for the own namespace, and those of the root namespace for all")
+  func hosts() {
+    let mesh = Self.compile(
+      Self.external("api") + Self.external("root", hosts: "[root.example.com]", namespace: "apus-system")
+        + Self.external("else", hosts: "[else.example.com]", namespace: "other"))
+    func names(_ namespace: String) -> [String]? { mesh.hosts[namespace]?.entries.map(\.host) }
+    #expect(names("shop") == ["api.example.com", "root.example.com"])
+    #expect(names("other") == ["else.example.com", "root.example.com"])
+    #expect(names("") == ["root.example.com"])
+    #expect(mesh.hosts.count == 3)
+  }
+
+  @Test("of two for one host the older has it, and a name of the mesh stays one")
+  func rivals() throws {
+    let mesh = Self.compile(
+      Self.external("api", created: "2026-02-01T00:00:00Z") + Self.external("old", created: "2026-01-01T00:00:00Z")
+        + Self.external("thief", hosts: "[orders.shop]"))
+    let table = ExternalHostTable(try #require(mesh.hosts["shop"]))
+    #expect(table.service(of: "api.example.com", port: 80) == MeshFixture.port("old"))
+    #expect(table.service(of: "orders.shop", port: 80) == nil)
+    #expect(
+      mesh.warnings.map(\.message) == [
+        "the older ExternalService shop/old has api.example.com:80",
+        "orders.shop is the Service shop/orders, and stays so",
+      ])
+  }
+
+  @Test("a Service goes before an ExternalService of its name")
+  func sameName() {
+    let mesh = Self.compile(Self.external("orders"))
+    #expect(mesh.endpoints[MeshFixture.port("orders")]?.endpoints == [])
+    #expect(mesh.hosts.isEmpty)
+    #expect(Self.conditions(mesh, "orders")[0] == "Accepted=false Conflicted")
+  }
+
+  @Test("routes and policies name an ExternalService by its kind")
+  func references() {
+    func route(_ kind: String, _ group: String) -> String {
+      MeshFixture.route(
+        kind.lowercased(), rules: "[{backendRefs: [{group: \"\(group)\", kind: \(kind), name: api, port: 80}]}]")
+    }
+    let good = Self.compile(Self.external("api") + route("ExternalService", "mesh.apus.dev"))
+    #expect(good.services[MeshFixture.port("orders")]?.rules.first?.backends.map(\.backend) == [Self.api])
+    let bad = Self.compile(Self.external("api") + route("Service", ""))
+    #expect(bad.services[MeshFixture.port("orders")]?.rules.first?.failureStatus == 500)
+    #expect(bad.warnings.contains { $0.fix == "it is an ExternalService: write that kind" })
+    let policed = Self.compile(
+      Self.external("api")
+        + MeshFixture.policy(
+          "p", targets: ["group: mesh.apus.dev, kind: ExternalService, name: api"], "limits: {connections: 7}"))
+    #expect(policed.endpoints[Self.api]?.policy.limits.connections == 7)
+  }
+
+  // MARK: - BackendTLSPolicy
+
+  @Test("a policy gives the endpoints of its service TLS")
+  func policy() throws {
+    let mesh = Self.compile(Self.policy("p") + Self.map("ca", Self.authority()))
+    let tls = try #require(mesh.endpoints[MeshFixture.port("orders")]?.tls)
+    #expect(tls.hostname == "a.example.com")
+    guard case .authorities(let pem) = tls.trust else { return #expect(tls.trust == .nobody) }
+    #expect(pem.hasPrefix("-----BEGIN CERTIFICATE-----"))
+    #expect(mesh.endpoints[MeshFixture.port("orders-v1")]?.tls == nil)
+    #expect(Self.conditions(mesh, "p") == Self.good)
+  }
+
+  @Test("for a port goes before for the service, and the older before the younger")
+  func precedence() throws {
+    let section = "group: \"\", kind: Service, name: orders, sectionName: http"
+    let mesh = Self.compile(
+      Self.policy("wide", created: "2026-01-01T00:00:00Z", hostname: "wide.example.com")
+        + Self.policy("young", created: "2026-03-01T00:00:00Z", hostname: "young.example.com")
+        + Self.policy("port", section, created: "2026-02-01T00:00:00Z", hostname: "port.example.com")
+        + Self.map("ca", Self.authority()))
+    #expect(mesh.endpoints[MeshFixture.port("orders")]?.tls?.hostname == "port.example.com")
+    #expect(Self.conditions(mesh, "wide") == Self.good)
+    #expect(Self.conditions(mesh, "port") == Self.good)
+    #expect(Self.conditions(mesh, "young")[0] == "Accepted=false Conflicted")
+  }
+
+  @Test(
+    "without any authority that can be used, nobody is trusted",
+    arguments: [
+      ("[{group: \"\", kind: ConfigMap, name: none}]", "InvalidCACertificateRef"),
+      ("[{group: \"\", kind: ConfigMap, name: other}]", "InvalidCACertificateRef"),
+      ("[{group: \"\", kind: ConfigMap, name: broken}]", "InvalidCACertificateRef"),
+      ("[{group: \"\", kind: Secret, name: ca}]", "InvalidKind"),
+      ("[{group: x.example, kind: ConfigMap, name: ca}]", "InvalidKind"),
+    ])
+  func unusable(refs: String, reason: String) throws {
+    let mesh = Self.compile(
+      Self.policy("p", refs: refs) + Self.map("ca", Self.authority()) + Self.map("other", "tls.crt: x")
+        + Self.map("broken", "ca.crt: x"))
+    #expect(mesh.endpoints[MeshFixture.port("orders")]?.tls?.trust == .nobody)
+    #expect(Self.conditions(mesh, "p") == ["Accepted=false NoValidCACertificate", "ResolvedRefs=false \(reason)"])
+  }
+
+  @Test("one authority that can be used is enough")
+  func partly() throws {
+    let refs = "[{group: \"\", kind: ConfigMap, name: none}, {group: \"\", kind: ConfigMap, name: ca}]"
+    let mesh = Self.compile(Self.policy("p", refs: refs) + Self.map("ca", Self.authority()))
+    #expect(mesh.endpoints[MeshFixture.port("orders")]?.tls?.trust != .nobody)
+    #expect(Self.conditions(mesh, "p") == ["Accepted=true Accepted", "ResolvedRefs=false InvalidCACertificateRef"])
+  }
+
+  @Test("a policy that was refused leaves its targets without trust")
+  func rejected() throws {
+    let text = MeshFixture.orders + Self.policy("p", hostname: "\"*.example.com\"")
+    let result = ManifestParser.parse(file: "mesh.yaml", text: text)
+    var snapshot = Snapshot(
+      manifests: Dictionary(result.objects.map { ($0.value.key, $0) }, uniquingKeysWith: { a, _ in a }),
+      problems: result.errors)
+    for located in result.rejected { snapshot.rejected[located.value.key] = located }
+    let mesh = MeshCompiler.compile(snapshot)
+    #expect(mesh.endpoints[MeshFixture.port("orders")]?.tls?.trust == .nobody)
+    #expect(Self.conditions(mesh, "p") == ["Accepted=false Invalid"])
+  }
+
+  @Test("a port that carries TCP is told to be put into TLS as it is")
+  func opaque() {
+    let service = MeshFixture.service(
+      "db", selector: "{app: db}", ports: "[{name: sql, port: 5432, appProtocol: tcp}]")
+    let target = "group: \"\", kind: Service, name: db, sectionName: sql"
+    let mesh = Self.compile(service + Self.policy("p", target) + Self.map("ca", Self.authority()))
+    #expect(mesh.endpoints[MeshFixture.port("db", 5432)]?.tls != nil)
+    #expect(mesh.warnings.contains { $0.message.hasPrefix("port 5432 of shop/db carries TCP") })
+  }
+
+  @Test("a target that does not exist is told")
+  func missing() {
+    let mesh = Self.compile(Self.policy("p", "group: \"\", kind: Service, name: order"))
+    #expect(Self.conditions(mesh, "p")[0] == "Accepted=false TargetNotFound")
+    #expect(
+      mesh.warnings.contains { $0.message == "there is no Service shop/order" && $0.fix == "did you mean orders?" })
+  }
+
+  @Test("TLS and hosts are part of the content hash")
+  func hashes() throws {
+    let plain = Self.compile(Self.external("api"))
+    let secured = Self.compile(Self.external("api", ports: "[{port: 80, targetPort: 443, tls: {}}]"))
+    #expect(plain.hashes[.endpoints(Self.api)] != secured.hashes[.endpoints(Self.api)])
+    #expect(plain.hashes[.hosts("shop")] == secured.hashes[.hosts("shop")])
+    let more = Self.compile(Self.external("api", hosts: "[api.example.com, b.example.com]"))
+    #expect(plain.hashes[.hosts("shop")] != more.hashes[.hosts("shop")])
+  }
+}

@@ -1,0 +1,206 @@
+import MeshCore
+import MeshPolicy
+import MeshResources
+import Testing
+
+@Suite("Decoding of what is outside the mesh") struct ExternalDecodingTests {
+  private static func external(_ spec: String) -> String {
+    """
+    apiVersion: mesh.apus.dev/v1alpha1
+    kind: ExternalService
+    metadata: {name: api, namespace: shop}
+    spec: {\(spec)}
+
+    """
+  }
+
+  private static func policy(_ spec: String, version: String = "v1") -> String {
+    """
+    apiVersion: gateway.networking.k8s.io/\(version)
+    kind: BackendTLSPolicy
+    metadata: {name: p, namespace: shop}
+    spec: {\(spec)}
+
+    """
+  }
+
+  private static let targets = "targetRefs: [{group: \"\", kind: Service, name: orders, sectionName: http}]"
+
+  @Test("an ExternalService with every field")
+  func everything() throws {
+    let result = ManifestParser.parse(
+      file: "f.yaml",
+      text: Self.external(
+        """
+        hosts: [API.example.com., "*.example.org"], resolution: Static,
+        endpoints: [{address: 10.0.0.1, weight: 2, labels: {a: b}}, {address: "fd00::1"}],
+        ports: [{name: web, port: 80, targetPort: 443, appProtocol: http2, tls: {mode: Simple, hostname: a.example.com,
+          caCertificates: PEM, subjectAltNames: [{type: Hostname, hostname: b.example.com}, {type: URI, uri: "spiffe://a/b"}]}},
+          {name: raw, port: 443, appProtocol: tls}]
+        """))
+    #expect(result.errors.map(\.description) == [])
+    guard case .externalService(let service)? = result.objects.first?.value else { throw Missing() }
+    #expect(service.hosts == ["api.example.com", "*.example.org"])
+    #expect(service.endpoints.map(\.weight) == [2, 1])
+    #expect(service.endpoints.map(\.address.host) == ["10.0.0.1", "fd00::1"])
+    #expect(
+      service.ports == [
+        .init(
+          name: "web", port: 80, targetPort: 443, appProtocol: .http2,
+          tls: TLSValidation(
+            authorities: .inline("PEM"), hostname: "a.example.com", alternativeHosts: ["b.example.com"],
+            alternativeURIs: ["spiffe://a/b"])),
+        .init(name: "raw", port: 443, appProtocol: .tcp),
+      ])
+  }
+
+  private struct Missing: Error {}
+
+  @Test("a BackendTLSPolicy with every field, in both versions", arguments: ["v1", "v1alpha3"])
+  func policy(version: String) throws {
+    let result = ManifestParser.parse(
+      file: "f.yaml",
+      text: Self.policy(
+        """
+        targetRefs: [{group: "", kind: Service, name: orders, sectionName: http},
+          {group: mesh.apus.dev, kind: ExternalService, name: api}],
+        validation: {hostname: a.example.com, caCertificateRefs: [{group: "", kind: ConfigMap, name: ca}]}
+        """, version: version))
+    #expect(result.errors.map(\.description) == [])
+    guard case .backendTLSPolicy(let policy)? = result.objects.first?.value else { throw Missing() }
+    #expect(
+      policy.targets == [
+        PolicyTarget(kind: .service, name: "orders", sectionName: "http"),
+        PolicyTarget(kind: .externalService, name: "api"),
+      ])
+    #expect(policy.validation == TLSValidation(authorities: .refs([.init(name: "ca")]), hostname: "a.example.com"))
+  }
+
+  @Test("an option is told to have no effect")
+  func options() {
+    let validation = "validation: {hostname: a.b, wellKnownCACertificates: System}"
+    let result = ManifestParser.parse(
+      file: "f.yaml", text: Self.policy("\(Self.targets), \(validation), options: {example.com/x: y}"))
+    #expect(result.objects.count == 1)
+    #expect(result.errors.map(\.message) == ["the option example.com/x is not known here and has no effect"])
+  }
+
+  @Test("a ConfigMap is read for its authorities")
+  func configMap() {
+    let result = ManifestParser.parse(
+      file: "f.yaml",
+      text: """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: ca, namespace: shop}
+        immutable: true
+        data: {ca.crt: PEM, other: "1"}
+        binaryData: {more: eA==}
+
+        """)
+    #expect(result.errors.map(\.description) == [])
+    #expect(
+      result.objects.map(\.value) == [
+        .configMap(ConfigMap(metadata: ObjectMetadata(name: "ca", namespace: "shop"), authorities: "PEM"))
+      ])
+  }
+
+  private static let endpoints = "resolution: Static, endpoints: [{address: 10.0.0.1}]"
+
+  @Test(
+    "mistakes in an ExternalService",
+    arguments: [
+      ("hosts: [], ports: [{port: 80}], \(endpoints)", "spec.hosts: must not be empty; list at least one host"),
+      (
+        "hosts: [api], ports: [{port: 80}], \(endpoints)",
+        "spec.hosts[0]: \"api\" is a name of the mesh: names outside have a dot; write a name such as api.example.com or *.example.com"
+      ),
+      (
+        "hosts: [a.shop.svc], ports: [{port: 80}], \(endpoints)",
+        "spec.hosts[0]: \"a.shop.svc\" is a name of the mesh; write a name such as api.example.com or *.example.com"
+      ),
+      (
+        "hosts: [10.0.0.1], ports: [{port: 80}], \(endpoints)",
+        "spec.hosts[0]: \"10.0.0.1\" is not a name of the DNS; write a name such as api.example.com or *.example.com"
+      ),
+      ("hosts: [a.b, a.b], ports: [{port: 80}], \(endpoints)", "spec.hosts[1]: a.b is listed twice"),
+      ("hosts: [a.b], ports: [{port: 80}, {port: 80}], \(endpoints)", "spec.ports[1]: port 80 is listed twice"),
+      (
+        "hosts: [a.b], ports: [{port: 443, appProtocol: tls, tls: {}}], \(endpoints)",
+        "spec.ports[0].tls: programs speak TLS to this port themselves; write appProtocol: http, or remove tls"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80, tls: {mode: Mutual}}], \(endpoints)",
+        "spec.ports[0].tls.mode: client certificates are not supported yet; write mode: Simple"
+      ),
+      (
+        "hosts: ['*.a.b'], ports: [{port: 80, tls: {}}], \(endpoints)",
+        "spec.ports: port 80 has TLS, and the service has not one name only; write ports[0].tls.hostname"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80, tls: {caCertificates: x, wellKnownCACertificates: System}}], \(endpoints)",
+        "spec.ports[0].tls.caCertificates: stands beside spec.ports[0].tls.wellKnownCACertificates; remove one of the two"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80}, {port: 81}], resolution: Static, endpoints: [{address: 10.0.0.1, port: 9}]",
+        "spec.endpoints[0].port: the service has several ports; write targetPort at each of spec.ports"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80}], resolution: Static",
+        "spec.endpoints: is required; list the addresses of the server"
+      ),
+    ])
+  func mistakes(spec: String, expected: String) {
+    let result = ManifestParser.parse(file: "f.yaml", text: Self.external(spec))
+    let told = result.errors.map { "\($0.field): \($0.message)" + ($0.fix.isEmpty ? "" : "; \($0.fix)") }
+    #expect(told == [expected])
+    #expect(result.rejected.count == 1)
+  }
+
+  private static let good = "hostname: a.b, wellKnownCACertificates: System"
+
+  @Test(
+    "mistakes in a BackendTLSPolicy",
+    arguments: [
+      ("\(targets)", "spec.validation: is required"),
+      ("\(targets), validation: {wellKnownCACertificates: System}", "spec.validation.hostname: is required"),
+      ("\(targets), validation: {hostname: a.b}", "spec.validation: names no authority"),
+      (
+        "\(targets), validation: {hostname: a.b, wellKnownCACertificates: Mine}",
+        "spec.validation.wellKnownCACertificates: \"Mine\" is not a known value"
+      ),
+      (
+        "\(targets), validation: {hostname: '*.b', wellKnownCACertificates: System}",
+        "spec.validation.hostname: \"*.b\" is a pattern, and one server has one name"
+      ),
+      (
+        "\(targets), validation: {hostname: a.b, caCertificateRefs: []}",
+        "spec.validation.caCertificateRefs: must not be empty"
+      ),
+      (
+        "\(targets), validation: {\(good), caCertificates: x}",
+        "spec.validation.caCertificates: is not a field of this object"
+      ),
+      (
+        "\(targets), validation: {\(good), subjectAltNames: [{type: URI, uri: nothing}]}",
+        "spec.validation.subjectAltNames[0].uri: \"nothing\" is not a URI"
+      ),
+      (
+        "\(targets), validation: {\(good), subjectAltNames: [{type: URI, uri: 'a:b', hostname: a.b}]}",
+        "spec.validation.subjectAltNames[0].hostname: stands in an entry of type URI"
+      ),
+      (
+        "\(targets), validation: {\(good), subjectAltNames: [{type: Hostname}]}",
+        "spec.validation.subjectAltNames[0].hostname: is required"
+      ),
+      (
+        "targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], validation: {\(good)}",
+        "spec.targetRefs[0]: a BackendTLSPolicy is for a Service or an ExternalService"
+      ),
+    ])
+  func policyMistakes(spec: String, expected: String) {
+    let result = ManifestParser.parse(file: "f.yaml", text: Self.policy(spec))
+    #expect(result.errors.map { "\($0.field): \($0.message)" } == [expected])
+    #expect(result.rejected.count == 1)
+  }
+}
