@@ -45,7 +45,7 @@ check: build ## format, warnings, import direction, names of tests in docs, tidy
 format: ## rewrite our Swift files as swift-format wants them
 	@dev/format
 
-bench: build ## Apus beside nginx, HAProxy, Envoy and Traefik in eleven workloads (BENCH_FLAGS="--quick --workloads a,b" for a look)
+bench: build ## Apus beside nginx, HAProxy, Envoy and Traefik in twelve workloads (BENCH_FLAGS="--quick --workloads a,b" for a look)
 	@dev/bootstrap bench
 	@.venv/bin/python bench/run $(BENCH_FLAGS)
 

@@ -1,4 +1,4 @@
-"""The workloads, (a) to (k)."""
+"""The workloads, (a) to (l)."""
 
 from workloads.handshakes import Handshakes, Resumed
 from workloads.idle import Idle, IdleTLS
@@ -7,7 +7,8 @@ from workloads.requests import HTTP1, HTTP2, Large, MeshGRPC, MeshHTTP1, MeshLar
 from workloads.routing import Routing
 from workloads.scaling import Scaling
 from workloads.streams import Bulk, Messages
+from workloads.updates import Updates
 
 ALL = tuple(kind() for kind in (
     HTTP1, MeshHTTP1, HTTP2, MeshGRPC, Bulk, Messages, Latency, MeshLatency, Idle, IdleTLS, Handshakes, Resumed,
-    Large, MeshLarge, Scaling, Routing))
+    Large, MeshLarge, Scaling, Routing, Updates))

@@ -1,16 +1,13 @@
 """What many services and many rules cost."""
 
-import json
-import os
 import random
 
 from harness import generators
-from harness.accounting import Meter, descendants
-from harness.context import LOAD_CORE, BenchError
+from harness.accounting import Meter
 from harness.rounds import order
 from peers import topology
-from peers.apus import is_proxy, wait_for_file
 from workloads.base import Metric, Workload
+from workloads.mesh import Mesh
 
 SERVICES, RULES_EACH = 1000, 10
 RULES = 1000
@@ -37,13 +34,7 @@ class Routing(Workload):
     compares_peers = False
 
     def open(self, kind, lab):
-        mesh = Mesh(kind(self.topology, lab.context, lab.backends))
-        try:
-            mesh.start()
-        except BaseException:
-            mesh.stop()
-            raise
-        return mesh
+        return RoutedMesh.open(kind(self.topology, lab.context, lab.backends))
 
     def sample(self, subject, lab, seconds):
         costs, last = {}, {}
@@ -60,39 +51,14 @@ class Routing(Workload):
         }
 
 
-class Mesh:
-    """A controller, a workload and a client, whose proxy is loaded by its door for HTTP proxy requests."""
-
-    def __init__(self, peer):
-        self.peer = peer
-        self.context = peer.context
-        self.scripts, self.door, self.client = {}, None, None
-        self.rounds = 0
+class RoutedMesh(Mesh):
+    def documents(self):
+        text = "".join(service("one", 1)) + "".join(service("rules", RULES))
+        text += "".join("".join(service(f"s{number}", RULES_EACH)) for number in range(SERVICES))
+        return {"mesh.yaml": text}
 
     def start(self):
-        manifests = self.context.work / f"{self.peer.id}-manifests"
-        manifests.mkdir()
-        documents = ["".join(service("one", 1)), "".join(service("rules", RULES))]
-        documents += ["".join(service(f"s{number}", RULES_EACH)) for number in range(SERVICES)]
-        text = "".join(documents).replace("@BACKEND_PORT@", str(self.peer.backend_port))
-        (manifests / "mesh.yaml").write_text(text)
-        state = self.context.work / f"{self.peer.id}-state"
-        environment = {**os.environ, "APUS_STATE_DIR": str(state)}
-        apus, spawn = self.peer.program(self.context), self.peer.processes.spawn
-        spawn(LOAD_CORE, [apus, "up", "-f", str(manifests)], env=environment)
-        wait_for_file(state / "control.sock")
-        told = self.context.work / f"{self.peer.id}-door"
-        run = [apus, "run", "--namespace", "bench", "--workers", "1"]
-        # The server's sidecar shares the load's core: it is not what is measured.
-        spawn(LOAD_CORE, [*run, "--service", "echo", "--port", str(self.peer.backend_port), "--",
-                          "sleep", "infinity"], env=environment)
-        self.client = spawn(self.peer.core, [*run, "--service", "client", "--", "sh", "-c", f'echo "$http_proxy" > {told}.new; '
-                                             f"mv {told}.new {told}; exec sleep infinity"], env=environment)
-        wait_for_file(told)
-        self.door = told.read_text().strip().removeprefix("http://").rstrip("/")
-        self.write_scripts()
-
-    def write_scripts(self):
+        super().start()
         chance = random.Random(1)
         targets = {
             "one": [("one", 0)] * CHOICES,
@@ -100,27 +66,7 @@ class Mesh:
             "services": [(f"s{chance.randrange(SERVICES)}", chance.randrange(RULES_EACH)) for _ in range(CHOICES)],
         }
         for name, chosen in targets.items():
-            path = self.context.work / f"{self.peer.id}-{name}.lua"
-            lines = ",\n".join(json.dumps(f"http://{host}.bench/rule/{rule}/items") for host, rule in chosen)
-            path.write_text(
-                f"local urls = {{{lines}}}\nlocal requests, turn = {{}}, 0\n"
-                "function init(args)\n  for i, url in ipairs(urls) do\n"
-                '    requests[i] = wrk.format("GET", url, {Host = url:match("//([^/]+)")})\n  end\nend\n'
-                "function request()\n  turn = turn % #requests + 1\n  return requests[turn]\nend\n")
-            self.scripts[name] = path
-
-    def pids(self):
-        """The client's proxy alone."""
-        found = [pid for pid in descendants(self.client.pid) if is_proxy(pid)]
-        if len(found) != 1:
-            raise BenchError(f"the client has {len(found)} proxies, not one")
-        return found
-
-    def rss_kib(self):
-        return self.peer.rss_kib()
-
-    def stop(self):
-        self.peer.stop()
+            self.write_script(name, [f"http://{host}.bench/rule/{rule}/items" for host, rule in chosen])
 
 
 def service(name, rules):

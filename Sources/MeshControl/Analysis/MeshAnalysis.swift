@@ -29,10 +29,10 @@ package struct MeshAnalysis {
   private init(_ snapshot: Snapshot, isLive: Bool) {
     self.snapshot = snapshot
     self.isLive = isLive
-    mesh = MeshCompiler.compile(snapshot)
-    var warnings: [ManifestProblem] = []
-    table = ServiceTable(snapshot, &warnings)
-    attachments = RouteCompiler(snapshot, table).attachments
+    let compilation = Compilation(snapshot)
+    mesh = compilation.mesh
+    table = compilation.table
+    attachments = RouteCompiler(Array(compilation.routes.values), table).attachments
   }
 
   func finding(

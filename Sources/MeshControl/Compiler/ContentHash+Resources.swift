@@ -5,8 +5,8 @@ extension CompiledMesh {
   func contentHashes() -> [CompiledKey: ContentHash] {
     var hashes: [CompiledKey: ContentHash] = [:]
     hashes.reserveCapacity(services.count + consumers.count + endpoints.count + workloads.count)
-    for (key, config) in services { hashes[.service(key)] = ContentHash { $0.add(config) } }
-    for (key, config) in consumers { hashes[.consumer(key)] = ContentHash { $0.add(config) } }
+    for (key, config) in services { hashes[.service(key)] = ContentHash(of: config) }
+    for (key, config) in consumers { hashes[.consumer(key)] = ContentHash(of: config) }
     for (key, set) in endpoints { hashes[.endpoints(key)] = ContentHash { $0.add(set) } }
     for (namespace, table) in hosts { hashes[.hosts(namespace)] = ContentHash { $0.add(table) } }
     for (name, workload) in workloads { hashes[.workload(name)] = ContentHash { $0.add(workload) } }
@@ -15,6 +15,8 @@ extension CompiledMesh {
 }
 
 extension ContentHash {
+  init(of config: ServiceConfig) { self.init { $0.add(config) } }
+
   init(_ encode: (inout ContentHasher) -> Void) {
     var hasher = ContentHasher()
     encode(&hasher)

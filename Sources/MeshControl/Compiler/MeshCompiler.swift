@@ -9,10 +9,26 @@ import MeshResources
 /// else from a TrafficSplit of the service, else lead to the service itself. Clients of a namespace with consumer
 /// routes for the port get the rules of those instead. Policies say how endpoints are treated, and what the rules do not say themselves.
 package enum MeshCompiler {
-  package static func compile(_ snapshot: Snapshot) -> CompiledMesh {
+  package static func compile(_ snapshot: Snapshot) -> CompiledMesh { Compilation(snapshot).mesh }
+}
+
+/// A compiled mesh, with the tables that it was made from.
+struct Compilation {
+  var snapshot: Snapshot
+  let table: ServiceTable
+  let attachments: PolicyAttachments
+  let faults: FaultTable
+  let splits: SplitCompiler
+  var routes: [ResourceKey: MeshRoute]
+  var mesh: CompiledMesh
+  /// Of routes that have any; `mesh.warnings` has them among the others.
+  var routeWarnings: [ResourceKey: [ManifestProblem]]
+  let otherWarnings: Set<ManifestProblem>
+
+  init(_ snapshot: Snapshot) {
     var warnings: [ManifestProblem] = []
     let table = ServiceTable(snapshot, &warnings)
-    let routes = RouteCompiler(snapshot, table)
+    let routes = RouteCompiler(snapshot.manifests.values.compactMap { MeshRoute($0) }, table)
     let splits = SplitCompiler(snapshot, table, routes.attachments)
     let attachments = PolicyAttachments(snapshot, table, routes.attachments.routes)
     let faults = FaultTable(snapshot, table, routes.attachments.routes)
@@ -28,11 +44,7 @@ package enum MeshCompiler {
         policyWarnings.look(at: policy)
         mesh.services[key] =
           routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol, attachments.table, faults)
-          ?? ServiceConfig(
-            key: key, appProtocol: port.appProtocol,
-            rules: (splits.rules(of: key, port.appProtocol) ?? [.direct(key)]).map {
-              $0.with(policy, faults.faults(of: key), port.appProtocol)
-            })
+          ?? Self.unrouted(key, port.appProtocol, splits, policy, faults)
         var set = endpoints.endpoints(of: service, port)
         set.policy = policy.backend
         set.tls = tls.origination(of: key)
@@ -66,7 +78,7 @@ package enum MeshCompiler {
     var aliases = AliasCompiler(table: table)
     aliases.add(to: &mesh)
     for workload in snapshot.workloads {
-      mesh.workloads[workload.name] = compile(workload, endpoints.inbound[workload.name] ?? [:], limits)
+      mesh.workloads[workload.name] = Self.compile(workload, endpoints.inbound[workload.name] ?? [:], limits)
     }
     mesh.hashes = mesh.contentHashes()
     mesh.routes = (RouteStatus.all(routes, splits, snapshot) + externals.statuses(snapshot)).sorted { $0.key < $1.key }
@@ -74,10 +86,35 @@ package enum MeshCompiler {
     mesh.policyStatuses = (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot))
       .sorted { $0.key < $1.key }
     warnings +=
-      routes.warnings + splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
-      + accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
-    mesh.warnings = Set(warnings).sorted { ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message) }
-    return mesh
+      splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
+      + Self.accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
+    self.snapshot = snapshot
+    self.table = table
+    self.attachments = attachments
+    self.faults = faults
+    self.splits = splits
+    self.routes = Dictionary(routes.attachments.routes.map { ($0.key, $0) }, uniquingKeysWith: { $1 })
+    self.mesh = mesh
+    routeWarnings = routes.warnings
+    otherWarnings = Set(warnings)
+    self.mesh.warnings = orderedWarnings()
+  }
+
+  func orderedWarnings() -> [ManifestProblem] {
+    otherWarnings.union(routeWarnings.values.joined()).sorted {
+      ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message)
+    }
+  }
+
+  /// A port that no route applies to: its splits, else the service itself.
+  static func unrouted(
+    _ key: ServicePort, _ appProtocol: AppProtocol, _ splits: SplitCompiler, _ policy: EffectivePolicy,
+    _ faults: FaultTable
+  ) -> ServiceConfig {
+    let rules = splits.rules(of: key, appProtocol) ?? [.direct(key)]
+    return ServiceConfig(
+      key: key, appProtocol: appProtocol,
+      rules: rules.map { $0.with(policy, faults.faults(of: key), appProtocol) })
   }
 
   private static func compile(

@@ -33,7 +33,7 @@ package struct RegisteredWorkload: Hashable, Sendable {
 }
 
 /// All that the compiler sees. Immutable; the order of its parts has no meaning.
-package struct Snapshot: Sendable {
+package struct Snapshot: Hashable, Sendable {
   package var manifests: [ResourceKey: Located<Resource>]
   package var workloads: [RegisteredWorkload]
   package var trustDomain: String
@@ -53,6 +53,14 @@ package struct Snapshot: Sendable {
     self.problems = problems
     self.workloads = workloads
     self.trustDomain = trustDomain
+  }
+
+  /// Whether only `manifests` may differ.
+  func isLike(_ other: Snapshot) -> Bool {
+    var (mine, others) = (self, other)
+    mine.manifests = [:]
+    others.manifests = [:]
+    return mine == others
   }
 
   /// Of manifests alone, without a mesh.

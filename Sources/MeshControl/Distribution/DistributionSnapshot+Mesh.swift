@@ -2,9 +2,8 @@ import MeshAPI
 import MeshCore
 
 extension DistributionSnapshot {
-  /// Follows a new compilation, converting only what changed from `old`.
-  mutating func apply(_ mesh: CompiledMesh, after old: CompiledMesh) {
-    let difference = CompiledMesh.difference(from: old, to: mesh)
+  /// Follows a new compilation, converting only what changed.
+  mutating func apply(_ mesh: CompiledMesh, _ difference: CompiledDifference) {
     for key in difference.removed { remove(key.storedKey) }
     for key in difference.changed {
       guard let resource = mesh.resource(key), let hash = mesh.hashes[key] else { continue }

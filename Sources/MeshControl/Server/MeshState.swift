@@ -11,7 +11,7 @@ package actor MeshState {
   package static let debounce: Duration = .milliseconds(20)
 
   package private(set) var manifests = ManifestSet()
-  package private(set) var compiled = CompiledMesh.empty
+  package var compiled: CompiledMesh { compiler.mesh }
   /// Unix milliseconds at which the present configuration came into force.
   package private(set) var configTime: Int64
 
@@ -22,6 +22,11 @@ package actor MeshState {
   private let log: Logger
   private var snapshot: DistributionSnapshot
   private var faultSwitch: FaultSwitch
+  private var compiler = IncrementalCompiler()
+  /// Manifests that may be other than when they were compiled last; nil: any may be.
+  private var changed: Set<ResourceKey>?
+  /// Of the manifests, as their directory counts.
+  private var manifestNumber: UInt64 = 0
 
   package init(
     registry: WorkloadRegistry, hub: DiscoveryHub, anchors: TrustAnchors, faultSwitch: FaultSwitch,
@@ -46,8 +51,8 @@ package actor MeshState {
     let (wakes, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     await withTaskGroup(of: Void.self) { group in
       group.addTask {
-        for await manifests in directory.changes() {
-          await self.replace(manifests)
+        for await update in directory.changes() {
+          await self.replace(update)
           wake.yield()
         }
       }
@@ -63,7 +68,21 @@ package actor MeshState {
     }
   }
 
+  private func replace(_ update: ManifestUpdate) {
+    var pending = changed
+    // Of a state that was not seen nobody knows what changed with it.
+    if let further = update.changed, update.number == manifestNumber + 1 {
+      pending?.formUnion(further)
+    } else {
+      pending = nil
+    }
+    manifestNumber = update.number
+    replace(update.set)
+    changed = pending
+  }
+
   package func replace(_ manifests: ManifestSet) {
+    changed = nil
     let known = Set(self.manifests.problems)
     self.manifests = manifests
     for problem in manifests.problems where !known.contains(problem) {
@@ -97,10 +116,8 @@ package actor MeshState {
   /// ended.
   package func compile() async {
     let leases = await registry.workloads
-    var mesh = MeshCompiler.compile(input(leases))
-    mesh.routes = mesh.routes.dated(after: compiled.routes, now: clock.milliseconds)
-    mesh.policyStatuses = mesh.policyStatuses.dated(after: compiled.policyStatuses, now: clock.milliseconds)
-    let difference = CompiledMesh.difference(from: compiled, to: mesh)
+    let difference = compiler.compile(input(leases), changed: changed, now: clock.milliseconds)
+    changed = []
     if !difference.isEmpty {
       configTime = clock.milliseconds
       log.info(
@@ -108,8 +125,7 @@ package actor MeshState {
         metadata: ["changed": "\(difference.changed.count)", "removed": "\(difference.removed.count)"])
     }
     snapshot.configTime = configTime
-    snapshot.apply(mesh, after: compiled)
-    compiled = mesh
+    snapshot.apply(compiler.mesh, difference)
     await hub.publish(snapshot)
     await hub.retain(workloads: Set(leases.map(\.name)))
     // After the proxies have it: they need not wait for the disk.

@@ -47,7 +47,7 @@ package struct ManifestDirectory: Sendable {
   /// Changes that follow each other within `debounce` come as one, so that a set of files written together takes effect
   /// together; tools write theirs far less than 10 ms apart. A slow reader gets the newest state only. The watch ends,
   /// with its thread, when the stream is dropped.
-  package func changes(debounce: Duration = .milliseconds(10)) -> AsyncStream<ManifestSet> {
+  package func changes(debounce: Duration = .milliseconds(10)) -> AsyncStream<ManifestUpdate> {
     AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
       let stop = StopSignal()
       let path = path

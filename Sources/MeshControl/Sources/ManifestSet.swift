@@ -22,3 +22,12 @@ package struct ManifestSet: Hashable, Sendable {
 
   package var hasErrors: Bool { problems.contains { $0.severity == .error } }
 }
+
+/// A state of a manifest directory, as it is told to whoever follows it.
+package struct ManifestUpdate: Sendable {
+  package var set: ManifestSet
+  /// One more than that of the state before, which a slow reader may not have seen.
+  package var number: UInt64
+  /// Objects that are new, other or gone since the state before; nil: any may be.
+  package var changed: Set<ResourceKey>?
+}

@@ -27,14 +27,18 @@ struct ManifestWatch {
     debounceMilliseconds = Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
   }
 
-  mutating func run(until stop: StopSignal, emit: (ManifestSet) -> Void) {
+  mutating func run(until stop: StopSignal, emit: (ManifestUpdate) -> Void) {
     defer { closeDescriptor() }
-    var last: ManifestSet?
+    var last: ManifestUpdate?
     while true {
       if needsScan { scan() } else { readPending() }
-      let set = store.merged()
-      if set != last { emit(set) }
-      last = set
+      let (set, changed) = store.update()
+      let isNew = changed.map { !$0.isEmpty } ?? (set != last?.set)
+      if isNew {
+        let update = ManifestUpdate(set: set, number: (last?.number ?? 0) + 1, changed: changed)
+        emit(update)
+        last = update
+      }
       guard waitForEvents(stop) else { return }
     }
   }

@@ -20,7 +20,7 @@ import Testing
     ]
     let mesh = MeshCompiler.compile(MeshFixture.snapshot(manifests, workloads: workloads))
     var snapshot = DistributionSnapshot(configTime: 1)
-    snapshot.apply(mesh, after: .empty)
+    snapshot.apply(mesh, CompiledMesh.difference(from: .empty, to: mesh))
     return ConfigView(snapshot: snapshot, compiled: mesh, namespace: namespace).messages(services)
   }
 

@@ -7,7 +7,7 @@ import Testing
 /// A real directory, watched; gone when the test ends.
 private final class WatchedDirectory {
   let url: URL
-  private var sets: AsyncStream<ManifestSet>.AsyncIterator
+  private var sets: AsyncStream<ManifestUpdate>.AsyncIterator
 
   init() throws {
     url = FileManager.default.temporaryDirectory.appending(path: "apus-manifests-\(UUID().uuidString)")
@@ -23,8 +23,8 @@ private final class WatchedDirectory {
 
   /// Waits for the state that a change leads to; the test's time limit ends a wait in vain.
   func next(where isExpected: (ManifestSet) -> Bool) async -> ManifestSet {
-    while let set = await sets.next(isolation: nil) {
-      if isExpected(set) { return set }
+    while let update = await sets.next(isolation: nil) {
+      if isExpected(update.set) { return update.set }
     }
     return ManifestSet()
   }

@@ -1,8 +1,8 @@
 import MeshPolicy
 import MeshResources
 
-/// A route of any kind, as the compiler sees it.
-struct MeshRoute {
+/// A route of any kind, as the compiler sees it. Immutable; an object, because tables of thousands are sorted and kept.
+final class MeshRoute {
   /// In order of precedence: of several kinds at one service port only the first applies (GEP-1294).
   enum Kind: Int, Comparable {
     case grpc, http, tls, tcp
@@ -59,20 +59,21 @@ struct MeshRoute {
     }
   }
 
-  var kind: Kind
-  var key: ResourceKey
-  var metadata: ObjectMetadata
-  var position: ManifestPosition
-  var parents: [RouteParent]
+  let kind: Kind
+  let key: ResourceKey
+  let metadata: ObjectMetadata
+  let position: ManifestPosition
+  let parents: [RouteParent]
   /// Of a TLSRoute: the servers whose clients' connections it takes, as in `RouteRule`.
-  var serverNames: [String] = []
-  var rules: [Rule]
+  let serverNames: [String]
+  let rules: [Rule]
 
   /// Nil for what is no route.
   init?(_ located: Located<Resource>) {
     switch located.value {
     case .httpRoute(let route):
       kind = .http
+      serverNames = []
       parents = route.parents
       rules = route.rules.map { rule in
         Rule(
@@ -81,6 +82,7 @@ struct MeshRoute {
       }
     case .grpcRoute(let route):
       kind = .grpc
+      serverNames = []
       parents = route.parents
       rules = route.rules.map { rule in
         let matches = rule.matches.isEmpty ? [GRPCRoute.Match()] : rule.matches
@@ -89,6 +91,7 @@ struct MeshRoute {
       }
     case .tcpRoute(let route):
       kind = .tcp
+      serverNames = []
       parents = route.parents
       rules = route.rules.map { Rule($0) }
     case .tlsRoute(let route):

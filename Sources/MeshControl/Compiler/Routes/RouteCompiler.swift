@@ -9,9 +9,9 @@ struct RouteCompiler {
   let findings: [[RouteFinding]]
   private let references: RouteReferences
 
-  init(_ snapshot: Snapshot, _ table: ServiceTable) {
+  init(_ routes: [MeshRoute], _ table: ServiceTable) {
     let references = RouteReferences(table: table)
-    attachments = RouteAttachments(snapshot.manifests.values.compactMap { MeshRoute($0) }, table)
+    attachments = RouteAttachments(routes, table)
     findings = attachments.routes.map { references.findings(of: $0) }
     self.references = references
   }
@@ -41,13 +41,15 @@ struct RouteCompiler {
     }
   }
 
-  /// `InvalidKind` is the decoder's to tell: it needs no other object for it.
-  var warnings: [ManifestProblem] {
-    attachments.routes.indices.flatMap { index in
+  /// Of the routes that have any. `InvalidKind` is the decoder's to tell: it needs no other object for it.
+  var warnings: [ResourceKey: [ManifestProblem]] {
+    var warnings: [ResourceKey: [ManifestProblem]] = [:]
+    for (index, route) in attachments.routes.enumerated() {
       let parents = attachments.parents[index].flatMap { ($0.failure.map { [$0] } ?? []) + $0.warnings }
-      let references = findings[index].filter { $0.reason != .invalidKind }
-      return (parents + references).map { $0.warning(of: attachments.routes[index]) }
+      let all = parents + findings[index].filter { $0.reason != .invalidKind }
+      if !all.isEmpty { warnings[route.key] = all.map { $0.warning(of: route) } }
     }
+    return warnings
   }
 
   private func rule(

@@ -4,19 +4,26 @@ import MeshResources
 extension RouteStatus {
   /// Of every route: those in force, and those that were refused and have no earlier version. Pure; ordered by key.
   static func all(_ compiler: RouteCompiler, _ splits: SplitCompiler, _ snapshot: Snapshot) -> [RouteStatus] {
-    let attachments = compiler.attachments
-    let errors = Dictionary(
-      grouping: snapshot.problems.filter { $0.severity == .error && $0.key != nil }, by: \.key)
-    var statuses = attachments.routes.enumerated().map { index, route in
-      // An error beside a route in force is of a newer text, unless it only says that the route stands twice.
-      let stale = (errors[route.key] ?? []).filter(\.stale)
-      return RouteStatus(route, attachments.parents[index], compiler.findings[index], stale)
-    }
+    let errors = errors(snapshot)
+    var statuses = inForce(compiler, errors)
     statuses += snapshot.rejected.values.compactMap { located in
       MeshRoute(located).map { RouteStatus(rejected: $0, errors[$0.key] ?? []) }
     }
     statuses += smi(splits, snapshot, errors)
     return statuses.sorted { $0.key < $1.key }
+  }
+
+  static func errors(_ snapshot: Snapshot) -> [ResourceKey?: [ManifestProblem]] {
+    Dictionary(grouping: snapshot.problems.filter { $0.severity == .error && $0.key != nil }, by: \.key)
+  }
+
+  /// Of the routes in force, in their order.
+  static func inForce(_ compiler: RouteCompiler, _ errors: [ResourceKey?: [ManifestProblem]]) -> [RouteStatus] {
+    compiler.attachments.routes.enumerated().map { index, route in
+      // An error beside a route in force is of a newer text, unless it only says that the route stands twice.
+      let stale = (errors[route.key] ?? []).filter(\.stale)
+      return RouteStatus(route, compiler.attachments.parents[index], compiler.findings[index], stale)
+    }
   }
 
   private init(_ route: MeshRoute, conditions: [[RouteCondition]]) {

@@ -46,46 +46,34 @@ package struct RouteCondition: Hashable, Sendable {
 }
 
 extension [RouteStatus] {
-  /// The same with the time at which each condition changed: what was so before keeps its time.
+  /// The same with the time at which each condition changed: what was so before keeps its time, and so does what is dated already.
   package func dated(after old: [RouteStatus], now: Int64) -> [RouteStatus] {
-    var times: [ConditionPlace: RouteCondition] = [:]
-    for status in old {
-      status.forEachCondition { place, condition in times[place] = condition }
-    }
-    func date(_ condition: inout RouteCondition, _ place: ConditionPlace) {
-      let before = times[place]
-      condition.since = before.flatMap { $0.isTrue == condition.isTrue ? $0.since : nil } ?? now
-    }
-    return map { status in
-      var status = status
-      for (p, parent) in status.parents.enumerated() {
-        for (c, condition) in parent.conditions.enumerated() {
-          let place = ConditionPlace(key: status.key, parent: parent.ref, kind: condition.kind)
-          date(&status.parents[p].conditions[c], place)
-        }
-      }
-      for (c, condition) in status.conditions.enumerated() {
-        let place = ConditionPlace(key: status.key, parent: nil, kind: condition.kind)
-        date(&status.conditions[c], place)
-      }
-      return status
-    }
+    let before = Dictionary(old.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+    return map { $0.isDated ? $0 : $0.dated(after: before[$0.key], now: now) }
   }
 }
 
 extension RouteStatus {
-  fileprivate func forEachCondition(_ body: (ConditionPlace, RouteCondition) -> Void) {
-    for parent in parents {
-      for condition in parent.conditions {
-        body(ConditionPlace(key: key, parent: parent.ref, kind: condition.kind), condition)
+  fileprivate var isDated: Bool {
+    conditions.allSatisfy { $0.since != 0 } && parents.allSatisfy { $0.conditions.allSatisfy { $0.since != 0 } }
+  }
+
+  fileprivate func dated(after old: RouteStatus?, now: Int64) -> RouteStatus {
+    var status = self
+    for p in parents.indices {
+      let before = old?.parents.first { $0.ref == parents[p].ref }
+      for c in parents[p].conditions.indices {
+        status.parents[p].conditions[c].date(after: before?.conditions ?? [], now: now)
       }
     }
-    for condition in conditions { body(ConditionPlace(key: key, parent: nil, kind: condition.kind), condition) }
+    for c in conditions.indices { status.conditions[c].date(after: old?.conditions ?? [], now: now) }
+    return status
   }
 }
 
-private struct ConditionPlace: Hashable {
-  var key: ResourceKey
-  var parent: RouteParent?
-  var kind: RouteCondition.Kind
+extension RouteCondition {
+  fileprivate mutating func date(after old: [RouteCondition], now: Int64) {
+    let before = old.first { $0.kind == kind }
+    since = before.flatMap { $0.isTrue == isTrue ? $0.since : nil } ?? now
+  }
 }
