@@ -72,7 +72,7 @@ import Testing
     WhyReasoning.answer(
       try WhyRequest(url: url, method: method, headers: headers, isGRPC: grpc), caller: caller, view: view,
       sources: ["httproute/shop/orders": "routes.yaml:7"], states: ["127.66.0.7:8080": "ejected"],
-      knownServices: ["orders.shop:80", "mail.shop:25"])
+      knownServices: ["orders.shop:80", "mail.shop:25"], now: 5_000)
   }
 
   private static func to(_ name: String, _ weight: UInt32 = 1, failure: UInt16? = nil) -> WeightedBackend {
@@ -131,6 +131,48 @@ import Testing
     let answer = try Self.ask("http://orders/", view, grpc: true)
     #expect(answer.failures[0].reason.contains("1 is not ready") && answer.failures[0].grpcStatus == 14)
     #expect(answer.backends[0].endpoints.map(\.ready) == [false])
+  }
+
+  @Test("faults that such requests of the caller meet are told, and those that keep them from a backend are failures")
+  func faults() throws {
+    let faults = [
+      FaultPolicy(name: "shop/slow", millionths: 500_000, delay: .fixed(.seconds(2))),
+      FaultPolicy(
+        name: "shop/down", millionths: 100_000, abort: FaultAbort(status: 503, grpcStatusName: "UNAVAILABLE")),
+      FaultPolicy(name: "shop/ended", isReset: true, schedule: FaultSchedule(end: 4_000)),
+      FaultPolicy(name: "shop/others", clients: ["pay/api"], isReset: true),
+      FaultPolicy(name: "shop/elsewhere", match: RouteMatch(path: .exact("/x")), isReset: true),
+    ]
+    let view = Self.view([RouteRule(name: "service/shop/orders", backends: [Self.to("v1")], faults: faults)])
+    let answer = try Self.ask("http://orders/a", view)
+    #expect(answer.rule?.faults.map(\.name) == ["shop/slow", "shop/down", "shop/ended"])
+    #expect(answer.rule?.faults.map(\.state) == ["active", "active", "ended"])
+    #expect(answer.failures.map(\.status) == [503] && answer.failures[0].share == 0.1 && !answer.delivered)
+    let text = WhyText.render(answer, color: false)
+    #expect(text.contains("fault    50 %  delayed by 2 s  by shop/slow\n"))
+    #expect(text.contains("100 %  reset  by shop/ended  (ended)\n"))
+    #expect(
+      text.contains("✘ 10 % of such requests fail: the FaultInjection shop/down makes such requests fail on purpose"))
+    let call = try Self.ask("http://orders/a", view, grpc: true)
+    #expect(call.failures.map(\.grpcStatus) == [14])
+    #expect(try Self.ask("http://orders/x", view).failures.map(\.status).contains(0))
+  }
+
+  @Test("a TLS connection goes by the name that it asks for") func serverNames() throws {
+    let rules = [
+      RouteRule(name: "tlsroute/shop/a#0", serverNames: ["*.shop"], backends: [Self.to("v1")]),
+      RouteRule(name: "tlsroute/shop/b#0", serverNames: ["orders"], backends: [Self.to("v2")]),
+    ]
+    var view = Self.view([], with: ["v1": [Self.endpoint(7)]])
+    let port = ServicePort(service: ServiceName(name: "orders", namespace: "shop"), port: 443)
+    view.services[port] = ServiceConfig(key: port, appProtocol: .tcp, rules: rules)
+    let answer = try Self.ask("https://Orders.shop/", view)
+    #expect(answer.rule?.name == "tlsroute/shop/a#0" && answer.delivered)
+    #expect(WhyText.render(answer, color: false).contains("match    server name *.shop\n"))
+    #expect(try Self.ask("https://orders/", view).rule?.name == "tlsroute/shop/b#0")
+    let lost = try Self.ask("https://orders.shop.svc.cluster.local/", view)
+    #expect(lost.rule == nil && lost.failures.map(\.status) == [0])
+    #expect(WhyText.render(lost, color: false).contains("takes connections for orders.shop.svc.cluster.local (reset)"))
   }
 
   @Test(

@@ -72,7 +72,7 @@ struct WhyCommand: AsyncParsableCommand {
       states: caller.connected ? await BalancerStates.fetch(from: caller.address) : [:],
       knownServices: status.services.flatMap { service in
         service.ports.map { "\(service.name).\(service.namespace):\($0)" }
-      })
+      }, now: Int64(Date().timeIntervalSince1970 * 1000))
     try output.print(answer) { WhyText.render(answer, color: Terminal.hasColor) }
     if !answer.delivered { Foundation.exit(ExitCodes.failure) }
   }

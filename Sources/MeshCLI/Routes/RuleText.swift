@@ -1,4 +1,5 @@
 package import MeshCore
+internal import MeshHTTP
 package import MeshPolicy
 
 /// Rules and their parts in words, the same in every command.
@@ -88,6 +89,34 @@ package enum RuleText {
       }
     let burst = limit.burst == limit.requests ? "" : ", bursts of \(limit.burst)"
     return "\(limit.requests) requests\(bucket) in \(time(limit.period))\(burst), by each proxy; more are answered 429"
+  }
+
+  /// What a fault does to the requests that it is drawn for: `delayed by 2 s`, `answered 503`.
+  package static func effects(_ fault: FaultPolicy, isGRPC: Bool) -> [String] {
+    var effects: [String] = []
+    if let delay = fault.delay { effects.append(text(delay)) }
+    if let abort = fault.abort, abort.applies(toGRPC: isGRPC) { effects.append(text(abort, isGRPC: isGRPC)) }
+    if fault.isReset { effects.append("reset") }
+    if let rate = fault.requestRate { effects.append("request at \(rate) bytes/s") }
+    if let rate = fault.responseRate { effects.append("answer at \(rate) bytes/s") }
+    if let bytes = fault.truncateAfter { effects.append("answer cut after \(bytes) bytes") }
+    if let share = fault.corruptMillionths {
+      effects.append("\(percent(Double(share) / 1e6)) of the answer's bytes corrupted")
+    }
+    return effects
+  }
+
+  private static func text(_ delay: FaultDelay) -> String {
+    if delay.points.count == 1, let only = delay.points.first, only.quantile == 0 {
+      return "delayed by \(time(only.delay))"
+    }
+    let points = delay.points.map { "\(percent(Double($0.quantile) / 1e6)) at most \(time($0.delay))" }
+    return "delayed, \(points.joined(separator: ", "))"
+  }
+
+  private static func text(_ abort: FaultAbort, isGRPC: Bool) -> String {
+    if isGRPC, let status = abort.grpcStatus { return "answered grpc-status \(status.rawValue)" }
+    return "answered \(abort.status ?? 0)"
   }
 
   package static func healthCheck(_ check: HealthCheckPolicy) -> String {

@@ -18,12 +18,16 @@ package struct RulesReport: Encodable, Sendable {
     package var source: String?
     /// Alternatives; empty for everything.
     package var matches: [String]
+    /// Of TLS connections; empty: the rule does not look at them.
+    package var serverNames: [String]
     package var filters: [String]
     package var backends: [Backend]
     package var timeoutMs: Int64?
     package var attemptTimeoutMs: Int64?
     package var retries: UInt32
     package var rateLimits: [String]
+    /// FaultInjections that some of its requests meet, by name.
+    package var faults: [String]
     /// What every request is answered that takes the rule.
     package var failureStatus: UInt16?
   }
@@ -68,6 +72,8 @@ extension RulesReport.Rule {
     attemptTimeoutMs = rule.timeouts.backendRequest?.wholeMilliseconds
     retries = rule.retry?.attempts ?? 0
     rateLimits = rule.rateLimits.map(RuleText.rateLimit)
+    faults = rule.faults.map(\.name)
+    serverNames = rule.serverNames
     failureStatus = rule.failureStatus
     backends = zip(rule.backends, rule.shares).map { backend, share in
       RulesReport.Backend(
@@ -77,7 +83,10 @@ extension RulesReport.Rule {
     }
   }
 
-  fileprivate var matchText: String { matches.isEmpty ? "everything" : matches.joined(separator: " | ") }
+  fileprivate var matchText: String {
+    if !serverNames.isEmpty { return "server name " + serverNames.joined(separator: " | ") }
+    return matches.isEmpty ? "everything" : matches.joined(separator: " | ")
+  }
 
   /// Shares of the backends, and what is wrong with them.
   fileprivate var backendText: String {
@@ -96,7 +105,7 @@ extension RulesReport.Rule {
     if let timeoutMs { parts.append("timeout \(RuleText.time(.milliseconds(timeoutMs)))") }
     if let attemptTimeoutMs { parts.append("attempt timeout \(RuleText.time(.milliseconds(attemptTimeoutMs)))") }
     if retries > 0 { parts.append("retries \(retries)") }
-    return (parts + rateLimits).joined(separator: "; ")
+    return (parts + rateLimits + faults.map { "faults of \($0)" }).joined(separator: "; ")
   }
 }
 

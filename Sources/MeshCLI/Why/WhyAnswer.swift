@@ -61,10 +61,24 @@ package struct WhyAnswer: Encodable, Sendable {
     package var filters: [String]
     package var timeouts: Timeouts
     package var retry: Retry?
+    /// Of TLS connections; empty: the rule does not look at them.
+    package var serverNames: [String]
     /// Each a token bucket of the caller's proxy.
     package var rateLimits: [String]
+    /// What FaultInjections do to such requests of the caller, on purpose.
+    package var faults: [Fault] = []
     /// What TrafficPolicies contribute, with the source of each field.
     package var policy: [PolicyRow]
+  }
+
+  package struct Fault: Encodable, Sendable {
+    /// `shop/slow-payments`.
+    package var name: String
+    /// Of such requests, while it is active.
+    package var share: Double
+    package var effects: [String]
+    /// `active`, `not started`, `between windows`, `ended`.
+    package var state: String
   }
 
   package struct Timeouts: Encodable, Sendable {
@@ -125,6 +139,7 @@ package struct WhyAnswer: Encodable, Sendable {
   package struct Failure: Hashable, Encodable, Sendable {
     /// Of all such requests.
     package var share: Double
+    /// 0: the stream or connection is reset.
     package var status: UInt16
     /// For a gRPC call.
     package var grpcStatus: UInt8?

@@ -16,6 +16,8 @@ struct WhyReasoning {
   let states: [String: String]
   /// Every service port of the mesh.
   let known: [ServicePort]
+  /// Unix milliseconds.
+  let now: Int64
   private let head: MessageHead
   private var answer: WhyAnswer
 
@@ -31,20 +33,21 @@ struct WhyReasoning {
 
   static func answer(
     _ request: WhyRequest, caller: WhyAnswer.Caller, view: MeshView, sources: [String: String] = [:],
-    states: [String: String] = [:], knownServices: [String] = []
+    states: [String: String] = [:], knownServices: [String] = [], now: Int64
   ) -> WhyAnswer {
     var reasoning = WhyReasoning(
       request: request, caller: caller, view: view, sources: sources, states: states,
-      known: knownServices.compactMap { ServicePort($0) })
+      known: knownServices.compactMap { ServicePort($0) }, now: now)
     reasoning.reason()
     return reasoning.answer
   }
 
   private init(
     request: WhyRequest, caller: WhyAnswer.Caller, view: MeshView, sources: [String: String], states: [String: String],
-    known: [ServicePort]
+    known: [ServicePort], now: Int64
   ) {
     self.known = known
+    self.now = now
     self.request = request
     self.view = view
     self.sources = sources
@@ -108,9 +111,15 @@ struct WhyReasoning {
     // TLS inside a CONNECT has no head to look at.
     answer.request.isTunnel = request.isHTTPS || head.method == .connect
     guard let index = answer.request.isTunnel ? tunnelRule(config) : matchingRule(config) else {
+      if answer.request.isTunnel {
+        return fail(
+          0, "no TLSRoute of \(config.key) takes connections for \(request.serverName)",
+          fix: "add the name to a TLSRoute's hostnames; see them: apus routes")
+      }
       return fail(404, "none of the \(config.rules.count) rules of \(config.key) matches", fix: "see them: apus routes")
     }
     let rule = config.rules[index]
+    if !answer.request.isTunnel { addFaults(rule) }
     if let status = rule.failureStatus { return failAll(of: rule, status) }
     if !answer.request.isTunnel, replies(rule.filters, config.key) { return }
     for (backend, share) in zip(rule.backends, rule.shares) { add(backend, share, rule, config.key) }
@@ -122,6 +131,14 @@ struct WhyReasoning {
   }
 
   private mutating func tunnelRule(_ config: ServiceConfig) -> Int? {
+    if let table = ServerNameTable(config.rules) {
+      let name = request.serverName
+      answer.notes.append(
+        "the rule goes by the name that the client's TLS asks for, \(name); bytes are passed on as they are")
+      let index = table.rule(for: name)
+      answer.rule = index.map { rule(config.rules[$0], match: nil, at: config.key) }
+      return index
+    }
     answer.notes.append(
       "https is a tunnel of bytes (CONNECT): it follows the rule that takes everything, else the last")
     let index = config.rules.firstIndex { $0.matches.isEmpty } ?? config.rules.indices.last
@@ -157,12 +174,32 @@ struct WhyReasoning {
         backendRequestMs: rule.timeouts.backendRequest?.wholeMilliseconds),
       retry: rule.retry.map {
         .init(attempts: $0.attempts, statusCodes: $0.statusCodes, backoffMs: $0.backoff.wholeMilliseconds)
-      }, rateLimits: rule.rateLimits.map(RuleText.rateLimit),
+      }, serverNames: rule.serverNames, rateLimits: rule.rateLimits.map(RuleText.rateLimit),
       policy: view.policies[PolicyPlace(port: port, rule: rule.name)] ?? [])
   }
 
   private func source(of rule: String) -> String? {
     sources[rule.split(separator: "#", maxSplits: 1).first.map(String.init) ?? rule]
+  }
+
+  // MARK: - Faults
+
+  /// Those that are for the caller and for such a request. What keeps a request from its backend is a failure like any other.
+  private mutating func addFaults(_ rule: RouteRule) {
+    let plan = FaultPlan(rule.faults, client: SPIFFEID(answer.caller.identity))
+    for fault in plan?.policies(for: head) ?? [] {
+      let effects = RuleText.effects(fault, isGRPC: request.isGRPC)
+      guard !effects.isEmpty else { continue }
+      let state = fault.schedule.state(at: now)
+      let share = Double(fault.millionths) / 1e6
+      answer.rule?.faults.append(.init(name: fault.name, share: share, effects: effects, state: state.text))
+      guard state == .active, share > 0, let status = fault.answer(isGRPC: request.isGRPC) else { continue }
+      answer.failures.append(
+        .init(
+          share: share, status: status.http, grpcStatus: status.grpc?.rawValue,
+          reason: "the FaultInjection \(fault.name) makes such requests fail on purpose",
+          fix: "remove it, or stop all faults: apus chaos stop"))
+    }
   }
 
   // MARK: - Filters
@@ -300,6 +337,30 @@ extension WhyAnswer.RetryBudget {
 
 extension WhyRequest {
   var defaultPort: UInt16 { isHTTPS ? 443 : 80 }
+
+  /// As a TLS client gives it: the host without a port, in lower case.
+  var serverName: String { (authority.split(separator: ":").first.map(String.init) ?? authority).lowercased() }
+}
+
+extension FaultPolicy {
+  /// What a request gets that never reaches its backend; status 0: a reset.
+  fileprivate func answer(isGRPC: Bool) -> (http: UInt16, grpc: GRPCStatus?)? {
+    if isReset { return (0, nil) }
+    guard let abort, abort.applies(toGRPC: isGRPC) else { return nil }
+    let status = abort.status ?? 200
+    return (status, isGRPC ? abort.grpcStatus ?? GRPCStatus(httpStatus: status) : nil)
+  }
+}
+
+extension FaultSchedule.State {
+  fileprivate var text: String {
+    switch self {
+    case .active: "active"
+    case .notStarted: "not started"
+    case .betweenWindows: "between windows"
+    case .ended: "ended"
+    }
+  }
 }
 
 extension TimeSpan {

@@ -56,7 +56,9 @@ struct WhyText {
     }
     guard let rule = answer.rule else { return }
     add("rule", rule.name + (rule.source.map { "  (\($0))" } ?? ""))
-    if rule.matches.isEmpty {
+    if !rule.serverNames.isEmpty {
+      add("match", "server name \(rule.serverNames.joined(separator: ", "))")
+    } else if rule.matches.isEmpty {
       add("match", "everything")
     } else if let match = rule.match {
       add("match", rule.matches[match] + (rule.matches.count > 1 ? "  (\(match + 1) of \(rule.matches.count))" : ""))
@@ -69,6 +71,11 @@ struct WhyText {
     add("timeout", timeouts.isEmpty ? "none" : timeouts.joined(separator: ", "))
     addRetry(rule)
     for limit in rule.rateLimits { add("limit", limit) }
+    for fault in rule.faults {
+      let state = fault.state == "active" ? "" : "  (\(fault.state))"
+      add(
+        "fault", "\(RuleText.percent(fault.share))  \(fault.effects.joined(separator: ", "))  by \(fault.name)\(state)")
+    }
     for row in rule.policy { add("policy", row.text) }
     if let reply = answer.reply {
       add("reply", "\(reply.status)\(reply.location.map { " \($0)" } ?? "") by the caller's proxy: \(reply.reason)")
@@ -130,7 +137,7 @@ struct WhyText {
       return "\(Mark.ok.text(color: color)) delivered\n"
     }
     var text = ""
-    let failing = answer.failures.reduce(0) { $0 + $1.share }
+    let failing = min(1, answer.failures.reduce(0) { $0 + $1.share })
     let whole = failing > 0.999_999
     text +=
       "\(Mark.error.text(color: color)) \(whole ? "fails" : "\(RuleText.percent(failing)) of such requests fail"): "
@@ -143,7 +150,8 @@ struct WhyText {
   }
 
   private static func outcome(_ failure: WhyAnswer.Failure) -> String {
-    "answered \(failure.status)" + (failure.grpcStatus.map { ", grpc-status \($0)" } ?? "")
+    (failure.status == 0 ? "reset" : "answered \(failure.status)")
+      + (failure.grpcStatus.map { ", grpc-status \($0)" } ?? "")
   }
 
   private static func time(_ milliseconds: Int64) -> String {

@@ -46,6 +46,11 @@ package final class FaultPlan {
     return verdict
   }
 
+  /// The policies that some such requests meet, whenever their schedules say so: for people who ask.
+  package func policies(for request: MessageHead) -> [FaultPolicy] {
+    entries.filter { $0.matches(request) }.map(\.policy)
+  }
+
   static func isDrawn(_ millionths: UInt32, _ random: inout SeededRandom) -> Bool {
     millionths >= 1_000_000 || random.next(below: 1_000_000) < Int(millionths)
   }
