@@ -6,7 +6,7 @@ import MeshRuntime
 /// 64 KiB of input, which is what a connection may read in a turn, can hold thousands of requests or of tiny body
 /// pieces. Each costs us far more than its few bytes cost the sender. What a request costs differs widely, from an index
 /// into HPACK tables to a new connection, and there may be many connections with many of them: hence the clock, too, looked
-/// at after every fourth request, every sixteenth event, and every stream that ended early, since what we refuse can have cost
+/// at after every second request, every sixteenth event, and every stream that ended early, since what we refuse can have cost
 /// most of all (a header block of thousands of fields). A request that comes alone, as honest clients' mostly do, pays nothing
 /// for it; several that come together leave together even in a long turn.
 struct TurnShare {
@@ -41,7 +41,7 @@ struct TurnShare {
 
   mutating func tookRequest() {
     requests &-= 1
-    if requests & 3 == 0 { lookAtClock() }
+    if requests & 1 == 0 { lookAtClock() }
   }
 
   private mutating func lookAtClock() {

@@ -278,7 +278,7 @@ package final class Worker {
     while readyStart < end {
       ready[readyStart].handleTurn()
       readyStart += 1
-      if readyStart & 1 == 0, isTurnLong { break }
+      if isTurnLong { break }
     }
     guard readyStart == ready.count || readyStart >= 1_024 else { return }
     ready.removeFirst(readyStart)
