@@ -87,6 +87,7 @@ def test_the_tour_of_the_guide_to_policies_can_be_followed_by_copy_and_paste(mes
 
 def test_the_tour_of_the_guide_to_chaos_can_be_followed_by_copy_and_paste(mesh):
     output = follow(mesh, "docs/guide/chaos.md")
+    assert re.search(r"fault +100 %  answered 503  by shop/orders", output), output
     statuses = dict(reversed(pair) for pair in re.findall(r"^ +(\d+) (200|503)$", output, re.M))
     assert set(statuses) == {"200", "503"} and 25 <= int(statuses["503"]) <= 75, output
     assert 'fault_injection="shop/orders",fault="abort"' in output and "\nno failures\n" in output, output

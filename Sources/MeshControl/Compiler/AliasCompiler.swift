@@ -60,6 +60,6 @@ struct AliasCompiler {
   }
 
   private mutating func warn(_ alias: Located<Service>, _ message: String, fix: String) {
-    warnings.append(alias.warning("spec.externalName", message, fix: fix))
+    warnings.append(alias.warning("spec.externalName", message, fix: fix, code: .aliasUnresolved))
   }
 }

@@ -104,7 +104,7 @@ struct SplitCompiler {
             fix: Suggestion.nearest(
               to: name, among: groups.keys.filter { $0.namespace == key.namespace }.map(\.name).sorted()
             )
-            .map { "did you mean \($0)?" } ?? "create it, or correct the name"))
+            .map { "did you mean \($0)?" } ?? "create it, or correct the name", code: .splitMatchNotFound))
       }
     }
   }
@@ -152,7 +152,7 @@ struct SplitCompiler {
         reason: .noMatchingParent, field: "spec.matches",
         message:
           "port \(port) of \(splits[index].root.path) carries TCP, where nothing can be matched: it is not split",
-        fix: "write appProtocol: http on the Service's port, or remove matches"))
+        fix: "write appProtocol: http on the Service's port, or remove matches", code: .splitMatchesTCP))
   }
 
   /// It is why the split has no port, or worth a word where it has others.

@@ -4,15 +4,20 @@ extension FindingCode {
     case .manifestError, .manifestWarning, .unclassified: ofManifests
     case .parentNotFound, .parentPortNotFound, .parentCarriesTCP, .routeConflicted, .routeDetached, .consumerRoute:
       ofParents
+    case .parentIsAlias, .parentIsHeadless, .olderRoute, .tooManyMatches: ofRivals
     case .backendNotFound, .backendPortNotFound, .backendKind, .backendCarriesTCP, .backendCarriesNoGRPC, .noBackend,
-      .weightsAreZero, .referenceNotGranted:
+      .weightsAreZero, .referenceNotGranted, .backendIsAlias:
       ofBackends
     case .shadowedRule, .shadowedByRoute, .attemptOutlastsRequest, .retriesDoNotFit, .retriesAreOff: ofRules
-    case .noEndpoint, .noReadyEndpoint, .targetPortNotFound, .selectorMisses, .sliceWithoutService, .accountNotDeclared:
+    case .noEndpoint, .noReadyEndpoint, .targetPortNotFound, .selectorMisses, .sliceWithoutService, .accountNotDeclared,
+      .aliasUnresolved:
       ofServices
     case .splitWithoutService, .splitBackendNotFound, .splitPortNotFound, .splitRival, .splitBehindRoute,
       .splitWeightsAreZero:
       ofSplits
+    case .splitMatchNotFound, .splitMatchesTCP, .smiWithoutEffect: ofSMI
+    case .policyTargetNotFound, .policyConflict, .policyFieldUnused, .policyWithoutProxy, .faultWithoutEffect:
+      ofPolicies
     }
   }
 
@@ -71,8 +76,88 @@ extension FindingCode {
     }
   }
 
+  private var ofRivals: Reference {
+    switch self {
+    case .parentIsAlias:
+      Reference(
+        .error, "The parent of a route is a name of another Service",
+        "A Service of type ExternalName is another name for a Service, and gets the rules of that one.",
+        fix: "Name the Service that it stands for.")
+    case .parentIsHeadless:
+      Reference(
+        .error, "The parent of a route is headless",
+        "Clients of a Service with clusterIP: None go to its endpoints by address, past every route.",
+        fix: "Name a Service with a cluster address, whose backend the headless one may be.")
+    case .olderRoute:
+      Reference(
+        .warning, "An older route takes the connections of another",
+        "Connections cannot be matched, but for their server names: of two routes for the same the older one has them.",
+        fix: "Remove one of the two, or join their backendRefs.")
+    default:
+      Reference(
+        .error, "A service port has too many matches",
+        "Proxies refuse more than 10,000 rules of a service, so the youngest routes past that are left out whole.",
+        fix: "Write fewer matches, or remove routes.")
+    }
+  }
+
+  private var ofSMI: Reference {
+    switch self {
+    case .splitMatchNotFound:
+      Reference(
+        .error, "A TrafficSplit names an HTTPRouteGroup that does not exist",
+        "No request matches what is not there: it goes to the root as if there were no split.",
+        fix: "Correct spec.matches[].name, or create the HTTPRouteGroup.")
+    case .splitMatchesTCP:
+      Reference(
+        .warning, "A TrafficSplit with matches has a root whose port carries TCP",
+        "Connections have nothing to match, so that port is not split.",
+        fix: "Write appProtocol: http on the Service's port, or remove matches.")
+    default:
+      Reference(
+        .info, "An object of SMI has no effect",
+        "It only means something to others that name it, or to what the mesh does not carry (UDP).",
+        fix: "Name it where it is meant to be used, or remove it.")
+    }
+  }
+
+  private var ofPolicies: Reference {
+    switch self {
+    case .policyTargetNotFound:
+      Reference(
+        .error, "The target of a policy does not exist",
+        "The policy applies to nothing by that target; its other targets are not touched.",
+        fix: "Correct spec.targetRefs, or create the target.")
+    case .policyConflict:
+      Reference(
+        .error, "Two policies say the same field of the same target",
+        "The older one counts, then the first by name; that field of the other is not in force there.",
+        fix: "Keep each field in one policy.")
+    case .policyFieldUnused:
+      Reference(
+        .warning, "A field of a policy has no effect",
+        "It belongs to a balancer, or needs another field, that none of the services it applies to has.",
+        fix: "As the finding says: remove it, or write what it needs.")
+    case .policyWithoutProxy:
+      Reference(
+        .warning, "A limit of a service has nobody to keep it",
+        "Limits of a Service are kept by the proxies beside its workloads, and an endpoint is outside the mesh.",
+        fix: "Write the limit in a policy whose target is a route: the callers' proxies keep it.")
+    default:
+      Reference(
+        .warning, "A FaultInjection meets no request",
+        "Faults are for requests that go to a backend: not for TCP, and not for what a redirect answers.",
+        fix: "Remove the target, or write appProtocol on the Service's port.")
+    }
+  }
+
   private var ofBackends: Reference {
     switch self {
+    case .backendIsAlias:
+      Reference(
+        .error, "A backend is a name of another Service",
+        "A Service of type ExternalName is no backend (CVE-2021-25740); the share is answered 500.",
+        fix: "Name the Service that it stands for.")
     case .backendNotFound:
       Reference(
         .error, "A backend does not exist",
@@ -149,6 +234,11 @@ extension FindingCode {
 
   private var ofServices: Reference {
     switch self {
+    case .aliasUnresolved:
+      Reference(
+        .warning, "A Service of type ExternalName leads to nothing in the mesh",
+        "Requests for the name are answered 404: what it names is outside, does not exist, or leads in a circle.",
+        fix: "Name a Service of the mesh, or write an ExternalService for a host outside.")
     case .noEndpoint:
       Reference(
         .error, "A Service that gets requests has no endpoint",

@@ -13,6 +13,10 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case routeConflicted = "APUS0104"
   case routeDetached = "APUS0105"
   case consumerRoute = "APUS0106"
+  case parentIsAlias = "APUS0110"
+  case parentIsHeadless = "APUS0111"
+  case olderRoute = "APUS0112"
+  case tooManyMatches = "APUS0113"
 
   // Routes: where to
   case backendNotFound = "APUS0201"
@@ -23,6 +27,7 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case noBackend = "APUS0206"
   case weightsAreZero = "APUS0207"
   case referenceNotGranted = "APUS0208"
+  case backendIsAlias = "APUS0210"
 
   // Rules
   case shadowedRule = "APUS0301"
@@ -38,6 +43,7 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case sliceWithoutService = "APUS0404"
   case accountNotDeclared = "APUS0405"
   case noReadyEndpoint = "APUS0406"
+  case aliasUnresolved = "APUS0410"
 
   // Traffic splits
   case splitWithoutService = "APUS0501"
@@ -46,6 +52,16 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case splitRival = "APUS0504"
   case splitBehindRoute = "APUS0505"
   case splitWeightsAreZero = "APUS0506"
+  case splitMatchNotFound = "APUS0510"
+  case splitMatchesTCP = "APUS0511"
+  case smiWithoutEffect = "APUS0512"
+
+  // Policies and faults
+  case policyTargetNotFound = "APUS0601"
+  case policyConflict = "APUS0602"
+  case policyFieldUnused = "APUS0603"
+  case policyWithoutProxy = "APUS0604"
+  case faultWithoutEffect = "APUS0605"
 
   package enum Severity: String, Hashable, Comparable, Sendable, CaseIterable {
     case error, warning, info
@@ -73,7 +89,8 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   /// Something that is missed may stand in another file, or come with `apus run`: without a mesh it is a warning at most.
   package var isAbsence: Bool {
     switch self {
-    case .parentNotFound, .routeDetached, .backendNotFound, .splitWithoutService, .splitBackendNotFound, .noEndpoint:
+    case .parentNotFound, .routeDetached, .backendNotFound, .splitWithoutService, .splitBackendNotFound, .noEndpoint,
+      .splitMatchNotFound, .policyTargetNotFound:
       true
     default: false
     }

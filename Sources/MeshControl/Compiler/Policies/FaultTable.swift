@@ -47,7 +47,7 @@ struct FaultTable {
   var warnings: [ManifestProblem] {
     entries.flatMap { entry in
       (entry.targets.compactMap(\.missing) + entry.findings).map { finding in
-        entry.located.warning(finding.field, finding.message, fix: finding.fix)
+        entry.located.warning(finding.field, finding.message, fix: finding.fix, code: finding.code)
       }
     }
   }
@@ -77,14 +77,15 @@ struct FaultTable {
   private static func opaque(_ field: String, _ reason: String) -> PolicyFinding {
     PolicyFinding(
       field: field, message: "\(reason), and faults are for requests",
-      fix: "write appProtocol: http, http2 or grpc on the Service's port")
+      fix: "write appProtocol: http, http2 or grpc on the Service's port", code: .faultWithoutEffect)
   }
 
   /// A redirect is the proxy's answer, and meets no fault.
   private static func answered(_ field: String, _ rules: [MeshRoute.Rule]) -> PolicyFinding? {
     guard !rules.isEmpty, rules.allSatisfy({ $0.filters.answer }) else { return nil }
     return PolicyFinding(
-      field: field, message: "all that it names is answered with a redirect, which meets no faults", fix: "remove it")
+      field: field, message: "all that it names is answered with a redirect, which meets no faults", fix: "remove it",
+      code: .faultWithoutEffect)
   }
 }
 

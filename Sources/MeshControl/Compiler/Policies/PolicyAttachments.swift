@@ -59,6 +59,7 @@ struct PolicyFinding: Hashable {
   var field: String
   var message: String
   var fix = ""
+  var code: FindingCode?
 
   /// For a condition.
   var text: String { fix.isEmpty ? message : "\(message); \(fix)" }
@@ -66,7 +67,7 @@ struct PolicyFinding: Hashable {
   func warning(of policy: AttachedPolicy) -> ManifestProblem {
     ManifestProblem(
       position: policy.position, object: policy.key.description, field: field, message: message, fix: fix,
-      severity: .warning, key: policy.key)
+      severity: .warning, key: policy.key, code: code)
   }
 }
 
@@ -122,6 +123,6 @@ struct PolicyTargetResolver {
   }
 
   private func missing(_ field: String, _ message: String, _ fix: String) -> PolicyAttachments.Target {
-    .init(missing: PolicyFinding(field: field, message: message, fix: fix))
+    .init(missing: PolicyFinding(field: field, message: message, fix: fix, code: .policyTargetNotFound))
   }
 }

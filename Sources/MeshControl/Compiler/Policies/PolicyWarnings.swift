@@ -43,7 +43,7 @@ struct PolicyWarnings {
     else { return }
     let message = "the endpoint \(bare.address) of \(set.key) is outside the mesh, so no proxy limits what it gets"
     unlimited.append(
-      finding(.rateLimits, message, "write the limit in a policy whose target is a route")
+      finding(.rateLimits, message, "write the limit in a policy whose target is a route", .policyWithoutProxy)
         .warning(of: AttachedPolicy(key: source.policy, position: source.position, settings: [])))
   }
 
@@ -53,7 +53,7 @@ struct PolicyWarnings {
       PolicyFinding(
         field: "spec.\(PolicyField.algorithm.rawValue)",
         message: "no policy says by what requests are told apart, so their endpoints are chosen at random",
-        fix: "write balancer.hashOn"
+        fix: "write balancer.hashOn", code: .policyFieldUnused
       ).warning(of: policy)
     }
     for policy in attachments.policies {
@@ -77,12 +77,16 @@ struct PolicyWarnings {
     return problems
   }
 
-  private func finding(_ field: PolicyField, _ message: String, _ fix: String) -> PolicyFinding {
-    PolicyFinding(field: "spec.\(field.rawValue)", message: message, fix: fix)
+  private func finding(
+    _ field: PolicyField, _ message: String, _ fix: String, _ code: FindingCode = .policyFieldUnused
+  ) -> PolicyFinding {
+    PolicyFinding(field: "spec.\(field.rawValue)", message: message, fix: fix, code: code)
   }
 
   private func findings(_ target: PolicyAttachments.Target) -> [PolicyFinding] {
     if let missing = target.missing { return [missing] }
-    return target.conflicts.map { PolicyFinding(field: "", message: $0.text, fix: "keep each field in one policy") }
+    return target.conflicts.map {
+      PolicyFinding(field: "", message: $0.text, fix: "keep each field in one policy", code: .policyConflict)
+    }
   }
 }

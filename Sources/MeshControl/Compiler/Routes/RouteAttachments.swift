@@ -62,7 +62,7 @@ struct RouteAttachments {
     if table.aliases[name] != nil {
       return failure(
         "the Service \(name.path) is a name of another (type ExternalName), which no route attaches to",
-        "name the other Service")
+        "name the other Service", .parentIsAlias)
     }
     guard let service = table.services[name] else {
       return failure(
@@ -72,7 +72,7 @@ struct RouteAttachments {
     if service.isHeadless {
       return failure(
         "the Service \(name.path) is headless: its clients go to its endpoints, past every route",
-        "name a Service with a cluster address, whose backend it may be")
+        "name a Service with a cluster address, whose backend it may be", .parentIsHeadless)
     }
     let matching = service.ports.filter { port in
       (parent.port ?? port.port) == port.port && (parent.sectionName ?? port.name) == port.name
@@ -161,7 +161,7 @@ struct RouteAttachments {
       parents[loser][index].warnings.append(
         RouteFinding(
           field: "spec.parentRefs[\(index)]", message: "the older \(routes[taker].description) takes \(what) \(port)",
-          fix: "remove one of the two, or join their backendRefs"))
+          fix: "remove one of the two, or join their backendRefs", code: .olderRoute))
     }
   }
 
@@ -226,7 +226,7 @@ extension RouteAttachments {
       message:
         "port \(port.port) of \(port.service.path) has \(matchesOfPort) matches at most, and older routes leave too "
         + "few for this one",
-      fix: "write fewer matches, or remove routes")
+      fix: "write fewer matches, or remove routes", code: .tooManyMatches)
   }
 }
 

@@ -77,7 +77,7 @@ struct RouteReferences {
       return RouteFinding(
         reason: .unsupportedValue, field: field,
         message: "the Service \(name.path) is a name of another (type ExternalName) and no backend",
-        fix: "name the other Service")
+        fix: "name the other Service", code: .backendIsAlias)
     }
     guard let service = table.backend(ref) else {
       return RouteFinding(

@@ -66,13 +66,17 @@ enum SMIUse {
     case .httpRouteGroup:
       let users = splits.users(of: resource.key)
       return users.isEmpty
-        ? RouteFinding(field: "", message: "no TrafficSplit names the group, so it has no effect")
+        ? RouteFinding(
+          field: "", message: "no TrafficSplit names the group, so it has no effect", code: .smiWithoutEffect)
         : RouteFinding(field: "", message: "matches for " + users.map(\.description).joined(separator: ", "))
     case .portRoute(let route) where route.transport == .tcp:
       return RouteFinding(
-        field: "", message: "only TrafficTargets name it, and those are not supported yet, so it has no effect")
+        field: "", message: "only TrafficTargets name it, and those are not supported yet, so it has no effect",
+        code: .smiWithoutEffect)
     case .portRoute:
-      return RouteFinding(field: "", message: "the mesh carries TCP only, so it has no effect: UDP goes its own way")
+      return RouteFinding(
+        field: "", message: "the mesh carries TCP only, so it has no effect: UDP goes its own way",
+        code: .smiWithoutEffect)
     default: return nil
     }
   }
