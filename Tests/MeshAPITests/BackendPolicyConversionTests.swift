@@ -41,7 +41,13 @@ import Testing
       balancing: BalancingPolicy(
         algorithm: .maglev,
         hashSource: .cookie(AffinityCookie(name: "id", lifetime: .milliseconds(1_500), path: "/a b")),
-        slowStart: SlowStart(window: .seconds(30), aggression: 1.5, minimumPercent: 5), panicPercent: 24),
+        slowStart: SlowStart(window: .seconds(30), aggression: 1.5, minimumPercent: 5), panicPercent: 24,
+        locality: LocalityPolicy(
+          overprovisioningPercent: 190,
+          failover: [.init(from: .zone("a"), to: ["b", "c"]), .init(from: .any, to: ["d"])],
+          distribution: [.init(from: .any, to: [.init(zone: "a", percent: 60), .init(zone: "b", percent: 40)])],
+          activeRequestsPerEndpoint: 33),
+        subset: SubsetPolicy(header: "x-version", label: "version", defaultValue: "v1", fallback: .default)),
       outliers: outliers, limits: BackendLimits(connections: 25, pendingRequests: 26, activeRequests: 27),
       retryBudget: RetryBudget.Settings(percent: 28, minimumPerSecond: 29), healthCheck: check)
   }
@@ -60,7 +66,11 @@ import Testing
       + BalancingPolicy.Algorithm.allCases.map {
         BackendPolicy(balancing: BalancingPolicy(algorithm: $0, panicPercent: 0))
       }
+      + SubsetPolicy.Fallback.allCases.map {
+        BackendPolicy(balancing: .init(subset: SubsetPolicy(header: "a", label: "b/c", fallback: $0)))
+      }
       + [
+        BackendPolicy(balancing: BalancingPolicy(locality: LocalityPolicy())),
         BackendPolicy(limits: BackendLimits(pendingRequests: 1)),
         BackendPolicy(retryBudget: RetryBudget.Settings(percent: 0, minimumPerSecond: 0)),
       ]
@@ -108,6 +118,14 @@ import Testing
       ("balancing.slow_start.aggression", { $0.balancing.slowStart.aggression = .nan }),
       ("balancing.slow_start.aggression", { $0.balancing.slowStart.aggression = 0 }),
       ("balancing.slow_start.minimum_percent", { $0.balancing.slowStart.minimumPercent = 101 }),
+      ("balancing.locality.overprovisioning_percent", { $0.balancing.locality.overprovisioningPercent = 99 }),
+      ("balancing.locality.failover[0].to", { $0.balancing.locality.failover[0].to = [""] }),
+      ("balancing.locality.distribution[0].to", { $0.balancing.locality.distribution[0].to[0].percent = 61 }),
+      ("balancing.locality.distribution[0].to", { $0.balancing.locality.distribution[0].to[1].zone = "a" }),
+      ("balancing.locality.distribution[0].to.zone", { $0.balancing.locality.distribution[0].to[1].zone = "" }),
+      ("balancing.subset.header", { $0.balancing.subset.header = "X-Version" }),
+      ("balancing.subset.label", { $0.balancing.subset.label = "" }),
+      ("balancing.subset.fallback", { $0.balancing.subset.fallback = .UNRECOGNIZED(9) }),
       ("outliers.interval_ms", { $0.outliers.intervalMs = 0 }),
       ("outliers.base_ejection_ms", { $0.outliers.baseEjectionMs = 0 }),
       ("outliers.maximum_ejection_ms", { $0.outliers.maximumEjectionMs = .max }),

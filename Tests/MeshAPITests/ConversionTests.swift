@@ -80,7 +80,7 @@ import Testing
       Endpoint(
         address: SocketAddress(ipv4: 0x7F42_0003, port: 8080), workload: "orders-abcde",
         identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders"),
-        labels: ["version": "v1"]),
+        labels: ["version": "v1"], locality: Locality(region: "west", zone: "west-1")),
       Endpoint(address: SocketAddress(ipv4: 0x0A00_0001, port: 80), workload: "", identity: nil, meshPort: 0),
     ], appProtocol: .grpc)
 
@@ -89,7 +89,7 @@ import Testing
     identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders"),
     ports: [
       InboundPort(port: 8080, appProtocol: .grpc, service: key), InboundPort(port: 9, appProtocol: .tcp, service: nil),
-    ])
+    ], locality: Locality(region: "west", zone: "west-2"))
 
   static let all: [MeshResource] = [
     .service(service), .endpoints(endpoints), .workload(workload),

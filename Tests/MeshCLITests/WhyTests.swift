@@ -52,7 +52,7 @@ import Testing
   private static func endpoint(_ last: UInt32, zone: String? = nil) -> Endpoint {
     Endpoint(
       address: SocketAddress(ipv4: 0x7F42_0000 + last, port: 8080), workload: "w-\(last)", identity: nil,
-      labels: zone.map { [MeshView.zoneLabel: $0] } ?? [:])
+      locality: Locality(zone: zone ?? ""))
   }
 
   private static func view(
@@ -278,5 +278,31 @@ import Testing
     let lines = report.render().split(separator: "\n")
     #expect(lines.count == 3 && lines[2].contains("127.0.0.1:2  w-2       no"))
     #expect(EndpointsReport(view, of: []).render() == "no services\n")
+  }
+
+  @Test("zones, subsets and the shares that they make are told for the clients of one zone") func zones() {
+    let port = ServicePort(service: ServiceName(name: "orders", namespace: "shop"), port: 80)
+    let endpoints = [("a", "v1"), ("a", "v2"), ("b", "v1")].enumerated().map { index, place in
+      Endpoint(
+        address: .loopback(port: UInt16(index + 1)), workload: "w", identity: nil,
+        labels: ["version": place.1, Locality.zoneLabel: place.0, "app": "orders"], locality: Locality(zone: place.0))
+    }
+    let balancing = BalancingPolicy(
+      locality: LocalityPolicy(), subset: SubsetPolicy(header: "x-version", label: "version"))
+    var view = MeshView()
+    view.endpoints[port] = EndpointSet(
+      key: port, endpoints: endpoints, policy: BackendPolicy(balancing: balancing))
+    let report = EndpointsReport(view, of: [port], for: Locality(zone: "a"))
+    let rows = report.ports[0].endpoints
+    #expect(rows.map(\.share) == [0.5, 0.5, 0] && rows.map(\.priority) == [0, 0, 2])
+    #expect(rows.map(\.subset) == ["v1", "v2", "v1"])
+    let lines = report.render().split(separator: "\n").map { $0.split(separator: " ").joined(separator: " ") }
+    #expect(
+      lines[0] == "SERVICE ADDRESS WORKLOAD READY ZONE WEIGHT SUBSET PRIORITY SHARE IDENTITY LABELS")
+    #expect(
+      lines[1] == "orders.shop:80 127.0.0.1:1 w yes a 1 v1 0 50 % plaintext app=orders,version=v1")
+    // Without a zone none is preferred.
+    let shares = EndpointsReport(view, of: [port]).ports[0].endpoints.map(\.share)
+    #expect(shares.allSatisfy { abs(($0 ?? 0) - 1.0 / 3) < 0.001 })
   }
 }

@@ -54,4 +54,19 @@ import Testing
     let names = ["b.a", "a.b", "a.a"].compactMap { ServiceName(host: $0, namespace: "") }
     #expect(names.sorted().map(\.description) == ["a.a", "b.a", "a.b"])
   }
+
+  @Test(
+    "one label more names an endpoint of a headless service, where that is asked for",
+    arguments: ["db-0.db.shop", "db-0.db.shop.svc", "DB-0.db.shop.svc.cluster.local."])
+  func endpointName(host: String) {
+    #expect(ServiceName(host: host, namespace: "web") == nil)
+    let name = ServiceName(host: host, namespace: "web", endpoints: .any)
+    #expect(name == ServiceName(name: "db-0.db", namespace: "shop"))
+    #expect(name?.description == "db-0.db.shop")
+    #expect(ServicePort("db-0.db.shop:80")?.service == name)
+    // Hosts of clients' requests may be anywhere.
+    let asked = ServicePort(authority: "\(host):80", namespace: "web", defaultPort: 1)?.service
+    #expect(asked == (host.contains("svc") ? name : nil))
+    #expect(ServiceName(host: "a.\(host)", namespace: "web", endpoints: .any) == nil)
+  }
 }

@@ -73,6 +73,40 @@ struct HealthCheckTests {
     #expect(try proxy.count("endpoint_health_changes_total", "health=\"healthy\"") == 1)
   }
 
+  @Test("an endpoint's own check goes before the policy's, and needs none")
+  func ownCheck() throws {
+    let backends = ["a", "b"].map { name in
+      Backend.answering { request in
+        let status = request.head.hasPrefix("GET /own ") ? 500 : 200
+        return "HTTP/1.1 \(status) Well\r\nContent-Length: 1\r\n\r\n\(name)"
+      }
+    }
+    defer { withExtendedLifetime(backends) {} }
+    var own = try #require(Self.policy(.http(.init(path: "/own"))).healthCheck)
+    func endpoints(_ check: HealthCheckPolicy?) -> [Endpoint] {
+      zip(["a", "b"], backends).map { name, backend in
+        Endpoint(
+          address: backend.address, workload: name, identity: nil, healthCheck: name == "b" ? check : nil)
+      }
+    }
+    var policy = Self.policy(.http(.init(path: "/policy")))
+    let proxy = try TestProxy.serving([], policy: policy)
+    func apply(_ check: HealthCheckPolicy?) {
+      proxy.apply(
+        ConfigUpdate(endpoints: [(.orders, EndpointSet(key: .orders, endpoints: endpoints(check), policy: policy))]))
+    }
+    apply(own)
+    #expect(try becomes(proxy, [.healthy, .unhealthy(.unexpectedStatus)]))
+    policy.healthCheck = nil
+    apply(own)
+    #expect(try becomes(proxy, [.unknown, .unhealthy(.unexpectedStatus)]))
+    own.probe = .http(.init(path: "/other"))
+    apply(own)
+    #expect(try becomes(proxy, [.unknown, .healthy]))
+    apply(nil)
+    #expect(try becomes(proxy, [.unknown, .unknown]))
+  }
+
   @Test("a refused connection, a silent and a broken endpoint fail a check, each with its reason")
   func failures() throws {
     let silent = Backend { peer, _ in _ = try peer.readToEnd() }

@@ -56,6 +56,11 @@ struct PolicyMistake: Sendable, CustomTestStringConvertible {
         "targetRefs",
         "must not be empty; name what the policy is for, such as {group: \"\", kind: Service, name: orders}",
         "targetRefs: §[]\n  limits: {connections: 1}"),
+      .target(
+        "targetRefs[0].kind",
+        "what a policy says of requests has no meaning to the connections of a TCPRoute, and its endpoints belong to a "
+          + "Service; name the Service",
+        "{group: gateway.networking.k8s.io, kind: §TCPRoute, name: db}"),
       PolicyMistake(
         "targetRefs", "has 17 entries; at most 16 are allowed",
         "targetRefs: §[" + (0..<17).map { "{group: \"\", kind: Service, name: s\($0)}" }.joined(separator: ", ")

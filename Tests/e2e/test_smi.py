@@ -8,6 +8,7 @@ import collections
 
 import pytest
 
+from support import http
 from support.gamma import PROTOCOLS, gamma_mesh
 
 
@@ -87,3 +88,12 @@ def test_a_name_of_a_service_is_routed_as_the_service_is(mesh):
 
 def test_a_headless_service_is_reached_by_its_name(mesh):
     assert {version(mesh.ask("headless", ports=mesh.names)) for _ in range(4)} == {"v2"}
+
+
+def test_each_endpoint_of_a_headless_service_has_a_name(mesh):
+    workloads = [workload["name"] for workload in mesh.json("status")["workloads"] if workload["service"] == "echo-v2"]
+    assert workloads
+    for name in workloads:
+        answer = http.via_proxy(mesh.caller.address, f"http://{name}.headless.shop.svc.cluster.local/")
+        assert answer.status == 200 and answer.headers["content-type"] == "application/json"
+    assert http.via_proxy(mesh.caller.address, "http://nobody.headless.shop.svc/").status == 404

@@ -260,7 +260,7 @@ def test_endpoints_are_listed_with_their_workloads_and_identities(explained):
     assert (endpoint["zone"], endpoint["weight"]) == ("v1", 1) and endpoint["identity"].endswith("/sa/echo-v1")
     assert ports["idle:80"] == []
     text = explained.apus("endpoints", "echo-v1.shop:80").stdout
-    assert re.search(r"^SERVICE +ADDRESS +WORKLOAD +READY +ZONE +WEIGHT +IDENTITY$", text, re.M)
+    assert re.search(r"^SERVICE +ADDRESS +WORKLOAD +READY +ZONE +WEIGHT +IDENTITY +LABELS$", text, re.M)
     assert re.search(r"^echo-v1\.shop:80 +127\.66\.\d+\.\d+:8080 +echo-v1-\w+ +yes +v1 +1 +spiffe://", text, re.M), text
 
 

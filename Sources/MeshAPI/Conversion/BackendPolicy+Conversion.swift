@@ -42,7 +42,9 @@ extension BalancingPolicy {
       algorithm: algorithm,
       hashSource: message.hasHashSource ? try HashSource(message.hashSource, limits: limits) : nil,
       slowStart: message.hasSlowStart ? try SlowStart(message.slowStart) : nil,
-      panicPercent: try convertPercent(message.panicPercent, "panic_percent"))
+      panicPercent: try convertPercent(message.panicPercent, "panic_percent"),
+      locality: message.hasLocality ? try LocalityPolicy(message.locality, limits: limits) : nil,
+      subset: message.hasSubset ? try SubsetPolicy(message.subset, limits: limits) : nil)
   }
 }
 

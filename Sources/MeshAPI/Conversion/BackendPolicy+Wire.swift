@@ -40,6 +40,8 @@ extension Apus_V1_Balancing {
       slowStart.minimumPercent = start.minimumPercent
     }
     panicPercent = policy.panicPercent
+    if let preference = policy.locality { locality = Apus_V1_LocalityPreference(preference) }
+    if let selection = policy.subset { subset = Apus_V1_SubsetSelection(selection) }
   }
 }
 

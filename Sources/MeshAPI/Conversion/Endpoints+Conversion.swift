@@ -34,12 +34,21 @@ extension Endpoint {
     }
     try limits.check(message.workload, "workload", allowEmpty: true)
     try limits.check(message.labels.count, atMost: limits.maximumPairs, "labels")
+    try limits.check(message.zone, "zone", allowEmpty: true)
+    try limits.check(message.region, "region", allowEmpty: true)
     let identity = message.identity.isEmpty ? nil : try convertIdentity(message.identity, "identity")
+    var check: HealthCheckPolicy?
+    do throws(ConversionError) {
+      if message.hasHealthCheck { check = try HealthCheckPolicy(message.healthCheck, limits: limits) }
+    } catch {
+      throw error.inside("health_check")
+    }
     // Without an identity the mesh port means nothing and 0 is fine.
     let meshPort = identity == nil && message.meshPort == 0 ? 0 : try convertPort(message.meshPort, "mesh_port")
     self.init(
       address: address, workload: message.workload, identity: identity, meshPort: meshPort, labels: message.labels,
-      weight: max(message.weight, 1))
+      weight: max(message.weight, 1), locality: Locality(region: message.region, zone: message.zone),
+      healthCheck: check)
   }
 }
 
@@ -55,6 +64,9 @@ extension Apus_V1_Endpoints {
       message.identity = endpoint.identity?.description ?? ""
       message.meshPort = UInt32(endpoint.meshPort)
       message.labels = endpoint.labels
+      message.zone = endpoint.locality.zone
+      message.region = endpoint.locality.region
+      if let check = endpoint.healthCheck { message.healthCheck = Apus_V1_HealthCheck(check) }
       message.weight = endpoint.weight == 1 ? 0 : endpoint.weight
       return message
     }

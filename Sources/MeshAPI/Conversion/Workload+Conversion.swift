@@ -8,6 +8,8 @@ extension WorkloadConfig {
     guard ServiceName.isLabel(message.namespace) else {
       throw ConversionError(field: "namespace", problem: "\"\(message.namespace.prefix(64))\" is no namespace")
     }
+    try limits.check(message.zone, "zone", allowEmpty: true)
+    try limits.check(message.region, "region", allowEmpty: true)
     try limits.check(message.ports.count, atMost: limits.maximumInboundPorts, "ports")
     self.init(
       name: message.name,
@@ -19,7 +21,8 @@ extension WorkloadConfig {
           appProtocol: try convertAppProtocol(port.appProtocol),
           service: port.service.isEmpty ? nil : try convertServicePort(port.service, "service"),
           rateLimits: try convertRateLimits(port.rateLimits, limits: limits))
-      })
+      },
+      locality: Locality(region: message.region, zone: message.zone))
   }
 }
 
@@ -31,6 +34,8 @@ extension Apus_V1_Workload {
     name = config.name
     namespace = config.namespace
     identity = config.identity.description
+    zone = config.locality.zone
+    region = config.locality.region
     ports = config.ports.map { port in
       var message = Apus_V1_InboundPort()
       message.port = UInt32(port.port)

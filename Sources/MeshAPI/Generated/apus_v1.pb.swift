@@ -120,6 +120,44 @@ package nonisolated enum Apus_V1_BalancingAlgorithm: SwiftProtobuf.Enum, Swift.C
 
 }
 
+package nonisolated enum Apus_V1_SubsetFallback: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case any // = 0
+  case `default` // = 1
+  case none // = 2
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .any
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .any
+    case 1: self = .default
+    case 2: self = .none
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .any: return 0
+    case .default: return 1
+    case .none: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [Apus_V1_SubsetFallback] = [
+    .any,
+    .default,
+    .none,
+  ]
+
+}
+
 package nonisolated enum Apus_V1_FaultsAction: SwiftProtobuf.Enum, Swift.CaseIterable {
   package typealias RawValue = Int
 
@@ -1446,12 +1484,117 @@ package nonisolated struct Apus_V1_Balancing: Sendable {
 
   package var panicPercent: UInt32 = 0
 
+  /// absent: zones do not count
+  package var locality: Apus_V1_LocalityPreference {
+    get {_locality ?? Apus_V1_LocalityPreference()}
+    set {_locality = newValue}
+  }
+  /// Returns true if `locality` has been explicitly set.
+  package var hasLocality: Bool {self._locality != nil}
+  /// Clears the value of `locality`. Subsequent reads from it will return its default value.
+  package mutating func clearLocality() {self._locality = nil}
+
+  /// absent: any endpoint serves any request
+  package var subset: Apus_V1_SubsetSelection {
+    get {_subset ?? Apus_V1_SubsetSelection()}
+    set {_subset = newValue}
+  }
+  /// Returns true if `subset` has been explicitly set.
+  package var hasSubset: Bool {self._subset != nil}
+  /// Clears the value of `subset`. Subsequent reads from it will return its default value.
+  package mutating func clearSubset() {self._subset = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _hashSource: Apus_V1_HashSource? = nil
   fileprivate var _slowStart: Apus_V1_SlowStart? = nil
+  fileprivate var _locality: Apus_V1_LocalityPreference? = nil
+  fileprivate var _subset: Apus_V1_SubsetSelection? = nil
+}
+
+package nonisolated struct Apus_V1_LocalityPreference: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var overprovisioningPercent: UInt32 = 0
+
+  package var failover: [Apus_V1_ZoneFailover] = []
+
+  package var distribution: [Apus_V1_ZoneDistribution] = []
+
+  /// 0: any number
+  package var activeRequestsPerEndpoint: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// In both, without `from`: for clients of every zone that no other entry names.
+package nonisolated struct Apus_V1_ZoneFailover: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var from: String = String()
+
+  package var to: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_ZoneDistribution: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var from: String = String()
+
+  /// 100 percent together
+  package var to: [Apus_V1_ZoneShare] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_ZoneShare: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var zone: String = String()
+
+  package var percent: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_SubsetSelection: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// in lower case
+  package var header: String = String()
+
+  package var label: String = String()
+
+  /// empty: none
+  package var defaultValue: String = String()
+
+  package var fallback: Apus_V1_SubsetFallback = .any
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct Apus_V1_HashSource: Sendable {
@@ -1696,29 +1839,70 @@ package nonisolated struct Apus_V1_RetryBudget: Sendable {
   package init() {}
 }
 
-package nonisolated struct Apus_V1_Endpoint: Sendable {
+package nonisolated struct Apus_V1_Endpoint: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// "127.66.0.3:8080"
-  package var address: String = String()
+  package var address: String {
+    get {_storage._address}
+    set {_uniqueStorage()._address = newValue}
+  }
 
-  package var workload: String = String()
+  package var workload: String {
+    get {_storage._workload}
+    set {_uniqueStorage()._workload = newValue}
+  }
 
   /// SPIFFE id; empty: not meshed
-  package var identity: String = String()
+  package var identity: String {
+    get {_storage._identity}
+    set {_uniqueStorage()._identity = newValue}
+  }
 
-  package var meshPort: UInt32 = 0
+  package var meshPort: UInt32 {
+    get {_storage._meshPort}
+    set {_uniqueStorage()._meshPort = newValue}
+  }
 
-  package var labels: Dictionary<String,String> = [:]
+  package var labels: Dictionary<String,String> {
+    get {_storage._labels}
+    set {_uniqueStorage()._labels = newValue}
+  }
 
   /// 0: 1
-  package var weight: UInt32 = 0
+  package var weight: UInt32 {
+    get {_storage._weight}
+    set {_uniqueStorage()._weight = newValue}
+  }
+
+  /// empty: not known, as is the region
+  package var zone: String {
+    get {_storage._zone}
+    set {_uniqueStorage()._zone = newValue}
+  }
+
+  package var region: String {
+    get {_storage._region}
+    set {_uniqueStorage()._region = newValue}
+  }
+
+  /// absent: as the policy says
+  package var healthCheck: Apus_V1_HealthCheck {
+    get {_storage._healthCheck ?? Apus_V1_HealthCheck()}
+    set {_uniqueStorage()._healthCheck = newValue}
+  }
+  /// Returns true if `healthCheck` has been explicitly set.
+  package var hasHealthCheck: Bool {_storage._healthCheck != nil}
+  /// Clears the value of `healthCheck`. Subsequent reads from it will return its default value.
+  package mutating func clearHealthCheck() {_uniqueStorage()._healthCheck = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// What the proxy's own workload serves.
@@ -1734,6 +1918,11 @@ package nonisolated struct Apus_V1_Workload: Sendable {
   package var identity: String = String()
 
   package var ports: [Apus_V1_InboundPort] = []
+
+  /// empty: not known, as is the region
+  package var zone: String = String()
+
+  package var region: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2366,6 +2555,10 @@ nonisolated extension Apus_V1_ResourceKind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension Apus_V1_BalancingAlgorithm: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0BALANCING_ALGORITHM_PEAK_EWMA\0\u{1}BALANCING_ALGORITHM_LEAST_REQUEST\0\u{1}BALANCING_ALGORITHM_ROUND_ROBIN\0\u{1}BALANCING_ALGORITHM_RANDOM\0\u{1}BALANCING_ALGORITHM_RING_HASH\0\u{1}BALANCING_ALGORITHM_MAGLEV\0")
+}
+
+nonisolated extension Apus_V1_SubsetFallback: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SUBSET_FALLBACK_ANY\0\u{1}SUBSET_FALLBACK_DEFAULT\0\u{1}SUBSET_FALLBACK_NONE\0")
 }
 
 nonisolated extension Apus_V1_FaultsAction: SwiftProtobuf._ProtoNameProviding {
@@ -4760,7 +4953,7 @@ nonisolated extension Apus_V1_GrpcHealthProbe: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Apus_V1_Balancing: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Balancing"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}algorithm\0\u{3}hash_source\0\u{3}slow_start\0\u{3}panic_percent\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}algorithm\0\u{3}hash_source\0\u{3}slow_start\0\u{3}panic_percent\0\u{2}V\u{1}locality\0\u{1}subset\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4772,6 +4965,8 @@ nonisolated extension Apus_V1_Balancing: SwiftProtobuf.Message, SwiftProtobuf._M
       case 2: try { try decoder.decodeSingularMessageField(value: &self._hashSource) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._slowStart) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.panicPercent) }()
+      case 90: try { try decoder.decodeSingularMessageField(value: &self._locality) }()
+      case 91: try { try decoder.decodeSingularMessageField(value: &self._subset) }()
       default: break
       }
     }
@@ -4794,6 +4989,12 @@ nonisolated extension Apus_V1_Balancing: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.panicPercent != 0 {
       try visitor.visitSingularUInt32Field(value: self.panicPercent, fieldNumber: 4)
     }
+    try { if let v = self._locality {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 90)
+    } }()
+    try { if let v = self._subset {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 91)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4802,6 +5003,203 @@ nonisolated extension Apus_V1_Balancing: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs._hashSource != rhs._hashSource {return false}
     if lhs._slowStart != rhs._slowStart {return false}
     if lhs.panicPercent != rhs.panicPercent {return false}
+    if lhs._locality != rhs._locality {return false}
+    if lhs._subset != rhs._subset {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_LocalityPreference: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".LocalityPreference"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}overprovisioning_percent\0\u{1}failover\0\u{1}distribution\0\u{3}active_requests_per_endpoint\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.overprovisioningPercent) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.failover) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.distribution) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.activeRequestsPerEndpoint) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.overprovisioningPercent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.overprovisioningPercent, fieldNumber: 1)
+    }
+    if !self.failover.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.failover, fieldNumber: 2)
+    }
+    if !self.distribution.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.distribution, fieldNumber: 3)
+    }
+    if self.activeRequestsPerEndpoint != 0 {
+      try visitor.visitSingularUInt32Field(value: self.activeRequestsPerEndpoint, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_LocalityPreference, rhs: Apus_V1_LocalityPreference) -> Bool {
+    if lhs.overprovisioningPercent != rhs.overprovisioningPercent {return false}
+    if lhs.failover != rhs.failover {return false}
+    if lhs.distribution != rhs.distribution {return false}
+    if lhs.activeRequestsPerEndpoint != rhs.activeRequestsPerEndpoint {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ZoneFailover: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ZoneFailover"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}to\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.from) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.to) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.from.isEmpty {
+      try visitor.visitSingularStringField(value: self.from, fieldNumber: 1)
+    }
+    if !self.to.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.to, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_ZoneFailover, rhs: Apus_V1_ZoneFailover) -> Bool {
+    if lhs.from != rhs.from {return false}
+    if lhs.to != rhs.to {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ZoneDistribution: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ZoneDistribution"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}to\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.from) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.to) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.from.isEmpty {
+      try visitor.visitSingularStringField(value: self.from, fieldNumber: 1)
+    }
+    if !self.to.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.to, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_ZoneDistribution, rhs: Apus_V1_ZoneDistribution) -> Bool {
+    if lhs.from != rhs.from {return false}
+    if lhs.to != rhs.to {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ZoneShare: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ZoneShare"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}percent\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.zone) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.percent) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.zone.isEmpty {
+      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 1)
+    }
+    if self.percent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.percent, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_ZoneShare, rhs: Apus_V1_ZoneShare) -> Bool {
+    if lhs.zone != rhs.zone {return false}
+    if lhs.percent != rhs.percent {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_SubsetSelection: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SubsetSelection"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}label\0\u{3}default_value\0\u{1}fallback\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.header) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.label) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.defaultValue) }()
+      case 4: try { try decoder.decodeSingularEnumField(value: &self.fallback) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.header.isEmpty {
+      try visitor.visitSingularStringField(value: self.header, fieldNumber: 1)
+    }
+    if !self.label.isEmpty {
+      try visitor.visitSingularStringField(value: self.label, fieldNumber: 2)
+    }
+    if !self.defaultValue.isEmpty {
+      try visitor.visitSingularStringField(value: self.defaultValue, fieldNumber: 3)
+    }
+    if self.fallback != .any {
+      try visitor.visitSingularEnumField(value: self.fallback, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_SubsetSelection, rhs: Apus_V1_SubsetSelection) -> Bool {
+    if lhs.header != rhs.header {return false}
+    if lhs.label != rhs.label {return false}
+    if lhs.defaultValue != rhs.defaultValue {return false}
+    if lhs.fallback != rhs.fallback {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5294,54 +5692,125 @@ nonisolated extension Apus_V1_RetryBudget: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Apus_V1_Endpoint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Endpoint"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{1}workload\0\u{1}identity\0\u{3}mesh_port\0\u{1}labels\0\u{1}weight\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{1}workload\0\u{1}identity\0\u{3}mesh_port\0\u{1}labels\0\u{1}weight\0\u{2}T\u{1}zone\0\u{1}region\0\u{3}health_check\0")
+
+  fileprivate class _StorageClass {
+    var _address: String = String()
+    var _workload: String = String()
+    var _identity: String = String()
+    var _meshPort: UInt32 = 0
+    var _labels: Dictionary<String,String> = [:]
+    var _weight: UInt32 = 0
+    var _zone: String = String()
+    var _region: String = String()
+    var _healthCheck: Apus_V1_HealthCheck? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _address = source._address
+      _workload = source._workload
+      _identity = source._identity
+      _meshPort = source._meshPort
+      _labels = source._labels
+      _weight = source._weight
+      _zone = source._zone
+      _region = source._region
+      _healthCheck = source._healthCheck
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.address) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.workload) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.identity) }()
-      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.meshPort) }()
-      case 5: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.labels) }()
-      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.weight) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._address) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._workload) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._identity) }()
+        case 4: try { try decoder.decodeSingularUInt32Field(value: &_storage._meshPort) }()
+        case 5: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &_storage._labels) }()
+        case 6: try { try decoder.decodeSingularUInt32Field(value: &_storage._weight) }()
+        case 90: try { try decoder.decodeSingularStringField(value: &_storage._zone) }()
+        case 91: try { try decoder.decodeSingularStringField(value: &_storage._region) }()
+        case 92: try { try decoder.decodeSingularMessageField(value: &_storage._healthCheck) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.address.isEmpty {
-      try visitor.visitSingularStringField(value: self.address, fieldNumber: 1)
-    }
-    if !self.workload.isEmpty {
-      try visitor.visitSingularStringField(value: self.workload, fieldNumber: 2)
-    }
-    if !self.identity.isEmpty {
-      try visitor.visitSingularStringField(value: self.identity, fieldNumber: 3)
-    }
-    if self.meshPort != 0 {
-      try visitor.visitSingularUInt32Field(value: self.meshPort, fieldNumber: 4)
-    }
-    if !self.labels.isEmpty {
-      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.labels, fieldNumber: 5)
-    }
-    if self.weight != 0 {
-      try visitor.visitSingularUInt32Field(value: self.weight, fieldNumber: 6)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._address.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._address, fieldNumber: 1)
+      }
+      if !_storage._workload.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._workload, fieldNumber: 2)
+      }
+      if !_storage._identity.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._identity, fieldNumber: 3)
+      }
+      if _storage._meshPort != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._meshPort, fieldNumber: 4)
+      }
+      if !_storage._labels.isEmpty {
+        try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: _storage._labels, fieldNumber: 5)
+      }
+      if _storage._weight != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._weight, fieldNumber: 6)
+      }
+      if !_storage._zone.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._zone, fieldNumber: 90)
+      }
+      if !_storage._region.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._region, fieldNumber: 91)
+      }
+      try { if let v = _storage._healthCheck {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 92)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_Endpoint, rhs: Apus_V1_Endpoint) -> Bool {
-    if lhs.address != rhs.address {return false}
-    if lhs.workload != rhs.workload {return false}
-    if lhs.identity != rhs.identity {return false}
-    if lhs.meshPort != rhs.meshPort {return false}
-    if lhs.labels != rhs.labels {return false}
-    if lhs.weight != rhs.weight {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._address != rhs_storage._address {return false}
+        if _storage._workload != rhs_storage._workload {return false}
+        if _storage._identity != rhs_storage._identity {return false}
+        if _storage._meshPort != rhs_storage._meshPort {return false}
+        if _storage._labels != rhs_storage._labels {return false}
+        if _storage._weight != rhs_storage._weight {return false}
+        if _storage._zone != rhs_storage._zone {return false}
+        if _storage._region != rhs_storage._region {return false}
+        if _storage._healthCheck != rhs_storage._healthCheck {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5349,7 +5818,7 @@ nonisolated extension Apus_V1_Endpoint: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Workload"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}namespace\0\u{1}identity\0\u{1}ports\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}namespace\0\u{1}identity\0\u{1}ports\0\u{2}V\u{1}zone\0\u{1}region\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5361,6 +5830,8 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 2: try { try decoder.decodeSingularStringField(value: &self.namespace) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.identity) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.ports) }()
+      case 90: try { try decoder.decodeSingularStringField(value: &self.zone) }()
+      case 91: try { try decoder.decodeSingularStringField(value: &self.region) }()
       default: break
       }
     }
@@ -5379,6 +5850,12 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.ports.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.ports, fieldNumber: 4)
     }
+    if !self.zone.isEmpty {
+      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 90)
+    }
+    if !self.region.isEmpty {
+      try visitor.visitSingularStringField(value: self.region, fieldNumber: 91)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5387,6 +5864,8 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.namespace != rhs.namespace {return false}
     if lhs.identity != rhs.identity {return false}
     if lhs.ports != rhs.ports {return false}
+    if lhs.zone != rhs.zone {return false}
+    if lhs.region != rhs.region {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,17 +1,23 @@
 internal import ArgumentParser
+internal import MeshAPI
 internal import MeshCore
+internal import MeshPolicy
 
 struct EndpointsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "endpoints",
-    abstract: "Show what stands behind services: addresses, workloads, readiness, identities.",
+    abstract: "Show what stands behind services: addresses, workloads, readiness, zones, labels, identities.",
     discussion: """
       Proxies send requests to those that are ready. Which of them a proxy has ejected is known to that proxy only: see
       `apus why --from CALLER`. Without an identity an endpoint is outside the mesh, and spoken to
       in plaintext or by TLS, whose server then proves the name that is shown.
 
+      Where a policy prefers zones, --from tells whose: the caller's zone decides which endpoints come first and what part of the
+      requests each gets.
+
       EXAMPLES
         apus endpoints
+        apus endpoints orders.shop --from web
         apus endpoints orders -n shop
         apus endpoints orders.shop:80 -o json
 
@@ -24,14 +30,19 @@ struct EndpointsCommand: AsyncParsableCommand {
   @Option(name: .shortAndLong, help: "Show only this namespace.")
   var namespace: String?
 
+  @Option(help: ArgumentHelp("Show priorities and shares as this workload's proxy has them.", valueName: "caller"))
+  var from: String?
+
   @OptionGroup var output: OutputOptions
   @OptionGroup var state: StateOptions
 
   func run() async throws {
     let client = AdminClient(directory: try state.directory())
-    let ports = try ServiceSelection(service, namespace: namespace).ports(in: try await client.status())
+    let status = try await client.status()
+    let ports = try ServiceSelection(service, namespace: namespace).ports(in: status)
+    let caller = try from.map { try WhyAnswer.Caller.find($0, namespace: nil, in: status.workloads) }
     let view = try await client.view(of: ports, namespace: "", none: ports.isEmpty)
-    let report = EndpointsReport(view, of: Set(ports))
+    let report = EndpointsReport(view, of: Set(ports), for: caller?.locality ?? Locality())
     try output.print(report) { report.render() }
   }
 }

@@ -19,13 +19,14 @@ struct GetCommand: AsyncParsableCommand {
         apus get trafficpolicy
         apus get faultinjection
         apus get externalservice
+        apus get workload -o yaml
 
       \(ExitCodes.help)
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
-      faultinjection, backendtlspolicy, externalservice
+      faultinjection, backendtlspolicy, externalservice, workload
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -45,6 +46,7 @@ struct GetCommand: AsyncParsableCommand {
       case .trafficpolicy, .backendtlspolicy: "policies"
       case .externalservice: "external services"
       case .faultinjection: "fault injections"
+      case .workload: "workloads"
       }
     }
 
@@ -61,6 +63,7 @@ struct GetCommand: AsyncParsableCommand {
       case .faultinjection: "FaultInjection"
       case .backendtlspolicy: "BackendTLSPolicy"
       case .externalservice: "ExternalService"
+      case .workload: "Workload"
       }
     }
   }
@@ -71,7 +74,7 @@ struct GetCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy or externalservice."
+      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, externalservice or workload."
   )
   var kind: Kind
 

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import MeshCore
+internal import MeshPolicy
 
 struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -46,6 +47,12 @@ struct RunCommand: AsyncParsableCommand {
 
   @Option(name: .customLong("label"), help: ArgumentHelp("A label (repeat for more).", valueName: "key=value"))
   var labels: [String] = []
+
+  @Option(help: "The zone it runs in, as the label topology.kubernetes.io/zone; for policies that prefer zones.")
+  var zone: String?
+
+  @Option(help: "The zone's region, as the label topology.kubernetes.io/region.")
+  var region: String?
 
   @Option(help: "IPv4 address the program listens on, or \"workload\" for the workload's own ($APUS_WORKLOAD_ADDRESS).")
   var appAddress = "127.0.0.1"
@@ -117,6 +124,14 @@ struct RunCommand: AsyncParsableCommand {
     for text in labels {
       let label = try prefixed("--label") { () throws(FlagFailure) in try LabelFlag.parse(text) }
       options.labels[label.key] = label.value
+    }
+    for (flag, key, value) in [("--zone", Locality.zoneLabel, zone), ("--region", Locality.regionLabel, region)] {
+      guard let value else { continue }
+      _ = try prefixed(flag) { () throws(FlagFailure) in try LabelFlag.parse("\(key)=\(value)") }
+      guard !value.isEmpty, options.labels[key] ?? value == value else {
+        throw FlagFailure("\(flag) \"\(value)\": empty, or not what --label \(key) says")
+      }
+      options.labels[key] = value
     }
     options.appAddress = appAddress
     options.upstreams = try upstreams.map { text in

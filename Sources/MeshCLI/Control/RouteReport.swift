@@ -15,19 +15,19 @@ package struct RouteReport: Sendable {
   /// `noun` is what the items are, in the plural.
   package func table(of noun: String = "routes") -> String {
     guard let first = items.first else { return "no \(noun)\n" }
-    // Only fault injections come and go by themselves.
-    let isTimed = first.kind == "FaultInjection"
+    // Of kinds that have it: fault injections come and go by themselves, workloads are spoken to in one of two ways.
+    let more = ["FaultInjection": ["Active"], "Workload": ["Ready", "Meshed"]][first.kind] ?? []
     var table = TextTable(
       [
         .init("NAME"), .init("NAMESPACE"), .init(first.isPolicy ? "TARGETS" : "PARENTS"), .init("ACCEPTED"),
         .init("RESOLVED-REFS"),
-      ] + (isTimed ? [.init("ACTIVE")] : []) + [.init("FILE")])
+      ] + more.map { TextTable.Column($0.uppercased()) } + [.init("FILE")])
     for item in items {
       table.rows.append(
         [
           item.name, item.namespace, item.parents.map(\.shown).joined(separator: ","), item.summary(of: "Accepted"),
           item.summary(of: "ResolvedRefs"),
-        ] + (isTimed ? [item.summary(of: "Active")] : []) + ["\(item.file):\(item.line)"])
+        ] + more.map { item.summary(of: $0) } + ["\(item.file):\(item.line)"])
     }
     let problems = items.flatMap(\.problems)
     return table.render() + (problems.isEmpty ? "" : "\n" + problems.map { "\($0)\n" }.joined())
@@ -107,8 +107,8 @@ extension Apus_V1_RouteParentStatus {
 }
 
 extension Apus_V1_Condition {
-  /// Two types are there only when something is not as it should be.
-  fileprivate var isTrouble: Bool { status == ["PartiallyInvalid", "Conflicted"].contains(type) }
+  /// Two types are there only when something is not as it should be. Neither is wrong with a program outside the mesh.
+  fileprivate var isTrouble: Bool { type != "Meshed" && status == ["PartiallyInvalid", "Conflicted"].contains(type) }
 
   fileprivate func document(generation: Int64) -> Document {
     var fields: [(key: String, value: Document)] = [

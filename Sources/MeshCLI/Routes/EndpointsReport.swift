@@ -1,5 +1,5 @@
 package import MeshCore
-internal import MeshPolicy
+package import MeshPolicy
 
 /// `apus endpoints`: what stands behind service ports, ready or not.
 package struct EndpointsReport: Encodable, Sendable {
@@ -13,32 +13,67 @@ package struct EndpointsReport: Encodable, Sendable {
 
   package var ports: [Port]
 
-  package init(_ view: MeshView, of services: Set<ServicePort>) {
+  /// Shares and priorities are those for clients in `home`.
+  package init(_ view: MeshView, of services: Set<ServicePort>, for home: Locality = Locality()) {
     ports = view.endpoints.values.filter { services.contains($0.key) }.sorted { $0.key < $1.key }.map { set in
       Port(
         service: set.key.service.name, namespace: set.key.service.namespace, port: set.key.port,
-        balancer: "\(set.policy.balancing.algorithm)", endpoints: view.rows(set.key))
+        balancer: "\(set.policy.balancing.algorithm)",
+        endpoints: view.rows(set.key, for: EndpointClients(home: home)))
     }
   }
 
   package func encode(to encoder: any Encoder) throws { try ports.encode(to: encoder) }
 
+  // MARK: - Text
+
   package func render() -> String {
     if ports.isEmpty { return "no services\n" }
-    var table = TextTable([
-      .init("SERVICE"), .init("ADDRESS"), .init("WORKLOAD"), .init("READY"), .init("ZONE"), .init("WEIGHT", .right),
-      .init("IDENTITY"),
-    ])
+    let columns = self.columns
+    var table = TextTable([TextTable.Column("SERVICE")] + columns.map(\.column))
     for port in ports {
       let name = "\(port.service).\(port.namespace):\(port.port)"
-      if port.endpoints.isEmpty { table.add(name, "none", "", "", "", "", "") }
-      for row in port.endpoints {
-        table.add(
-          name, row.address, row.workload, row.ready ? "yes" : "no", row.zone ?? "", "\(row.weight)",
-          row.security)
-      }
+      if port.endpoints.isEmpty { table.rows.append([name, "none"]) }
+      for row in port.endpoints { table.rows.append([name] + columns.map { $0.text(row) }) }
     }
     return table.render()
+  }
+
+  private struct Column {
+    var column: TextTable.Column
+    var text: (EndpointRow) -> String
+
+    init(_ title: String, _ alignment: TextTable.Alignment = .left, _ text: @escaping (EndpointRow) -> String) {
+      column = .init(title, alignment)
+      self.text = text
+    }
+  }
+
+  /// Those of zones and subsets where some policy asks for them.
+  private var columns: [Column] {
+    let rows = ports.flatMap(\.endpoints)
+    var columns = [
+      Column("ADDRESS") { $0.address }, Column("WORKLOAD") { $0.workload },
+      Column("READY") { $0.ready ? "yes" : "no" }, Column("ZONE") { $0.zone ?? "" },
+      Column("WEIGHT", .right) { "\($0.weight)" },
+    ]
+    if rows.contains(where: { $0.subset != nil }) { columns.append(Column("SUBSET") { $0.subset ?? "" }) }
+    if rows.contains(where: { $0.priority != nil }) {
+      columns.append(Column("PRIORITY", .right) { row in row.priority.map { "\($0)" } ?? "" })
+      columns.append(Column("SHARE", .right) { row in row.share.map(RuleText.percent) ?? "" })
+    }
+    columns.append(Column("IDENTITY") { $0.security })
+    columns.append(Column("LABELS") { $0.ownLabels })
+    return columns
+  }
+}
+
+extension EndpointRow {
+  /// Without those that other columns and the service's name say.
+  fileprivate var ownLabels: String {
+    let shown = ["apus.dev/service", Locality.zoneLabel, Locality.regionLabel]
+    return labels.filter { !shown.contains($0.key) }.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+      .joined(separator: ",")
   }
 }
 

@@ -17,7 +17,7 @@ package enum ServiceFlag {
       port = number
       host = host[..<colon]
     }
-    guard let service = ServiceName(host: host, namespace: namespace) else {
+    guard let service = ServiceName(host: host, namespace: namespace, endpoints: .any) else {
       throw FlagFailure("\"\(host)\" is not a service name; write NAME or NAME.NAMESPACE, as orders or orders.shop")
     }
     guard let port else { throw FlagFailure("the service's port is missing; write \(host):80") }

@@ -37,6 +37,9 @@ package struct WhyAnswer: Encodable, Sendable {
     package var address: String
     package var ready: Bool
     package var connected: Bool
+    /// Where it runs, as far as its labels say.
+    package var zone: String?
+    package var region: String?
     /// SYNCED, STALE or REJECTED: whether its proxy has what this answer is made of.
     package var configuration: String
   }
@@ -154,8 +157,15 @@ package struct EndpointRow: Hashable, Encodable, Sendable {
   package var workload: String
   package var ready: Bool
   package var weight: UInt32
-  /// Its label `topology.kubernetes.io/zone`.
+  /// As far as it is known.
   package var zone: String?
+  package var labels: [String: String]
+  /// Its value of the label by which a policy tells subsets apart.
+  package var subset: String?
+  /// Of its zone for the caller, from 0; absent where zones do not count.
+  package var priority: Int?
+  /// Its part of the requests by weights, zones and subset; absent where neither zones nor subsets count.
+  package var share: Double?
   /// Whose certificate an endpoint outside the mesh must show; absent: it is meshed, or spoken to in plaintext.
   package var tls: String?
   /// Absent: not meshed.

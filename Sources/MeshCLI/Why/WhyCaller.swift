@@ -1,14 +1,18 @@
 internal import Foundation
 internal import MeshAPI
 internal import MeshCore
+internal import MeshPolicy
 
 extension WhyAnswer.Caller {
   init(_ workload: Apus_V1_WorkloadStatus) {
     self.init(
       workload: workload.name, service: workload.service, namespace: workload.namespace, identity: workload.identity,
       address: workload.address, ready: workload.ready, connected: workload.connected,
+      zone: workload.labels[Locality.zoneLabel], region: workload.labels[Locality.regionLabel],
       configuration: workload.configurationState)
   }
+
+  var locality: Locality { Locality(region: region ?? "", zone: zone ?? "") }
 
   /// The workload that `text` names: `web-x7k2p`, its service `web`, `web.shop` or `shop/web`. Workloads of one service have the
   /// same configuration; the first that is connected speaks for all.

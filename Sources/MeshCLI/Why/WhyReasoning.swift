@@ -234,14 +234,18 @@ struct WhyReasoning {
 
   /// What a backend is asked for; nil when that is what the client asked for.
   private func sees(_ chains: [[RouteFilter]]) -> String? {
+    let line = Self.line(filtered(chains))
+    return line == Self.line(head) ? nil : line
+  }
+
+  private func filtered(_ chains: [[RouteFilter]]) -> MessageHead {
     let changed = MessageHead()
     changed.copy(from: head)
     for filters in chains {
       CompiledHeaderFilter(filters.headerFilters, direction: .request).apply(to: changed)
       for case .rewrite(let rewrite) in filters { CompiledRewrite(rewrite).apply(to: changed) }
     }
-    let line = Self.line(changed)
-    return line == Self.line(head) ? nil : line
+    return changed
   }
 
   private static func line(_ head: MessageHead) -> String {
@@ -252,6 +256,12 @@ struct WhyReasoning {
 
   private mutating func add(_ backend: WeightedBackend, _ share: Double, _ rule: RouteRule, _ service: ServicePort) {
     let set = view.endpoints[backend.backend]
+    let clients = EndpointClients(
+      home: answer.caller.locality, states: states,
+      subset: set.flatMap { $0.policy.balancing.subset }.flatMap { subset in
+        let head = answer.request.isTunnel ? head : filtered([rule.filters, backend.filters])
+        return RequestKey(.header(subset.header)).find(in: head, client: nil)
+      })
     var row = WhyAnswer.Backend(
       backend: backend.backend.description, weight: backend.weight, share: share,
       filters: backend.filters.map(RuleText.filter),
@@ -260,12 +270,12 @@ struct WhyReasoning {
       healthCheck: set?.policy.healthCheck.map(RuleText.healthCheck),
       retryBudget: rule.retry == nil ? nil : set.map { WhyAnswer.RetryBudget($0.policy.retryBudget) },
       policy: view.policies[PolicyPlace(port: backend.backend)] ?? [],
-      endpoints: view.rows(backend.backend, states: states))
+      endpoints: view.rows(backend.backend, for: clients))
     if share > 0 {
       if !answer.request.isTunnel, backend.failureStatus == nil, let reply = reply(backend.filters, service) {
         answer.notes.append("\(backend.backend): the proxy answers this share \(reply.status): \(reply.reason)")
       } else {
-        row.failure = failure(of: backend, share, set)
+        row.failure = failure(of: backend, share, set) ?? failureOfSubset(backend, share, set, clients)
       }
       if let failure = row.failure { answer.failures.append(failure) }
     }
@@ -293,6 +303,16 @@ struct WhyReasoning {
       fix: "start one: apus run -n \(backend.backend.service.namespace) --service \(backend.backend.service.name)")
   }
 
+  private func failureOfSubset(
+    _ backend: WeightedBackend, _ share: Double, _ set: EndpointSet?, _ clients: EndpointClients
+  ) -> WhyAnswer.Failure? {
+    guard let set, let subset = set.policy.balancing.subset, clients.shares(of: set) == nil else { return nil }
+    return failure(
+      share, 503,
+      "no endpoint of \(backend.backend) has the \(subset.label) that the request names by \(subset.header)",
+      fix: "start one: apus run --label \(subset.label)=VALUE; or let the policy's fallback be any")
+  }
+
   private mutating func addMirrors(_ rule: RouteRule) {
     guard !answer.request.isTunnel else { return }
     for case .mirror(let mirror) in rule.filters {
@@ -310,7 +330,7 @@ struct WhyReasoning {
       answer.backends.append(
         .init(
           backend: backend.backend.description, weight: backend.weight, share: share, filters: [],
-          endpoints: view.rows(backend.backend, states: states)))
+          endpoints: view.rows(backend.backend, for: EndpointClients(states: states))))
     }
     let reason =
       rule.backends.isEmpty
@@ -365,21 +385,4 @@ extension FaultSchedule.State {
 
 extension TimeSpan {
   var wholeMilliseconds: Int64 { nanoseconds / 1_000_000 }
-}
-
-extension MeshView {
-  static let zoneLabel = "topology.kubernetes.io/zone"
-
-  /// The ready endpoints of a port, then those that are not ready.
-  func rows(_ port: ServicePort, states: [String: String] = [:]) -> [EndpointRow] {
-    let tls = endpoints[port]?.tls.map { $0.hostname.isEmpty ? "the host asked for" : $0.hostname }
-    func row(_ endpoint: Endpoint, _ ready: Bool) -> EndpointRow {
-      EndpointRow(
-        address: endpoint.address.description, workload: endpoint.workload, ready: ready, weight: endpoint.weight,
-        zone: endpoint.labels[Self.zoneLabel], tls: endpoint.identity == nil ? tls : nil,
-        identity: endpoint.identity?.description,
-        state: states[endpoint.address.description])
-    }
-    return (endpoints[port]?.endpoints ?? []).map { row($0, true) } + (unready[port] ?? []).map { row($0, false) }
-  }
 }

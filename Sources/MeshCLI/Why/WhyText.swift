@@ -40,7 +40,8 @@ struct WhyText {
     add("request", "\(request.method) \(request.authority)\(request.target)\(kind)")
     for header in request.headers { add("request", "\(header.name): \(header.value)") }
     let caller = answer.caller
-    add("caller", "\(caller.workload) of \(caller.service).\(caller.namespace), \(caller.identity)")
+    let zone = caller.zone.map { ", zone \($0)" } ?? ""
+    add("caller", "\(caller.workload) of \(caller.service).\(caller.namespace), \(caller.identity)\(zone)")
     guard let service = answer.service else { return }
     let rules = service.isConsumerRoute ? ", rules for clients in \(caller.namespace)" : ""
     add("service", "\(service.name).\(service.namespace):\(service.port) (\(service.appProtocol))\(rules)")
@@ -121,7 +122,11 @@ struct WhyText {
   private static func line(_ endpoint: EndpointRow) -> String {
     var parts = [endpoint.address, endpoint.workload, endpoint.ready ? "ready" : "NOT READY"]
     if let state = endpoint.state, state != "ready" { parts.append(state) }
-    if let zone = endpoint.zone { parts.append("zone \(zone)") }
+    if let zone = endpoint.zone {
+      parts.append("zone \(zone)" + (endpoint.priority.map { ", priority \($0)" } ?? ""))
+    }
+    if let subset = endpoint.subset { parts.append("subset \(subset)") }
+    if let share = endpoint.share { parts.append("gets \(RuleText.percent(share))") }
     if endpoint.weight != 1 { parts.append("weight \(endpoint.weight)") }
     parts.append(endpoint.security)
     return parts.joined(separator: "  ")

@@ -23,6 +23,9 @@ package struct MeshAnalysis {
     findings += analysis.consumerRoutes()
     findings += analysis.foreignBackends()
     findings += analysis.contradictions()
+    findings += analysis.subsetsWithoutEndpoints()
+    findings += analysis.unknownZones()
+    findings += analysis.unusedWorkloads()
     return findings.ordered()
   }
 

@@ -13,7 +13,7 @@ extension ContentHasher {
     add(policy.healthCheck) { $0.add($1) }
   }
 
-  private mutating func add(_ policy: HealthCheckPolicy) {
+  mutating func add(_ policy: HealthCheckPolicy) {
     switch policy.probe {
     case .http(let probe):
       add(0)
@@ -44,6 +44,38 @@ extension ContentHasher {
       hasher.add(start.window.nanoseconds)
       hasher.add(start.aggression.bitPattern)
       hasher.add(start.minimumPercent)
+    }
+    add(policy.locality) { $0.add($1) }
+    add(policy.subset) { hasher, subset in
+      hasher.add(subset.header)
+      hasher.add(subset.label)
+      hasher.add(subset.defaultValue) { $0.add($1) }
+      hasher.add(subset.fallback.rawValue)
+    }
+  }
+
+  private mutating func add(_ policy: LocalityPolicy) {
+    add(policy.overprovisioningPercent)
+    add(policy.activeRequestsPerEndpoint) { $0.add($1) }
+    add(policy.failover) { hasher, entry in
+      hasher.add(entry.from)
+      hasher.add(entry.to) { $0.add($1) }
+    }
+    add(policy.distribution) { hasher, entry in
+      hasher.add(entry.from)
+      hasher.add(entry.to) { hasher, share in
+        hasher.add(share.zone)
+        hasher.add(share.percent)
+      }
+    }
+  }
+
+  private mutating func add(_ selector: LocalityPolicy.ZoneSelector) {
+    switch selector {
+    case .any: add(0)
+    case .zone(let zone):
+      add(1)
+      add(zone)
     }
   }
 

@@ -194,6 +194,8 @@ extension ContentHasher {
       hasher.add(endpoint.identity) { $0.add($1.description) }
       hasher.add(endpoint.meshPort)
       hasher.add(endpoint.weight)
+      hasher.add(endpoint.locality)
+      hasher.add(endpoint.healthCheck) { $0.add($1) }
       hasher.add(endpoint.labels.sorted { $0.key < $1.key }) { hasher, label in
         hasher.add(label.key)
         hasher.add(label.value)
@@ -202,11 +204,17 @@ extension ContentHasher {
     if let origination = set.tls { add(origination) }
   }
 
+  private mutating func add(_ locality: Locality) {
+    add(locality.region)
+    add(locality.zone)
+  }
+
   mutating func add(_ workload: WorkloadConfig) {
     add("workload")
     add(workload.name)
     add(workload.namespace)
     add(workload.identity.description)
+    add(workload.locality)
     add(workload.ports) { hasher, port in
       hasher.add(port.port)
       hasher.add(port.appProtocol.rawValue)

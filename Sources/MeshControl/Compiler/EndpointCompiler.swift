@@ -28,14 +28,21 @@ struct EndpointCompiler {
       }
       if found[address] == nil { found[address] = endpoint(address, workload) }
     }
-    for (address, slice) in sliceEndpoints(service, port) where found[address] == nil {
+    for (address, slice) in sliceEndpoints(service, port) {
+      if let known = found[address] {
+        if known.locality.zone.isEmpty { found[address]?.locality = table.locality(ofZone: slice.zone) }
+        continue
+      }
       let index = table.workloadsByHost[address.withPort(0)]
       if let workload = index.map({ table.workloads[$0] }) {
         note(workload, address.port, port, key)
-        found[address] = endpoint(address, workload)
+        var place = endpoint(address, workload)
+        if place.locality.zone.isEmpty { place.locality = table.locality(ofZone: slice.zone) }
+        found[address] = place
       } else {
         let name = slice.workload.isEmpty ? address.host : slice.workload
-        found[address] = Endpoint(address: address, workload: name, identity: nil)
+        found[address] = Endpoint(
+          address: address, workload: name, identity: nil, locality: table.locality(ofZone: slice.zone))
       }
     }
     let ordered = found.values.sorted {
@@ -45,7 +52,9 @@ struct EndpointCompiler {
   }
 
   private func endpoint(_ address: SocketAddress, _ workload: EffectiveWorkload) -> Endpoint {
-    Endpoint(address: address, workload: workload.name, identity: workload.identity, labels: workload.labels)
+    Endpoint(
+      address: address, workload: workload.name, identity: workload.identity, labels: workload.labels,
+      weight: workload.weight, locality: workload.locality, healthCheck: workload.healthCheck)
   }
 
   /// The ready addresses of the slices, else those that still serve while they terminate.

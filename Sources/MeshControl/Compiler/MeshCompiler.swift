@@ -41,7 +41,7 @@ struct Compilation {
       for port in service.ports {
         let key = ServicePort(service: service.name, port: port.port)
         let policy = attachments.table.effective(for: key)
-        policyWarnings.look(at: policy)
+        policyWarnings.look(at: policy, port.appProtocol)
         mesh.services[key] =
           routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol, attachments.table, faults)
           ?? Self.unrouted(key, port.appProtocol, splits, policy, faults)
@@ -55,6 +55,9 @@ struct Compilation {
       }
     }
     mesh.unready = endpoints.unready
+    HeadlessCompiler.add(to: &mesh, table) { port, appProtocol in
+      RouteRule.direct(port).with(attachments.table.effective(for: port), faults.faults(of: port), appProtocol)
+    }
     for target in routes.attachments.consumerTargets {
       guard let namespace = target.clients,
         let port = table.services[target.port.service]?.port(target.port.port),
@@ -65,7 +68,7 @@ struct Compilation {
     let externals = ExternalCompiler(snapshot, table)
     for (key, var set) in externals.endpoints {
       let policy = attachments.table.effective(for: key)
-      policyWarnings.look(at: policy)
+      policyWarnings.look(at: policy, set.appProtocol)
       set.policy = policy.backend
       set.tls = tls.origination(of: key) ?? set.tls
       mesh.endpoints[key] = set
@@ -79,15 +82,19 @@ struct Compilation {
     aliases.add(to: &mesh)
     for workload in snapshot.workloads {
       mesh.workloads[workload.name] = Self.compile(workload, endpoints.inbound[workload.name] ?? [:], limits)
+      mesh.workloads[workload.name]?.locality = table.locality(of: workload.labels)
     }
     mesh.hashes = mesh.contentHashes()
-    mesh.routes = (RouteStatus.all(routes, splits, snapshot) + externals.statuses(snapshot)).sorted { $0.key < $1.key }
+    mesh.routes = RouteStatus.all(routes, splits, snapshot) + externals.statuses(snapshot)
+    mesh.routes += RouteStatus.workloads(snapshot, mesh) + UDPRouteStatus.statuses(snapshot)
+    mesh.routes.sort { $0.key < $1.key }
     mesh.policies = attachments.table
     mesh.policyStatuses = (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot))
       .sorted { $0.key < $1.key }
     warnings +=
       splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
       + Self.accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
+      + UDPRouteStatus.warnings(snapshot)
     self.snapshot = snapshot
     self.table = table
     self.attachments = attachments

@@ -31,6 +31,10 @@ struct EffectiveWorkload {
   /// What `--service` named.
   var service: String?
   var isRegistered: Bool
+  /// By its labels.
+  var locality = Locality()
+  var weight: UInt32 = 1
+  var healthCheck: HealthCheckPolicy?
 
   init(_ workload: RegisteredWorkload) {
     name = workload.name
@@ -54,7 +58,9 @@ struct EffectiveWorkload {
     address = workload.address
     ports = workload.ports
     labels = workload.labels
-    ready = true
+    ready = workload.ready
+    weight = workload.weight
+    healthCheck = workload.healthCheck
     identity = workload.serviceAccount.map {
       SPIFFEID(trustDomain: trustDomain, namespace: workload.metadata.namespace, serviceAccount: $0)
     }
@@ -92,6 +98,8 @@ struct ServiceTable {
   private(set) var workloads: [EffectiveWorkload]
   /// By address, for EndpointSlices that list an address of the mesh.
   private(set) var workloadsByHost: [SocketAddress: Int] = [:]
+  /// Of zones, as far as some workload says both.
+  private var regions: [String: String] = [:]
 
   init(_ snapshot: Snapshot, _ warnings: inout [ManifestProblem]) {
     workloads = snapshot.workloads.map(EffectiveWorkload.init)
@@ -119,6 +127,7 @@ struct ServiceTable {
       ($0.isRegistered ? 0 : 1, $0.namespace, $0.name, $0.address.description)
         < ($1.isRegistered ? 0 : 1, $1.namespace, $1.name, $1.address.description)
     }
+    placeWorkloads()
     for (index, workload) in workloads.enumerated() {
       let host = workload.address.withPort(0)
       if workloadsByHost[host] == nil { workloadsByHost[host] = index }
@@ -140,6 +149,24 @@ struct ServiceTable {
       externals[name] = EffectiveService(name: name, manifest: nil, ports: ports.sorted { $0.port < $1.port })
     }
   }
+
+  /// A zone is in one region: what one workload says of it holds for the others.
+  private mutating func placeWorkloads() {
+    for workload in workloads {
+      let place = Locality(labels: workload.labels)
+      if !place.zone.isEmpty, !place.region.isEmpty, regions[place.zone] == nil { regions[place.zone] = place.region }
+    }
+    for index in workloads.indices { workloads[index].locality = locality(of: workloads[index].labels) }
+  }
+
+  /// Where something with these labels runs.
+  func locality(of labels: [String: String]) -> Locality {
+    var place = Locality(labels: labels)
+    if place.region.isEmpty { place.region = regions[place.zone] ?? "" }
+    return place
+  }
+
+  func locality(ofZone zone: String) -> Locality { Locality(region: regions[zone] ?? "", zone: zone) }
 
   /// A workload registered for a service that no manifest describes brings the service along: its ports are those of
   /// its workloads, and port 80, where none of them listens on it, is the first port of each.

@@ -10,9 +10,23 @@ public struct ServiceName: Hashable, Comparable, Sendable, CustomStringConvertib
     self.namespace = namespace
   }
 
+  /// Which names of single endpoints are read.
+  public enum EndpointNames: Sendable {
+    case none
+    /// Those that end in `.svc`: three labels are more likely a host outside the mesh, such as `www.example.com`.
+    case qualified
+    case any
+  }
+
   /// Reads one of the four spellings; `namespace` completes the shortest. Nil when the host names no service,
   /// such as an IP address, a host with more labels, or a label that is not a DNS label.
-  public init?(host: some StringProtocol, namespace: String, clusterDomain: String = "cluster.local") {
+  ///
+  /// Where `endpoints` allows it, one label more names an endpoint of a headless service, as `db-0.db.shop` does: in this mesh a
+  /// service of its own, called `db-0.db`.
+  public init?(
+    host: some StringProtocol, namespace: String, clusterDomain: String = "cluster.local",
+    endpoints: EndpointNames = .none
+  ) {
     // Only ASCII folds here: Unicode's lower case turns the Kelvin sign into a `k`.
     guard host.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     var host = host.lowercased()
@@ -26,10 +40,13 @@ public struct ServiceName: Hashable, Comparable, Sendable, CustomStringConvertib
       break
     }
     let labels = host.split(separator: ".", omittingEmptySubsequences: false)
-    guard labels.count == 2 || labels.count == 1 && !isQualified, labels.allSatisfy(Self.isLabel) else { return nil }
+    let isEndpoint = labels.count == 3 && (endpoints == .any || endpoints == .qualified && isQualified)
+    guard labels.count == 2 || labels.count == 1 && !isQualified || isEndpoint, labels.allSatisfy(Self.isLabel) else {
+      return nil
+    }
     if labels.count == 1, labels[0] == "localhost" { return nil }
-    name = String(labels[0])
-    self.namespace = labels.count == 2 ? String(labels[1]) : namespace
+    name = labels.count == 3 ? "\(labels[0]).\(labels[1])" : String(labels[0])
+    self.namespace = labels.count == 1 ? namespace : String(labels[labels.count - 1])
   }
 
   public var description: String { "\(name).\(namespace)" }
@@ -62,7 +79,7 @@ public struct ServicePort: Hashable, Comparable, Sendable, CustomStringConvertib
     guard let colon = text.lastIndex(of: ":") else { return nil }
     let digits = text[text.index(after: colon)...]
     guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits), port > 0,
-      let service = ServiceName(host: text[..<colon], namespace: ""), !service.namespace.isEmpty
+      let service = ServiceName(host: text[..<colon], namespace: "", endpoints: .any), !service.namespace.isEmpty
     else { return nil }
     self.init(service: service, port: port)
   }
@@ -77,7 +94,7 @@ public struct ServicePort: Hashable, Comparable, Sendable, CustomStringConvertib
       port = number
       host = authority[..<colon]
     }
-    guard let name = ServiceName(host: host, namespace: namespace) else { return nil }
+    guard let name = ServiceName(host: host, namespace: namespace, endpoints: .qualified) else { return nil }
     self.init(service: name, port: port)
   }
 

@@ -1,27 +1,31 @@
 import MeshCore
 
-// How the algorithms choose among the eligible endpoints.
+// How the algorithms choose among the eligible endpoints of a group.
 extension EndpointBalancer {
   /// Nil when nobody but `excluded` is there.
-  func choose(now: Instant, _ random: inout SeededRandom, excluding excluded: Int?) -> Int? {
-    switch eligible.count {
-    case 0: return nil
+  func choose(
+    now: Instant, _ random: inout SeededRandom, in group: EndpointGroup, _ tier: Int, excluding excluded: Int?
+  ) -> Int? {
+    let part = tiers[tier].part
+    switch part.count {
+    case 0: return takeOver(from: tier, in: group, &random, excluding: excluded)
     case 1:
-      let only = eligible.slots[0]
+      let only = eligible.slots[part.start]
       guard only == excluded else { return only }
+      if let other = takeOver(from: tier, in: group, &random, excluding: excluded) { return other }
       // The repeat has nobody better than the one that failed, unless that one cannot even be connected to.
-      return states[only].rows.connectFailures > 0 ? anyOther(than: only, &random) : nil
+      return group.isWhole && states[only].rows.connectFailures > 0 ? anyOther(than: only, &random) : nil
     default: break
     }
     switch algorithm {
     case .peakEWMA, .leastRequest:
-      let (a, b) = drawTwo(now: now, &random, excluding: excluded)
+      let (a, b) = drawTwo(from: part, now: now, &random, excluding: excluded)
       if algorithm == .leastRequest { return states[a].backlog <= states[b].backlog ? a : b }
       let (loadA, loadB) = (states[a].load(now: now), states[b].load(now: now))
       // Estimates sink while nobody looks. Without the margin the light ones, asked less often, would win by that alone.
-      return loadA <= (eligible.isWeighted ? loadB * Self.alikeLoads : loadB) ? a : b
-    case .roundRobin: return nextTurn(now: now, excluding: excluded)
-    case .random, .ringHash, .maglev: return draw(now: now, &random, excluding: excluded)
+      return loadA <= (part.isWeighted ? loadB * Self.alikeLoads : loadB) ? a : b
+    case .roundRobin: return nextTurn(tier, now: now, excluding: excluded)
+    case .random, .ringHash, .maglev: return draw(from: part, now: now, &random, excluding: excluded)
     }
   }
 
@@ -31,21 +35,26 @@ extension EndpointBalancer {
   /// Two different ones where all are alike. By weight, the same may be drawn twice: two draws without that would give the light
   /// ones more than their share, at the least of two endpoints half of the requests to each.
   @inline(__always)
-  private func drawTwo(now: Instant, _ random: inout SeededRandom, excluding excluded: Int?) -> (Int, Int) {
-    if eligible.isWeighted || excluded != nil || now < warmUntil {
+  private func drawTwo(
+    from part: WeightedSlots.Part, now: Instant, _ random: inout SeededRandom, excluding excluded: Int?
+  ) -> (Int, Int) {
+    if part.isWeighted || excluded != nil || now < warmUntil {
       return (
-        draw(now: now, &random, excluding: excluded), draw(now: now, &random, excluding: excluded)
+        draw(from: part, now: now, &random, excluding: excluded),
+        draw(from: part, now: now, &random, excluding: excluded)
       )
     }
-    let a = random.next(below: eligible.count)
-    var b = random.next(below: eligible.count &- 1)
+    let a = random.next(below: part.count)
+    var b = random.next(below: part.count &- 1)
     if b >= a { b &+= 1 }
-    return (eligible.slots[a], eligible.slots[b])
+    return (eligible.slots[part.start &+ a], eligible.slots[part.start &+ b])
   }
 
   /// One by weight, of at least two.
-  private func draw(now: Instant, _ random: inout SeededRandom, excluding excluded: Int?) -> Int {
-    var slot = eligible.draw(&random)
+  private func draw(
+    from part: WeightedSlots.Part, now: Instant, _ random: inout SeededRandom, excluding excluded: Int?
+  ) -> Int {
+    var slot = eligible.draw(from: part, &random)
     if excluded == nil, now >= warmUntil { return slot }
     // Those that start slowly give up a part of their draws.
     for _ in 0..<Self.maximumDraws {
@@ -53,10 +62,10 @@ extension EndpointBalancer {
         let share = warmShare(slot, now: now)
         if share >= 1 || random.unit() < share { return slot }
       }
-      slot = eligible.draw(&random)
+      slot = eligible.draw(from: part, &random)
     }
     // Nearly all of the weight is excluded.
-    return slot != excluded ? slot : eligible.slots.first { $0 != excluded } ?? slot
+    return slot != excluded ? slot : eligible.slots[part.start..<part.end].first { $0 != excluded } ?? slot
   }
 
   private static let maximumDraws = 64
@@ -71,23 +80,62 @@ extension EndpointBalancer {
     return nil
   }
 
+  // MARK: - Tiers
+
+  /// The tier whose turn it is by its part of the requests, or the next that has room.
+  func chooseTier(_ group: EndpointGroup, _ random: inout SeededRandom, key: UInt64?) -> Int {
+    let last = group.tiers.upperBound &- 1
+    var tier = group.tiers.lowerBound
+    if tier == last { return tier }
+    // A key keeps its tier for as long as the parts stay as they are.
+    let draw = key.map { Double(StableHash.mix($0) >> 11) * 0x1p-53 } ?? random.unit()
+    while tier < last, draw >= tiers[tier].bound { tier &+= 1 }
+    guard spillLimit != nil else { return tier }
+    for next in tier...last where tiers[next].part.count > 0 && tiers[next].pending < tiers[next].capacity {
+      return next
+    }
+    return tier
+  }
+
+  /// Nobody of `tier` can be used: somebody of the next ones, or of those before.
+  private func takeOver(
+    from tier: Int, in group: EndpointGroup, _ random: inout SeededRandom, excluding excluded: Int?
+  ) -> Int? {
+    for next in group.tiers where next != tier {
+      let part = tiers[next].part
+      guard part.count > 0 else { continue }
+      let slot = eligible.draw(from: part, &random)
+      if slot != excluded { return slot }
+      if let other = eligible.slots[part.start..<part.end].first(where: { $0 != excluded }) { return other }
+    }
+    return nil
+  }
+
+  /// One that waits for its probation and may be asked by a request for the group, whoever stands in for it.
+  func probe(for number: Int) -> Int? {
+    number == 0 ? probes.first : probes.first { states[$0].subset == number }
+  }
+
   // MARK: - In turn
 
   /// Everyone saves up its share of a turn whenever the round passes, and is served when it has a whole one: the heaviest every time.
-  private func nextTurn(now: Instant, excluding excluded: Int?) -> Int {
-    let slots = eligible.slots
-    for _ in 0..<(slots.count * Self.maximumRounds) {
-      turn = turn &+ 1 < slots.count ? turn &+ 1 : 0
-      let slot = slots[turn]
+  private func nextTurn(_ tier: Int, now: Instant, excluding excluded: Int?) -> Int {
+    let part = tiers[tier].part
+    var turn = turns[tier]
+    defer { turns[tier] = turn }
+    for _ in 0..<(part.count * Self.maximumRounds) {
+      turn = turn &+ 1 < part.count ? turn &+ 1 : 0
+      let slot = eligible.slots[part.start &+ turn]
       if slot == excluded { continue }
-      let share = eligible.isWeighted ? Double(states[slot].weight) / Double(eligible.heaviest) : 1
+      let share = part.isWeighted ? Double(states[slot].weight) / Double(part.heaviest) : 1
       states[slot].credit += now < warmUntil ? share * warmShare(slot, now: now) : share
       guard states[slot].credit >= 1 else { continue }
       states[slot].credit -= 1
       return slot
     }
     // All start slowly, or the heaviest is excluded: nearly nobody has saved up anything.
-    return slots.first { $0 != excluded } ?? slots[0]
+    let slots = eligible.slots[part.start..<part.end]
+    return slots.first { $0 != excluded } ?? slots[part.start]
   }
 
   private static let maximumRounds = 16
@@ -95,11 +143,20 @@ extension EndpointBalancer {
   // MARK: - By hash
 
   /// Nil when the tables know of nobody who may be used.
-  func find(_ key: UInt64, excluding excluded: Int?, isRepeat: Bool) -> Int? {
+  func find(
+    _ key: UInt64, in group: EndpointGroup, _ tier: Int, excluding excluded: Int?, isRepeat: Bool
+  ) -> Int? {
+    let isDivided = !group.isWhole || group.tiers.count > 1
     func isUsable(_ slot: Int) -> Bool {
-      slot != excluded && (states[slot].isEligible || !isRepeat && states[slot].awaitsProbe)
+      if isDivided, (group.isWhole ? states[slot].tier : states[slot].subsetTier) != tier { return false }
+      return slot != excluded && (states[slot].isEligible || !isRepeat && states[slot].awaitsProbe)
     }
-    return algorithm == .ringHash ? ring?.find(key, isUsable) : maglev?.find(key, isUsable)
+    if let slot = algorithm == .ringHash ? ring?.find(key, isUsable) : maglev?.find(key, isUsable) { return slot }
+    // A small part of the table may not be met.
+    let part = tiers[tier].part
+    guard isDivided, part.count > 0 else { return nil }
+    let slot = eligible.slots[part.start &+ Int(key % UInt64(part.count))]
+    return slot == excluded ? nil : slot
   }
 
   // MARK: - Slow start
@@ -116,38 +173,5 @@ extension EndpointBalancer {
     states[slot].warmSince = now
     states[slot].credit = 0
     warmUntil = max(warmUntil, now + slowStart.window)
-  }
-
-  // MARK: - The look at all endpoints
-
-  /// Finds those that requests may go to. Runs when a phase has changed or an ejection is over.
-  func look(now: Instant) {
-    isStale = false
-    eligible.removeAll()
-    probes.removeAll(keepingCapacity: true)
-    nextReturn = Self.never
-    for slot in live {
-      if states[slot].phase == .ejected, states[slot].ejectedUntil <= now { states[slot].enter(.probation) }
-      switch states[slot].phase {
-      case .ready: if !states[slot].health.isUnhealthy { eligible.append(slot) }
-      case .probation: if states[slot].awaitsProbe { probes.append(slot) }
-      case .ejected: nextReturn = min(nextReturn, states[slot].ejectedUntil)
-      }
-      states[slot].isEligible = states[slot].phase == .ready && !states[slot].health.isUnhealthy
-    }
-    let isPanic = (eligible.count + probes.count) * 100 < panicPercent * live.count
-    if isPanic, !isPanicking { note(.panicBegan) }
-    isPanicking = isPanic
-    if isPanic { admit { !states[$0].refusesConnections } }
-    if eligible.count == 0 { admit { _ in true } }
-    eligible.seal { states[$0].weight }
-  }
-
-  private func admit(_ isAdmitted: (Int) -> Bool) {
-    eligible.removeAll()
-    for slot in live {
-      states[slot].isEligible = isAdmitted(slot)
-      if states[slot].isEligible { eligible.append(slot) }
-    }
   }
 }

@@ -16,8 +16,8 @@ extension EndpointBalancer {
     return isNews
   }
 
-  /// Nobody asks any more.
+  /// Nobody asks any more, but for those that have a check of their own.
   func forgetHealth() {
-    for slot in live { states[slot].health = .unknown }
+    for slot in live where endpoints[slot].healthCheck == nil { states[slot].health = .unknown }
   }
 }

@@ -5,6 +5,7 @@ extension EndpointBalancer {
   /// Takes a new endpoint set. Endpoints with the same address and identity keep their slot, state and references.
   package func update(_ set: [Endpoint], policy: BackendPolicy, now: Instant) {
     let isFirst = live.isEmpty
+    locality = policy.balancing.locality
     take(policy, now: now)
     var slots: [Key: Int] = [:]
     for slot in live { slots[Key(endpoints[slot])] = slot }
@@ -30,6 +31,33 @@ extension EndpointBalancer {
     isStale = true
     scaleLoads()
     buildTables()
+    subsets = SubsetMembers(policy.balancing.subset, live, endpoints)
+    for slot in live {
+      states[slot].subset = 0
+      states[slot].subsetTier = -1
+    }
+    for (number, members) in subsets.members.enumerated() {
+      for slot in members { states[slot].subset = number + 1 }
+    }
+    placeEndpoints()
+  }
+
+  /// The clients are in another zone than before.
+  package func move(to home: Locality) {
+    guard home != self.home else { return }
+    self.home = home
+    isStale = true
+    placeEndpoints()
+  }
+
+  private func placeEndpoints() {
+    plan = locality.flatMap { LocalityPlan($0, home: home) }
+    spillLimit = plan == nil ? nil : locality?.activeRequestsPerEndpoint
+    guard let plan else { return }
+    for slot in live {
+      states[slot].level = plan.level(of: endpoints[slot].locality)
+      states[slot].isElsewhere = endpoints[slot].locality.zone != home.zone
+    }
   }
 
   private func take(_ policy: BackendPolicy, now: Instant) {

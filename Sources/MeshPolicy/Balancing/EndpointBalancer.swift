@@ -12,11 +12,14 @@ package struct EndpointRef: Hashable, Sendable {
 
 /// Chooses endpoints of one backend by its policy, and leaves out those that fail.
 ///
-/// The algorithms are in `EndpointBalancer+Choose`, the ejections in `EndpointBalancer+Outliers`, changes of the set in
+/// The algorithms are in `EndpointBalancer+Choose`, who is eligible in `EndpointBalancer+Look`, the ejections in `EndpointBalancer+Outliers`, changes of the set in
 /// `EndpointBalancer+Update`. An ejected endpoint gets nothing until its time is over, then one request, its probation: with the
 /// hashing algorithms the next of its own keys, else the next of all. When too few endpoints are available the others count again
 /// (panic), so that a common fault does not pile all load on the few that look well; endpoints that refuse connections stay out as
 /// long as there is any other. An endpoint that active checks found unhealthy is not available, either.
+///
+/// Endpoints stand in groups, all of them and each subset, and in each group in tiers by zone (`LocalityPlan`); mostly there is one of
+/// both. In a panic zones do not count.
 ///
 /// Confined to one worker. No limit on the number of endpoints. A pick takes constant time, logarithmic with unequal weights or on
 /// a ring, and allocates nothing; the endpoints are looked at one by one only after one of them was ejected or came back.
@@ -33,9 +36,23 @@ package final class EndpointBalancer {
   var slowStart: SlowStart?
   var panicPercent = 50
   var outliers = OutlierPolicy()
+  var locality: LocalityPolicy?
+  /// Of a policy that goes by zones, for a client whose own is known.
+  var plan: LocalityPlan?
+  /// Requests that a zone takes for each of its endpoints, where the plan knows such a number.
+  var spillLimit: UInt32?
+  var subsets = SubsetMembers()
+
+  /// Where the clients are.
+  var home: Locality
+  /// Workers that have a balancer for the same backend.
+  let workerCount: Int
 
   // The latest look at all endpoints.
   var eligible = WeightedSlots()
+  var tiers: [EndpointTier] = []
+  /// All endpoints, then each subset.
+  var groups: [EndpointGroup] = []
   /// Slots that wait for their probation request.
   var probes: [Int] = []
   /// When the next ejection ends.
@@ -46,8 +63,9 @@ package final class EndpointBalancer {
 
   /// No slow start lasts longer.
   var warmUntil = Instant(nanoseconds: 0)
-  /// Round robin: the place in `eligible` of the latest turn.
-  var turn: Int
+  /// Round robin: for each tier the place of the latest turn in it, at first `firstTurn`.
+  var turns: [Int] = []
+  let firstTurn: Int
   var targets: [HashTarget] = []
   var ring: HashRing?
   var maglev: MaglevTable?
@@ -61,9 +79,14 @@ package final class EndpointBalancer {
   static let never = Instant(nanoseconds: .max)
 
   /// `seed` feeds the jitter of ejection times and the first turn of round robin.
-  package init(_ endpoints: [Endpoint] = [], policy: BackendPolicy = .init(), seed: UInt64, now: Instant) {
+  package init(
+    _ endpoints: [Endpoint] = [], policy: BackendPolicy = .init(), home: Locality = Locality(), workerCount: Int = 1,
+    seed: UInt64, now: Instant
+  ) {
+    self.home = home
+    self.workerCount = workerCount
     jitter = SeededRandom(seed: seed)
-    turn = jitter.next(below: 1 << 16)
+    firstTurn = jitter.next(below: 1 << 16)
     update(endpoints, policy: policy, now: now)
   }
 
@@ -81,18 +104,25 @@ package final class EndpointBalancer {
   // MARK: - Requests
 
   /// An endpoint for the next request; call `started` with it when the request is really sent there. Nil when there is
-  /// none, or none but `excluding`. `key` is what the hashing algorithms go by, and the others do not look at.
+  /// none, or none but `excluding`. `key` is what the hashing algorithms go by, and the others do not look at; `subset` is the
+  /// hash of the subset's name (`RequestKey`), nil for a request that names none.
   package func pick(
-    now: Instant, _ random: inout SeededRandom, key: UInt64? = nil, excluding excluded: EndpointRef? = nil
+    now: Instant, _ random: inout SeededRandom, key: UInt64? = nil, subset: UInt64? = nil,
+    excluding excluded: EndpointRef? = nil
   ) -> EndpointRef? {
     if isStale || now >= nextReturn { look(now: now) }
     let excludedSlot = excluded.flatMap { isCurrent($0) ? $0.slot : nil }
-    if let key, algorithm.isHashing, let slot = find(key, excluding: excludedSlot, isRepeat: excluded != nil) {
+    guard let number = groupNumber(subset) else { return nil }
+    let group = groups[number]
+    if group.isFallback { note(.subsetFellBack) }
+    let key = algorithm.isHashing ? key : nil
+    let tier = chooseTier(group, &random, key: key)
+    if let key, let slot = find(key, in: group, tier, excluding: excludedSlot, isRepeat: excluded != nil) {
       return reference(slot)
     }
     // A second attempt must not be the experiment; a first one is, as soon as an ejection is over.
-    if excluded == nil, let probe = probes.first { return reference(probe) }
-    guard let slot = choose(now: now, &random, excluding: excludedSlot) else { return nil }
+    if excluded == nil, !probes.isEmpty, let probe = probe(for: number) { return reference(probe) }
+    guard let slot = choose(now: now, &random, in: group, tier, excluding: excludedSlot) else { return nil }
     return reference(slot)
   }
 
@@ -100,6 +130,10 @@ package final class EndpointBalancer {
   package func started(_ ref: EndpointRef) {
     guard isCurrent(ref) else { return }
     states[ref.slot].pending &+= 1
+    if plan != nil {
+      countLoad(ref.slot, 1)
+      if states[ref.slot].isElsewhere { note(.leftZone) }
+    }
     if states[ref.slot].phase == .probation {
       states[ref.slot].isProbing = true
       isStale = true
@@ -111,6 +145,7 @@ package final class EndpointBalancer {
   package func finished(_ ref: EndpointRef, latency: TimeSpan, outcome: EndpointOutcome, now: Instant) {
     guard isCurrent(ref) else { return }
     let slot = ref.slot
+    if plan != nil, states[slot].pending > 0 { countLoad(slot, -1) }
     states[slot].pending = max(0, states[slot].pending &- 1)
     // A failure, and a request given up, can show that an endpoint is slow, but never that it is fast. A failed connect
     // shows neither; an endpoint that returns after a connect time-out should not be avoided for a minute more.
@@ -126,7 +161,7 @@ package final class EndpointBalancer {
 
   /// What the admin page shows, in the order of the endpoint set.
   package func endpointStates(now: Instant) -> [EndpointStatus] {
-    live.map { slot in EndpointStatus(endpoints[slot], states[slot], now: now) }
+    live.map { slot in EndpointStatus(endpoints[slot], states[slot], hasLevels: plan != nil, now: now) }
   }
 
   package var hasEvents: Bool { !events.isEmpty }

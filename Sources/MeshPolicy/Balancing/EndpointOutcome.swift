@@ -50,4 +50,8 @@ package enum BalancerEvent: Hashable, Sendable {
   case returned
   /// Too few endpoints are available: the others are used, too.
   case panicBegan
+  /// A request went to an endpoint of another zone than the client's, by a policy that prefers zones.
+  case leftZone
+  /// Nobody of the subset that a request named is available.
+  case subsetFellBack
 }

@@ -17,6 +17,17 @@ struct EndpointState {
   var health = EndpointHealth.unknown
   /// Requests go there, by the balancer's latest look at all endpoints.
   var isEligible = false
+  /// Its tier among all endpoints, and in its subset; -1 without one.
+  var tier = -1
+  var subsetTier = -1
+  /// The number of its subset's group; 0 without one.
+  var subset = 0
+  /// By the plan for zones.
+  var level = 0
+  /// Not in the zone of the clients.
+  var isElsewhere = false
+  /// Some group sends a part of its requests to the tier.
+  var isWanted = true
   /// The one request of the probation is under way.
   var isProbing = false
   var rows = FailureRows()

@@ -15,8 +15,13 @@ package struct EndpointStatus: Hashable, Sendable {
   package let consecutiveFailures: Int
   package let ejectionMillisecondsLeft: Double
   package let health: EndpointHealth
+  package let locality: Locality
+  /// Of the endpoint's zone for this client, from 0; nil where zones do not count.
+  package let level: Int?
 
-  init(_ endpoint: Endpoint, _ state: EndpointState, now: Instant) {
+  init(_ endpoint: Endpoint, _ state: EndpointState, hasLevels: Bool, now: Instant) {
+    locality = endpoint.locality
+    level = hasLevels ? state.level : nil
     address = endpoint.address
     workload = endpoint.workload
     weight = endpoint.weight

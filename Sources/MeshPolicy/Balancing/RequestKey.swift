@@ -16,6 +16,13 @@ package struct RequestKey: Sendable {
       }
   }
 
+  /// The key that a request has whose part is `value`.
+  package static func key(of value: String) -> UInt64 {
+    var hash = StableHash()
+    for byte in value.utf8 { hash.add(byte) }
+    return hash.value
+  }
+
   /// What a client without it is given.
   package var cookie: AffinityCookie? {
     if case .cookie(let cookie) = source { cookie } else { nil }

@@ -1,48 +1,61 @@
 import MeshCore
 
-/// Endpoints to draw from in proportion to their weights: in constant time when they are equal, else in logarithmic time.
+/// Endpoints to draw from in proportion to their weights, in parts: in constant time where all of a part are equal, else in
+/// logarithmic time.
 struct WeightedSlots {
+  /// Some that stand next to each other.
+  struct Part {
+    var start = 0
+    var end = 0
+    /// The sum of the weights; 0 when all are equal.
+    fileprivate(set) var total: UInt64 = 0
+    fileprivate(set) var heaviest: UInt32 = 1
+
+    var count: Int { end &- start }
+    var isWeighted: Bool { total > 0 }
+  }
+
   private(set) var slots: [Int] = []
-  /// Sums of the weights up to and including each slot; empty when all are equal.
+  /// In weighted parts, sums of the weights from the beginning of the part up to and including each slot.
   private var sums: [UInt64] = []
-  private(set) var heaviest: UInt32 = 1
 
   var count: Int { slots.count }
-  var isWeighted: Bool { !sums.isEmpty }
 
   mutating func removeAll() {
     slots.removeAll(keepingCapacity: true)
     sums.removeAll(keepingCapacity: true)
-    heaviest = 1
   }
 
   mutating func append(_ slot: Int) { slots.append(slot) }
 
-  /// Call when all slots are there.
-  mutating func seal(_ weight: (Int) -> UInt32) {
-    guard let first = slots.first.map(weight) else { return }
-    heaviest = first
+  /// What was appended since `start` is one part.
+  mutating func seal(from start: Int, _ weight: (Int) -> UInt32) -> Part {
+    var part = Part(start: start, end: slots.count)
+    guard start < slots.count else { return part }
+    let first = weight(slots[start])
+    part.heaviest = first
     var isEven = true
-    for slot in slots {
-      let own = weight(slot)
+    for i in start..<slots.count {
+      let own = weight(slots[i])
       if own != first { isEven = false }
-      heaviest = max(heaviest, own)
+      part.heaviest = max(part.heaviest, own)
     }
-    if isEven { return }
-    var sum: UInt64 = 0
-    for slot in slots {
-      sum += UInt64(weight(slot))
-      sums.append(sum)
+    if isEven { return part }
+    while sums.count < start { sums.append(0) }
+    for i in start..<slots.count {
+      part.total += UInt64(weight(slots[i]))
+      sums.append(part.total)
     }
+    return part
   }
 
-  /// There is at least one slot.
+  /// There is at least one slot in the part.
   @inline(__always)
-  func draw(_ random: inout SeededRandom) -> Int {
-    guard let total = sums.last else { return slots[random.next(below: slots.count)] }
-    let point = random.next().multipliedFullWidth(by: total).high
-    var low = 0
-    var high = sums.count &- 1
+  func draw(from part: Part, _ random: inout SeededRandom) -> Int {
+    guard part.isWeighted else { return slots[part.start &+ random.next(below: part.count)] }
+    let point = random.next().multipliedFullWidth(by: part.total).high
+    var low = part.start
+    var high = part.end &- 1
     while low < high {
       let middle = (low &+ high) / 2
       if sums[middle] <= point { low = middle &+ 1 } else { high = middle }

@@ -27,11 +27,17 @@ package struct BalancingPolicy: Hashable, Sendable {
   /// Below this share of available endpoints the unavailable ones are used, too: that few cannot carry everything, and a fault
   /// that is everywhere is not the endpoints'. 0 switches the panic off.
   package var panicPercent: UInt32
+  /// Nil: zones do not count.
+  package var locality: LocalityPolicy?
+  /// Nil: any endpoint serves any request.
+  package var subset: SubsetPolicy?
 
   package init(
     algorithm: Algorithm = .peakEWMA, hashSource: HashSource? = nil, slowStart: SlowStart? = nil,
-    panicPercent: UInt32 = 50
+    panicPercent: UInt32 = 50, locality: LocalityPolicy? = nil, subset: SubsetPolicy? = nil
   ) {
+    self.locality = locality
+    self.subset = subset
     self.algorithm = algorithm
     self.hashSource = hashSource
     self.slowStart = slowStart

@@ -36,11 +36,17 @@ package struct Endpoint: Hashable, Sendable {
   package var labels: [String: String]
   /// Its share of the requests, relative to the others'. At least 1: what should get none is not in the set.
   package var weight: UInt32
+  package var locality: Locality
+  /// How it is asked whether it is well. Nil: as the policy of the set says.
+  package var healthCheck: HealthCheckPolicy?
 
   package init(
     address: SocketAddress, workload: String, identity: SPIFFEID?, meshPort: UInt16 = 15008,
-    labels: [String: String] = [:], weight: UInt32 = 1
+    labels: [String: String] = [:], weight: UInt32 = 1, locality: Locality = Locality(),
+    healthCheck: HealthCheckPolicy? = nil
   ) {
+    self.healthCheck = healthCheck
+    self.locality = locality
     self.address = address
     self.workload = workload
     self.identity = identity

@@ -7,8 +7,13 @@ package struct WorkloadConfig: Hashable, Sendable {
   package var namespace: String
   package var identity: SPIFFEID
   package var ports: [InboundPort]
+  /// Where it runs: what its own requests prefer.
+  package var locality: Locality
 
-  package init(name: String, namespace: String, identity: SPIFFEID, ports: [InboundPort]) {
+  package init(
+    name: String, namespace: String, identity: SPIFFEID, ports: [InboundPort], locality: Locality = Locality()
+  ) {
+    self.locality = locality
     self.name = name
     self.namespace = namespace
     self.identity = identity

@@ -180,6 +180,8 @@ struct AdminPages {
           $0.field("state", "\(endpoint.state)")
           $0.field("reason", endpoint.reason)
           $0.field("health", Self.text(endpoint.health))
+          $0.field("zone", endpoint.locality.zone)
+          if let level = endpoint.level { $0.field("priority", Int64(level)) }
           $0.field("pending", Int64(endpoint.pending))
           $0.field("latency_ms", endpoint.latencyMilliseconds)
         }

@@ -256,7 +256,8 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
         return InboundPortConfig(
           port: port.port, appProtocol: port.appProtocol, service: port.service ?? own, application: application,
           rateLimits: port.rateLimits)
-      })
+      },
+      locality: config.locality)
   }
 
   func call(_ call: GRPCCall, ended status: Int, _ message: String) {

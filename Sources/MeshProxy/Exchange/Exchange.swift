@@ -140,6 +140,8 @@ final class Exchange: TimerHandler {
   var isPending = false
   /// What the backend's balancer goes by, if it goes by anything.
   var hashKey: UInt64?
+  /// The subset of the backend's endpoints that the request names, where there are any.
+  var subset: UInt64?
   var endpoint: EndpointEntry?
   /// The balancer is told once how the request ended; nil when it was.
   var ticket: EndpointRef?
@@ -252,6 +254,7 @@ final class Exchange: TimerHandler {
     fault = nil
     backend = nil
     hashKey = nil
+    subset = nil
     endpoint = nil
     ticket = nil
     lastTicket = nil

@@ -3,14 +3,16 @@ import MeshPolicy
 
 /// The active checks of one backend's endpoints that this worker makes for the whole proxy. Confined to one worker loop.
 final class HealthChecker {
+  /// What is asked, and how: as the backend's policy says, or the endpoint's own.
+  typealias Subject = (endpoint: EndpointEntry, policy: HealthCheckPolicy)
+
   private var checks: [EndpointCheck] = []
 
   /// An endpoint whose policy is as before keeps what is known about it.
-  func update(_ endpoints: [EndpointEntry], of backend: BackendEntry, _ policy: HealthCheckPolicy, worker: ProxyWorker)
-  {
+  func update(_ subjects: [Subject], of backend: BackendEntry, worker: ProxyWorker) {
     var old: [ObjectIdentifier: EndpointCheck] = [:]
     for check in checks { old[ObjectIdentifier(check.endpoint)] = check }
-    checks = endpoints.map { endpoint in
+    checks = subjects.map { endpoint, policy in
       let id = ObjectIdentifier(endpoint)
       if let kept = old[id], kept.policy == policy {
         old[id] = nil

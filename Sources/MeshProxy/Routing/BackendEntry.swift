@@ -15,6 +15,8 @@ final class BackendEntry {
   var use = BackendUse()
   /// Nil unless the balancer goes by keys.
   private(set) var hashSource: HashKeySource?
+  /// Where requests name the subset of the endpoints that they want; nil where there are no subsets.
+  private(set) var subsetSource: HashKeySource?
   /// False until the control plane has sent the endpoint set.
   private(set) var isKnown = false
   private var entries: [EndpointEntry?] = []
@@ -25,11 +27,11 @@ final class BackendEntry {
   let nameLabel: Int32
   let namespaceLabel: Int32
 
-  init(key: ServicePort, labels: LabelInterner, seed: UInt64, now: Instant) {
+  init(key: ServicePort, labels: LabelInterner, home: Locality, workerCount: Int, seed: UInt64, now: Instant) {
     self.key = key
     nameLabel = labels.id(key.service.name)
     namespaceLabel = labels.id(key.service.namespace)
-    balancer = EndpointBalancer(seed: seed, now: now)
+    balancer = EndpointBalancer(home: home, workerCount: workerCount, seed: seed, now: now)
   }
 
   func update(_ set: EndpointSet, worker: ProxyWorker) {
@@ -38,6 +40,7 @@ final class BackendEntry {
     retryBudget.settings = set.policy.retryBudget
     let source = set.policy.balancing.algorithm.isHashing ? set.policy.balancing.hashSource : nil
     hashSource = source.map { HashKeySource(key: RequestKey($0)) }
+    subsetSource = set.policy.balancing.subset.map { HashKeySource(key: RequestKey(.header($0.header))) }
     balancer.update(set.endpoints, policy: set.policy, now: worker.loop.now)
     var next: [EndpointEntry?] = []
     for (ref, endpoint) in balancer.current {
@@ -49,19 +52,25 @@ final class BackendEntry {
       }
     }
     entries = next
-    updateChecks(set.policy.healthCheck, worker)
+    updateChecks(set, worker)
   }
 
   func entry(_ ref: EndpointRef) -> EndpointEntry? { ref.slot < entries.count ? entries[ref.slot] : nil }
 
   // MARK: - Checks
 
-  private func updateChecks(_ policy: HealthCheckPolicy?, _ worker: ProxyWorker) {
-    guard let policy, !worker.isDraining else { return stopChecks() }
+  private func updateChecks(_ set: EndpointSet, _ worker: ProxyWorker) {
+    let isChecked = set.policy.healthCheck != nil || set.endpoints.contains { $0.healthCheck != nil }
+    guard isChecked, !worker.isDraining else { return stopChecks() }
     let checker = checker ?? HealthChecker()
     self.checker = checker
-    let own = entries.compactMap { $0 }.filter { worker.part.checks($0.address) }
-    checker.update(own, of: self, policy, worker: worker)
+    let own = balancer.current.compactMap { ref, endpoint -> HealthChecker.Subject? in
+      guard let entry = entry(ref), let policy = endpoint.healthCheck ?? set.policy.healthCheck,
+        worker.part.checks(entry.address)
+      else { return nil }
+      return (entry, policy)
+    }
+    checker.update(own, of: self, worker: worker)
   }
 
   func stopChecks() {
@@ -118,6 +127,8 @@ extension BackendEvent {
     case .ejectionWithheld: self = .ejectionWithheld
     case .returned: self = .returned
     case .panicBegan: self = .panicBegan
+    case .leftZone: self = .leftZone
+    case .subsetFellBack: self = .subsetFellBack
     }
   }
 }

@@ -115,20 +115,25 @@ struct Router {
     guard exchange.enter(backend) else { return exchange.fail(.backendOverflow) }
     backend.retryBudget.requestStarted(now: worker.loop.now)
     if let source = backend.hashSource { exchange.findHashKey(source.key) }
+    if let source = backend.subsetSource { exchange.subset = source.key.find(in: exchange.request, client: nil) }
     chooseEndpoint(exchange, of: backend, excluding: nil)
   }
 
   private func chooseEndpoint(_ exchange: Exchange, of backend: BackendEntry, excluding: EndpointRef?) {
-    let now = worker.loop.now
     let ref =
-      backend.balancer.pick(now: now, &worker.loop.random, key: exchange.hashKey, excluding: excluding)
-      ?? (excluding == nil ? nil : backend.balancer.pick(now: now, &worker.loop.random, key: exchange.hashKey))
+      pick(exchange, of: backend, excluding: excluding)
+      ?? (excluding == nil ? nil : pick(exchange, of: backend, excluding: nil))
     guard let ref, let endpoint = backend.entry(ref) else { return exchange.fail(.noEndpoint) }
     backend.balancer.started(ref)
     exchange.ticket = ref
     exchange.lastTicket = ref
     exchange.endpoint = endpoint
     send(exchange, to: endpoint)
+  }
+
+  private func pick(_ exchange: Exchange, of backend: BackendEntry, excluding: EndpointRef?) -> EndpointRef? {
+    backend.balancer.pick(
+      now: worker.loop.now, &worker.loop.random, key: exchange.hashKey, subset: exchange.subset, excluding: excluding)
   }
 
   private func send(_ exchange: Exchange, to endpoint: EndpointEntry) {

@@ -18,6 +18,7 @@ struct ConfigUpdate: Sendable {
 struct WorkloadUpdate: Hashable, Sendable {
   var name: String
   var ports: [InboundPortConfig]
+  var locality = Locality()
 }
 
 struct InboundPortConfig: Hashable, Sendable {

@@ -59,6 +59,8 @@ final class ProxyWorker: TimerHandler {
   /// Names outside the mesh that are services of it.
   private var externalHosts = ExternalHostTable()
   private var inboundPorts: [InboundPortEntry] = []
+  /// Where the proxy's own workload runs.
+  private var locality = Locality()
 
   private(set) lazy var upstreams = UpstreamTable(self)
 
@@ -211,7 +213,9 @@ final class ProxyWorker: TimerHandler {
 
   func backend(_ key: ServicePort) -> BackendEntry {
     if let known = backends[key] { return known }
-    let entry = BackendEntry(key: key, labels: metrics.labels, seed: loop.random.next(), now: loop.now)
+    let entry = BackendEntry(
+      key: key, labels: metrics.labels, home: locality, workerCount: part.count, seed: loop.random.next(),
+      now: loop.now)
     backends[key] = entry
     return entry
   }
@@ -240,6 +244,10 @@ final class ProxyWorker: TimerHandler {
   func take(_ report: HealthReport) { backends[report.backend]?.take(report, now: loop.now) }
 
   private func setWorkload(_ workload: WorkloadUpdate) {
+    if workload.locality != locality {
+      locality = workload.locality
+      for backend in backends.values { backend.balancer.move(to: locality) }
+    }
     inboundPorts = workload.ports.map { port in
       inboundPorts.first { $0.config == port } ?? InboundPortEntry(port, worker: self, workload: workload.name)
     }

@@ -1,4 +1,5 @@
 import MeshCore
+import MeshPolicy
 
 extension EndpointSlice {
   package static let serviceNameLabel = "kubernetes.io/service-name"
@@ -43,13 +44,15 @@ extension EndpointSlice {
     target?.allow("kind", "namespace", "uid", "apiVersion", "resourceVersion", "fieldPath")
     target?.finish()
     let hostname = fields.optional("hostname")?.string()
-    fields.allow("nodeName", "zone", "deprecatedTopology")
+    let zone = fields.optional("zone")?.zone() ?? ""
+    // For people: what a node is near to is in `zone`.
+    fields.allow("nodeName", "deprecatedTopology")
     fields.noEffect("hints")
     fields.finish()
     guard let address else { return nil }
     return Endpoint(
       address: address, ready: ready, serving: serving, terminating: terminating,
-      workload: targetName ?? hostname ?? "")
+      workload: targetName ?? hostname ?? "", zone: zone)
   }
 
   /// Nil for a port that is refused or that the mesh leaves out.
@@ -77,7 +80,16 @@ extension Workload {
     guard let metadata, let spec else { return nil }
     let address = spec.required("address", fix: "write the IP address at which the program listens")?.address()
     let account = spec.optional("serviceAccount").flatMap { $0.subdomain() }
-    let labels = spec.optional("labels")?.labels() ?? [:]
+    var labels = metadata.labels.merging(spec.optional("labels")?.labels() ?? [:]) { $1 }
+    if let zone = spec.optional("zone"), let name = zone.zone() {
+      if let other = labels[Locality.zoneLabel], other != name {
+        zone.error("the label \(Locality.zoneLabel) says \(other)", fix: "remove one of the two")
+      }
+      labels[Locality.zoneLabel] = name
+    }
+    let weight = spec.count("weight", 1...PolicyLimits.count)
+    let ready = spec.optional("ready").flatMap { $0.bool() } ?? true
+    let check = spec.optional("healthCheck").flatMap { Self.healthCheck($0) }
     let list = spec.required("ports", fix: "list at least one port")
     let ports = list?.elements(atMost: 100).compactMap { element -> WorkloadPort? in
       guard let fields = element.fields() else { return nil }
@@ -90,8 +102,18 @@ extension Workload {
     spec.finish()
     guard let address, let ports else { return nil }
     self.init(
-      metadata: metadata, address: address, ports: ports, serviceAccount: account,
-      labels: metadata.labels.merging(labels) { $1 })
+      metadata: metadata, address: address, ports: ports, serviceAccount: account, labels: labels,
+      weight: weight ?? 1, ready: ready, healthCheck: check)
+  }
+
+  /// In the words of a TrafficPolicy.
+  private static func healthCheck(_ field: Field) -> HealthCheckPolicy? {
+    guard let fields = field.fields() else { return nil }
+    let settings = PolicyReader.healthCheck(fields)
+    fields.finish()
+    guard case .healthCheck(let check)? = settings.first else { return nil }
+    if check == nil { fields.error("enabled", "a Workload's own check is not there, or on", fix: "remove the block") }
+    return check
   }
 }
 

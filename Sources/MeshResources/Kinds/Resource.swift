@@ -60,6 +60,7 @@ package enum Resource: Hashable, Sendable {
   case grpcRoute(GRPCRoute)
   case tcpRoute(TCPRoute)
   case tlsRoute(TLSRoute)
+  case udpRoute(UDPRoute)
   case referenceGrant(ReferenceGrant)
   case trafficSplit(TrafficSplit)
   case httpRouteGroup(HTTPRouteGroup)
@@ -81,6 +82,7 @@ package enum Resource: Hashable, Sendable {
     case .grpcRoute(let route): route.metadata
     case .tcpRoute(let route): route.metadata
     case .tlsRoute(let route): route.metadata
+    case .udpRoute(let route): route.metadata
     case .referenceGrant(let grant): grant.metadata
     case .trafficSplit(let split): split.metadata
     case .httpRouteGroup(let group): group.metadata
@@ -104,6 +106,7 @@ package enum Resource: Hashable, Sendable {
       case .grpcRoute: ("gateway.networking.k8s.io", "GRPCRoute")
       case .tcpRoute: ("gateway.networking.k8s.io", "TCPRoute")
       case .tlsRoute: ("gateway.networking.k8s.io", "TLSRoute")
+      case .udpRoute: ("gateway.networking.k8s.io", "UDPRoute")
       case .referenceGrant: ("gateway.networking.k8s.io", "ReferenceGrant")
       case .trafficSplit: ("split.smi-spec.io", "TrafficSplit")
       case .httpRouteGroup: ("specs.smi-spec.io", "HTTPRouteGroup")

@@ -22,11 +22,21 @@ extension Service {
     spec.noEffect(
       "externalIPs", "externalTrafficPolicy", "internalTrafficPolicy", "ipFamilies",
       "ipFamilyPolicy", "loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges",
-      "allocateLoadBalancerNodePorts", "healthCheckNodePort", "trafficDistribution", "sessionAffinityConfig")
+      "allocateLoadBalancerNodePorts", "healthCheckNodePort", "sessionAffinityConfig")
+    let prefersOwnZone = spec.optional("trafficDistribution").map { Self.prefersOwnZone($0) } ?? false
     spec.finish()
     self.init(
       metadata: metadata, ports: ports, selector: selector, publishNotReadyAddresses: publish, isHeadless: isHeadless,
-      externalName: name)
+      externalName: name, prefersOwnZone: prefersOwnZone)
+  }
+
+  /// KEP-3015: `PreferClose` is the older name of `PreferSameZone`.
+  private static func prefersOwnZone(_ field: Field) -> Bool {
+    guard let word = field.word(["PreferClose", "PreferSameZone", "PreferSameNode"]) else { return false }
+    if word == "PreferSameNode" {
+      field.warning("nodes are not known to the mesh: zones count, as with PreferSameZone", fix: "write PreferSameZone")
+    }
+    return true
   }
 
   /// The name that a Service of type ExternalName stands for. Its ports and selector mean nothing, as in a cluster.

@@ -12,11 +12,14 @@ package struct Service: Hashable, Sendable {
   package var isHeadless: Bool
   /// Of type ExternalName: the name of what this name stands for. Nil for every other type.
   package var externalName: String?
+  /// `trafficDistribution` says that clients use the endpoints of their own zone first.
+  package var prefersOwnZone: Bool
 
   package init(
     metadata: ObjectMetadata, ports: [Port], selector: [String: String] = [:], publishNotReadyAddresses: Bool = false,
-    isHeadless: Bool = false, externalName: String? = nil
+    isHeadless: Bool = false, externalName: String? = nil, prefersOwnZone: Bool = false
   ) {
+    self.prefersOwnZone = prefersOwnZone
     self.isHeadless = isHeadless
     self.externalName = externalName
     self.metadata = metadata

@@ -139,6 +139,7 @@ private struct ParserRun {
       case ("gateway.networking.k8s.io", "ReferenceGrant"): ReferenceGrant(object).map { .referenceGrant($0) }
       case ("gateway.networking.k8s.io", "TCPRoute"): TCPRoute(object).map { .tcpRoute($0) }
       case ("gateway.networking.k8s.io", "TLSRoute"): TLSRoute(object, version: version).map { .tlsRoute($0) }
+      case ("gateway.networking.k8s.io", "UDPRoute"): UDPRoute(object).map { .udpRoute($0) }
       case ("gateway.networking.k8s.io", _): HTTPRoute(object).map { .httpRoute($0) }
       case ("mesh.apus.dev", "ExternalService"): ExternalService(object).map { .externalService($0) }
       case ("mesh.apus.dev", "FaultInjection"): FaultInjection(object).map { .faultInjection($0) }

@@ -12,6 +12,7 @@ extension FindingCode {
     case .noEndpoint, .noReadyEndpoint, .targetPortNotFound, .selectorMisses, .sliceWithoutService, .accountNotDeclared,
       .aliasUnresolved:
       ofServices
+    case .subsetUnreachable, .zonesUnknown, .workloadUnused: ofEndpoints
     case .splitWithoutService, .splitBackendNotFound, .splitPortNotFound, .splitRival, .splitBehindRoute,
       .splitWeightsAreZero:
       ofSplits
@@ -268,6 +269,26 @@ extension FindingCode {
         .warning, "A workload runs as an account that no manifest declares",
         "Its namespace declares ServiceAccounts, and not this one: the name is likely misspelt.",
         fix: "Correct --service-account, or add the ServiceAccount.")
+    }
+  }
+
+  private var ofEndpoints: Reference {
+    switch self {
+    case .subsetUnreachable:
+      Reference(
+        .warning, "No endpoint belongs to a subset",
+        "A policy or a route sends requests to endpoints with a label's value that none of the service's endpoints has; "
+          + "the policy's fallback decides what becomes of them. EndpointSlices carry no labels.",
+        fix: "Give workloads the label (apus run --label KEY=VALUE, or labels of a Workload), or correct the value.")
+    case .workloadUnused:
+      Reference(
+        .warning, "No Service selects a Workload", "Its labels match no selector, so it gets no requests.",
+        fix: "Give it the labels that a Service's selector asks for.")
+    default:
+      Reference(
+        .info, "Zones are to count, and no endpoint's zone is known",
+        "A policy or trafficDistribution prefers the endpoints of the client's zone; of none of them it is known.",
+        fix: "apus run --zone ZONE, zone of a Workload, or endpoints[].zone of an EndpointSlice.")
     }
   }
 

@@ -44,6 +44,9 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case accountNotDeclared = "APUS0405"
   case noReadyEndpoint = "APUS0406"
   case aliasUnresolved = "APUS0410"
+  case subsetUnreachable = "APUS0420"
+  case zonesUnknown = "APUS0421"
+  case workloadUnused = "APUS0422"
 
   // Traffic splits
   case splitWithoutService = "APUS0501"

@@ -11,6 +11,8 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
   case checkPassed, checkFailed, becameHealthy, becameUnhealthy
   // `rate_limited_total`, by `key`
   case limitedForAll, limitedForCaller, limitedForHeader
+  // Families without a label of their own
+  case leftZone, subsetFellBack
 
   /// The label `limit` or `reason`; empty where there is none.
   var text: StaticString {
@@ -24,7 +26,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .ejectedForConnectFailures: "connect_failures"
     case .ejectedForSuccessRate: "success_rate"
     case .ejectedForLatency: "latency"
-    case .ejectionWithheld, .returned, .panicBegan: ""
+    case .ejectionWithheld, .returned, .panicBegan, .leftZone, .subsetFellBack: ""
     case .checkPassed: "success"
     case .checkFailed: "failure"
     case .becameHealthy: "healthy"
@@ -44,6 +46,8 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .checkPassed, .checkFailed: .checks
     case .becameHealthy, .becameUnhealthy: .healthChanges
     case .limitedForAll, .limitedForCaller, .limitedForHeader: .limited
+    case .leftZone: .zones
+    case .subsetFellBack: .subsets
     default: .ejections
     }
   }
@@ -51,7 +55,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
 
 /// The metric families that count `BackendEvent`s.
 enum BackendFamily: CaseIterable {
-  case overflow, ejections, withheld, returns, panics, checks, healthChanges, limited
+  case overflow, ejections, withheld, returns, panics, checks, healthChanges, limited, zones, subsets
 
   var name: String {
     switch self {
@@ -63,6 +67,8 @@ enum BackendFamily: CaseIterable {
     case .checks: "health_checks_total"
     case .healthChanges: "endpoint_health_changes_total"
     case .limited: "rate_limited_total"
+    case .zones: "balancer_cross_zone_total"
+    case .subsets: "balancer_subset_fallbacks_total"
     }
   }
 
@@ -75,6 +81,8 @@ enum BackendFamily: CaseIterable {
     case .panics: "Times too few endpoints were available and the others were used, too."
     case .checks: "Active health checks, by result."
     case .limited: "Requests past a rate limit, by what the limit's buckets are for."
+    case .zones: "Requests and repeats sent to another zone than the client's, where a policy prefers zones."
+    case .subsets: "Requests that named a subset without an available endpoint and were given others."
     case .healthChanges: "Endpoints that active checks took out (unhealthy) or brought back (healthy)."
     }
   }
@@ -87,7 +95,7 @@ enum BackendFamily: CaseIterable {
     case .checks: "result"
     case .healthChanges: "health"
     case .limited: "key"
-    case .withheld, .returns, .panics: nil
+    case .withheld, .returns, .panics, .zones, .subsets: nil
     }
   }
 }

@@ -32,6 +32,22 @@ struct ConnectionRouteTests {
     }
   }
 
+  @Test("a UDPRoute is checked, and no parent takes it") func udp() {
+    let mesh = compile(tcp("u", kind: "UDPRoute"))
+    let status = mesh.routes.first { $0.key.kind == "UDPRoute" }
+    #expect(
+      status?.parents.flatMap(\.conditions).map { "\($0.kind.rawValue) \($0.isTrue) \($0.reason): \($0.message)" } == [
+        "Accepted false NoMatchingParent: the mesh carries TCP only, so no port takes the route: UDP goes its own way; "
+          + "remove the route"
+      ])
+    #expect(
+      mesh.warnings.map { "\($0.object) \($0.field)" } == ["UDPRoute shop/u spec.parentRefs"])
+    #expect(mesh.services[MeshFixture.port("db", 5432)]?.rules.map(\.name) == ["service/shop/db"])
+    let wrong = ManifestParser.parse(
+      file: "f.yaml", text: tcp("u", "{name: db-v1}", kind: "UDPRoute"))
+    #expect(wrong.rejected.count == 1 && wrong.errors.map(\.field) == ["spec.rules[0].backendRefs[0].port"])
+  }
+
   @Test("a TCPRoute splits the connections of its parent's ports by weight, and makes their bytes opaque")
   func weights() {
     let mesh = compile(tcp("r", "{name: db-v1, port: 5432, weight: 3}, {name: db-v2, port: 5432, weight: 0}"))

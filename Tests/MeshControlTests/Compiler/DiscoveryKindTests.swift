@@ -112,6 +112,37 @@ struct DiscoveryKindTests {
         + "name a Service with a cluster address, whose backend it may be")
   }
 
+  @Test("each endpoint of a headless service has a name, with the service's policy and no route's rules")
+  func endpointNames() {
+    let slice = """
+      ---
+      apiVersion: discovery.k8s.io/v1
+      kind: EndpointSlice
+      metadata: {name: db-x, namespace: shop, labels: {kubernetes.io/service-name: db}}
+      addressType: IPv4
+      ports: [{port: 80}]
+      endpoints:
+      - {addresses: [10.0.0.1], hostname: db-0}
+      - {addresses: [10.0.0.2], hostname: db-1}
+      - {addresses: [10.0.0.3]}
+
+      """
+    let policy = MeshFixture.policy(
+      "p", targets: ["group: \"\", kind: Service, name: db"], "limits: {connections: 7}\n  timeouts: {request: 2s}")
+    let mesh = compile(headless + slice + policy)
+    let names = mesh.services.keys.map(\.service.name).filter { $0.hasSuffix(".db") }.sorted()
+    #expect(names == ["db-0.db", "db-1.db", "orders-1.db"])
+    let port = MeshFixture.port("db-1.db")
+    #expect(mesh.endpoints[port]?.endpoints.map(\.address.host) == ["10.0.0.2"])
+    #expect(mesh.endpoints[port]?.key == port && mesh.endpoints[port]?.policy.limits.connections == 7)
+    let rule = mesh.services[port]?.rules.first
+    #expect(rule?.name == "service/shop/db-1.db" && rule?.backends.map(\.backend) == [port])
+    #expect(rule?.timeouts.request == .seconds(2))
+    #expect(mesh.hashes[.service(port)] != nil && mesh.hashes[.endpoints(port)] != nil)
+    // Services with a cluster address have no such names.
+    #expect(!mesh.services.keys.contains { $0.service.name.hasSuffix(".orders") })
+  }
+
   @Test("ports and a selector of a name have no effect, and a headless service may say so in two ways")
   func fieldsOfNames() {
     func warnings(_ spec: String) -> [String] {

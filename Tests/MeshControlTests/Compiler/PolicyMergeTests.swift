@@ -109,11 +109,14 @@ import Testing
     outliers.maximumEjectedPercent = 17
     let start = SlowStart(window: .seconds(18))
     let expected = BackendPolicy(
-      balancing: BalancingPolicy(algorithm: .maglev, hashSource: .sourceAddress, slowStart: start, panicPercent: 19),
+      balancing: BalancingPolicy(
+        algorithm: .maglev, hashSource: .sourceAddress, slowStart: start, panicPercent: 19, locality: LocalityPolicy(),
+        subset: SubsetPolicy(header: "a", label: "b")),
       outliers: outliers, limits: BackendLimits(connections: 20, pendingRequests: 21, activeRequests: 22),
       retryBudget: RetryBudget.Settings(percent: 23, minimumPerSecond: 24), healthCheck: HealthCheckPolicy(probe: .tcp))
     let found = effective(
-      .algorithm(.maglev), .hashOn(.sourceAddress), .slowStart(start), .panicPercent(19), .outliers(false),
+      .algorithm(.maglev), .hashOn(.sourceAddress), .slowStart(start), .panicPercent(19),
+      .locality(LocalityPolicy()), .subset(SubsetPolicy(header: "a", label: "b")), .outliers(false),
       .consecutiveFailures(1), .consecutiveGatewayFailures(2), .countLocalFailuresApart(true),
       .consecutiveLocalFailures(3), .consecutiveConnectFailures(4), .interval(.seconds(5)), .successRate(true),
       .successRateHosts(6), .successRateRequests(7), .successRateDeviations(8), .successRateFailurePercent(9),

@@ -18,9 +18,13 @@ final class Fixture {
   let balancer: EndpointBalancer
   let policy: BackendPolicy
 
-  init(_ endpoints: [Endpoint], _ policy: BackendPolicy = BackendPolicy(), seed: UInt64 = 11) {
+  init(
+    _ endpoints: [Endpoint], _ policy: BackendPolicy = BackendPolicy(), home: Locality = Locality(), workers: Int = 1,
+    seed: UInt64 = 11
+  ) {
     self.policy = policy
-    balancer = EndpointBalancer(endpoints, policy: policy, seed: seed, now: at(0))
+    balancer = EndpointBalancer(
+      endpoints, policy: policy, home: home, workerCount: workers, seed: seed, now: at(0))
     random = SeededRandom(seed: seed)
   }
 

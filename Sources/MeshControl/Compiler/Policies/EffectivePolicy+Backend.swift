@@ -80,6 +80,8 @@ private struct BackendPolicyBuilder {
     case .hashOn(let source): policy.balancing.hashSource = source
     case .slowStart(let start): policy.balancing.slowStart = start
     case .panicPercent(let percent): policy.balancing.panicPercent = percent
+    case .locality(let locality): policy.balancing.locality = locality
+    case .subset(let subset): policy.balancing.subset = subset
     case .connections(let limit): policy.limits.connections = limit
     case .pendingRequests(let limit): policy.limits.pendingRequests = limit
     case .activeRequests(let limit): policy.limits.activeRequests = limit

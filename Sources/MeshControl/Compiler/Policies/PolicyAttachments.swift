@@ -42,7 +42,7 @@ struct PolicyAttachments {
       // By number and by name a port is the same port.
       for scope in Set(policy.targets.compactMap(\.scope)) { attached[scope, default: []].append(policy.attached) }
     }
-    table = PolicyTable(attached)
+    table = PolicyTable(attached, zoneServices: services.services.compactMapValues { EffectivePolicy.Entry($0) })
     let conflicts = attached.filter { $0.value.count > 1 }.mapValues { PolicyMerge.conflicts($0) }
     for (p, policy) in policies.enumerated() {
       for (t, target) in policy.targets.enumerated() {
@@ -50,6 +50,16 @@ struct PolicyAttachments {
         policies[p].targets[t].conflicts = conflicts[scope]?[policy.attached.key] ?? []
       }
     }
+  }
+}
+
+extension EffectivePolicy.Entry {
+  /// What `trafficDistribution` of a Service says, in the words of a policy.
+  init?(_ service: EffectiveService) {
+    guard let manifest = service.manifest, manifest.value.prefersOwnZone else { return nil }
+    self.init(
+      setting: .locality(LocalityPolicy()),
+      source: .init(policy: Resource.service(manifest.value).key, position: manifest.position, level: .service))
   }
 }
 

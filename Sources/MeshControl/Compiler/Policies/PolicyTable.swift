@@ -6,13 +6,16 @@ package import MeshResources
 package struct PolicyTable: Sendable {
   private var attached: [PolicyScope: [AttachedPolicy]] = [:]
   private var mesh = EffectivePolicy()
+  /// Services that themselves ask for endpoints of the client's zone (`trafficDistribution`).
+  private var zoneServices: [ServiceName: EffectivePolicy.Entry] = [:]
   /// Of the namespaces that have policies of their own.
   private var namespaces: [String: EffectivePolicy] = [:]
 
   package init() {}
 
-  init(_ attached: [PolicyScope: [AttachedPolicy]]) {
+  init(_ attached: [PolicyScope: [AttachedPolicy]], zoneServices: [ServiceName: EffectivePolicy.Entry] = [:]) {
     self.attached = attached
+    self.zoneServices = zoneServices
     mesh = merge(.mesh, over: EffectivePolicy())
     for case .namespace(let name) in attached.keys { namespaces[name] = merge(.namespace(name), over: mesh) }
   }
@@ -22,8 +25,10 @@ package struct PolicyTable: Sendable {
 
   /// For a service port: `backend` is what its endpoints have, `retry` and `timeouts(of:)` are for the rules of its requests.
   package func effective(for port: ServicePort) -> EffectivePolicy {
-    if attached.isEmpty { return mesh }
-    let wider = namespaces[port.service.namespace] ?? mesh
+    if attached.isEmpty, zoneServices.isEmpty { return mesh }
+    var wider = namespaces[port.service.namespace] ?? mesh
+    // More specific than what is for all services, and less than a policy that is for this one.
+    if let entry = zoneServices[port.service] { wider.entries[.locality] = entry }
     return merge(.port(port), over: merge(.service(port.service), over: wider))
   }
 

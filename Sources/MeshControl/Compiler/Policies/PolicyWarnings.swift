@@ -7,6 +7,7 @@ struct PolicyWarnings {
   private let attachments: PolicyAttachments
   private var keys = Use()
   private var slowStarts = Use()
+  private var subsets = Use()
   private var withoutKey: Set<AttachedPolicy> = []
   private var unlimited: [ManifestProblem] = []
 
@@ -20,7 +21,11 @@ struct PolicyWarnings {
   init(_ attachments: PolicyAttachments) { self.attachments = attachments }
 
   /// Looks at what is in force for one service port.
-  mutating func look(at effective: EffectivePolicy) {
+  mutating func look(at effective: EffectivePolicy, _ appProtocol: AppProtocol) {
+    if let entry = effective.entries[.subset], case .subset(.some) = entry.setting {
+      subsets.said.insert(entry.source.policy)
+      if appProtocol != .tcp { subsets.used.insert(entry.source.policy) }
+    }
     var algorithm = BalancingPolicy().algorithm
     let chosen = effective.entries[.algorithm]
     if case .algorithm(let said)? = chosen?.setting { algorithm = said }
@@ -65,6 +70,11 @@ struct PolicyWarnings {
             .hashOn, "no service that it applies to has a balancer that goes by keys", "choose ringHash or maglev"
           )
           .warning(of: attached))
+      }
+      if subsets.unused.contains(attached.key) {
+        problems.append(
+          finding(.subset, "connections have no fields, and every port it applies to carries TCP", "remove it")
+            .warning(of: attached))
       }
       if slowStarts.unused.contains(attached.key) {
         problems.append(

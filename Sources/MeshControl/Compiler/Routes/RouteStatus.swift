@@ -33,6 +33,9 @@ package struct RouteCondition: Hashable, Sendable {
     case conflicted = "Conflicted"
     /// Of a FaultInjection: whether it strikes now.
     case active = "Active"
+    /// Of a Workload: whether it gets requests, and how it is spoken to.
+    case ready = "Ready"
+    case meshed = "Meshed"
     /// Only present when true.
     case partiallyInvalid = "PartiallyInvalid"
   }

@@ -13,6 +13,9 @@ package enum PolicyLimits {
   package static let cookiePathBytes = 1_024
   /// A shorter interval judges by chance.
   package static let shortestInterval = TimeSpan.milliseconds(100)
+  package static let overprovisioningPercent = 100...10_000
+  /// Entries of `failover` and of `distribution`, and zones of each.
+  package static let zones = 64
   package static let aggression = 0.01...100.0
   package static let deviations = 0.001...100.0
   package static let factorPercent = 101...100_000

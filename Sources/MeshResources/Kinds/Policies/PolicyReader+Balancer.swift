@@ -9,6 +9,8 @@ extension PolicyReader {
     let source = block.optional("hashOn").flatMap { hashSource($0) }
     let start = block.optional("slowStart").flatMap { slowStart($0) }
     let panic = block.count("panicPercent", 0...100)
+    let zones = block.optional("locality").flatMap { locality($0) }
+    let subsets = block.optional("subset").flatMap { subset($0) }
     if let algorithm, !algorithm.isHashing, source != nil {
       block.error(
         "hashOn", "\(algorithm.word) does not go by the requests' keys", fix: "write algorithm: ringHash or maglev")
@@ -19,7 +21,8 @@ extension PolicyReader {
         fix: "remove it, or choose another algorithm")
     }
     return [
-      algorithm.map { .algorithm($0) }, source.map { .hashOn($0) }, start, panic.map { .panicPercent($0) },
+      algorithm.map { .algorithm($0) }, source.map { .hashOn($0) }, start, panic.map { .panicPercent($0) }, zones,
+      subsets,
     ].compactMap(\.self)
   }
 

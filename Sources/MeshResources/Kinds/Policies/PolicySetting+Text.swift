@@ -8,6 +8,8 @@ extension PolicySetting {
     case .algorithm(let algorithm): algorithm.word
     case .hashOn(let source): source.text
     case .slowStart(let start): start?.text ?? "none"
+    case .locality(let locality): locality?.text ?? "none"
+    case .subset(let subset): subset?.text ?? "none"
     case .outliers(let flag), .countLocalFailuresApart(let flag), .successRate(let flag), .latency(let flag): "\(flag)"
     case .successRateDeviations(let thousandths): "\(Double(thousandths) / 1000)"
     case .healthCheck(let check): check?.text ?? "none"
@@ -78,6 +80,37 @@ extension RateLimit {
       case .header(let name): " for each \(name)"
       }
     return "\(requests) per \(GatewayDuration.text(period)), burst \(burst)\(keys)"
+  }
+}
+
+extension LocalityPolicy {
+  /// For people.
+  package var text: String {
+    var parts = distribution.map { entry in
+      "\(entry.from.text) -> " + entry.to.map { "\($0.zone) \($0.percent) %" }.joined(separator: ", ")
+    }
+    parts += failover.map { "\($0.from.text) -> " + $0.to.joined(separator: " -> ") }
+    if parts.isEmpty { parts = ["own zone, own region, others"] }
+    parts.append("overprovisioning \(overprovisioningPercent) %")
+    if let limit = activeRequestsPerEndpoint { parts.append("at most \(limit) requests per endpoint") }
+    return parts.joined(separator: "; ")
+  }
+}
+
+extension LocalityPolicy.ZoneSelector {
+  fileprivate var text: String {
+    switch self {
+    case .any: "*"
+    case .zone(let zone): zone
+    }
+  }
+}
+
+extension SubsetPolicy {
+  /// For people.
+  package var text: String {
+    "label \(label) by the header \(header)" + (defaultValue.map { ", without it \($0)" } ?? "")
+      + ", fallback \(fallback)"
   }
 }
 

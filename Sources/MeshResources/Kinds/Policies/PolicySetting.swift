@@ -9,6 +9,9 @@ package enum PolicySetting: Hashable, Sendable {
   /// Nil: none, whatever wider policies say.
   case slowStart(SlowStart?)
   case panicPercent(UInt32)
+  /// Nil: none, whatever wider policies say; so for the next.
+  case locality(LocalityPolicy?)
+  case subset(SubsetPolicy?)
 
   case outliers(Bool)
   case consecutiveFailures(UInt32)
@@ -62,6 +65,8 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
   case hashOn = "balancer.hashOn"
   case slowStart = "balancer.slowStart"
   case panicPercent = "balancer.panicPercent"
+  case locality = "balancer.locality"
+  case subset = "balancer.subset"
   case outliers = "outliers.enabled"
   case consecutiveFailures = "outliers.consecutiveFailures"
   case consecutiveGatewayFailures = "outliers.consecutiveGatewayFailures"
@@ -117,6 +122,8 @@ extension PolicySetting {
     case .hashOn: .hashOn
     case .slowStart: .slowStart
     case .panicPercent: .panicPercent
+    case .locality: .locality
+    case .subset: .subset
     case .outliers: .outliers
     case .consecutiveFailures: .consecutiveFailures
     case .consecutiveGatewayFailures: .consecutiveGatewayFailures

@@ -39,6 +39,9 @@ extension PolicyTarget {
   /// The one name of a `Mesh`.
   package static let meshName = "default"
 
+  /// Routes that no policy can be for.
+  private static let connectionRoutes = ["TCPRoute", "TLSRoute", "UDPRoute"]
+
   private static let fix = "name what the policy is for, such as {group: \"\", kind: Service, name: orders}"
 
   /// Reads `targetRefs` of an object in `namespace`.
@@ -59,7 +62,16 @@ extension PolicyTarget {
 
   private init?(_ field: Field, namespace: String) {
     guard let fields = field.fields() else { return nil }
-    let kind = fields.required("kind", fix: Self.fix)?.word(Kind.allCases.map(\.rawValue)).flatMap(Kind.init)
+    let kindField = fields.required("kind", fix: Self.fix)
+    if let text = kindField?.node.text, Self.connectionRoutes.contains(text) {
+      kindField?.error(
+        "what a policy says of requests has no meaning to the connections of a \(text), and its endpoints belong to a Service",
+        fix: "name the Service")
+      fields.allow("group", "name", "namespace", "sectionName")
+      fields.finish()
+      return nil
+    }
+    let kind = kindField?.word(Kind.allCases.map(\.rawValue)).flatMap(Kind.init)
     // The schema of GEP-713 has no default for it.
     let groupField = fields.required("group", fix: "write group: \"\(kind?.group ?? "")\"")
     let group = groupField?.string()

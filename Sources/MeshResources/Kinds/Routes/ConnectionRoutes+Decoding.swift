@@ -11,6 +11,17 @@ extension TCPRoute {
   }
 }
 
+extension UDPRoute {
+  /// Reads `gateway.networking.k8s.io UDPRoute`; nil when it has no metadata or spec.
+  init?(_ object: Fields) {
+    guard let (metadata, spec) = RouteSpec.begin(object) else { return nil }
+    let parents = RouteParent.list(spec, namespace: metadata.namespace)
+    _ = ConnectionRule.list(spec, namespace: metadata.namespace)
+    spec.finish()
+    self.init(metadata: metadata, parents: parents)
+  }
+}
+
 extension TLSRoute {
   private static let fix = "list the servers that clients ask for"
 

@@ -30,6 +30,17 @@ package struct TLSRoute: Hashable, Sendable {
   }
 }
 
+/// A Gateway API `UDPRoute` (v1, v1alpha2) with `Service` parents. Its rules are checked, and apply to nothing: the mesh carries TCP.
+package struct UDPRoute: Hashable, Sendable {
+  package var metadata: ObjectMetadata
+  package var parents: [RouteParent]
+
+  package init(metadata: ObjectMetadata, parents: [RouteParent]) {
+    self.metadata = metadata
+    self.parents = parents
+  }
+}
+
 /// The rule of a route for connections: backends by weight.
 package struct ConnectionRule: Hashable, Sendable {
   package var name: String?
