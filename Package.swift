@@ -65,12 +65,13 @@ let package = Package(
   targets: [
     // MARK: Data plane
     .target(name: "CLinux"),
+    .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .target(name: "MeshCore"),
     .target(name: "MeshHTTP", dependencies: ["MeshCore"]),
     .target(name: "MeshPolicy", dependencies: ["MeshCore", "MeshHTTP"]),
     .target(name: "MeshTelemetry", dependencies: ["MeshCore", "MeshHTTP"]),
-    .target(name: "MeshRuntime", dependencies: ["CLinux", "COpenSSL", "MeshCore"]),
+    .target(name: "MeshRuntime", dependencies: ["CAres", "CLinux", "COpenSSL", "MeshCore"]),
     .target(name: "MeshAPI", dependencies: ["MeshCore", "MeshPolicy", protobuf], exclude: ["Protos"]),
     .target(
       name: "MeshProxy",

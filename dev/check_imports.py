@@ -25,7 +25,7 @@ DATA_PLANE = {
     "MeshHTTP": {"MeshCore"},
     "MeshPolicy": {"MeshCore", "MeshHTTP"},
     "MeshTelemetry": {"MeshCore", "MeshHTTP"},
-    "MeshRuntime": {"CLinux", "COpenSSL", "MeshCore"} | LIBC,
+    "MeshRuntime": {"CAres", "CLinux", "COpenSSL", "MeshCore"} | LIBC,
     "MeshAPI": {"MeshCore", "MeshHTTP", "MeshPolicy", "SwiftProtobuf"},
     "MeshProxy": {
         "CLinux", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshTelemetry", "MeshRuntime", "MeshAPI", "SwiftProtobuf",

@@ -78,6 +78,10 @@ package struct ProxyLimits: Sendable {
   package var discoveryTimeout = TimeSpan.seconds(5)
   /// Services one proxy subscribes to; the least recently used leaves.
   package var maximumServices = 10_000
+  /// Hosts that one worker keeps of an external service with a wildcard or several hosts; the one idle longest leaves.
+  package var maximumHostsPerService = 256
+  /// Such a host is forgotten, and asked for in the DNS no more, after this time without a request.
+  package var hostIdleTimeout = TimeSpan.seconds(300)
   /// Spellings of authorities remembered per worker.
   package var maximumAuthorities = 4_096
   /// Endpoints tried for one request when connecting fails; nothing has been sent then.

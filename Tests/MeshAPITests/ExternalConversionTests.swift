@@ -32,6 +32,46 @@ import Testing
     #expect(read.key == .hosts)
   }
 
+  @Test("a resolution goes over the wire and back, without what a proxy found")
+  func names() throws {
+    let names = NameResolution(
+      hosts: ["a.example.com", "*.example.org"], port: 443, minimumTTL: .seconds(2), maximumTTL: .seconds(9))
+    let set = EndpointSet(key: Self.key, endpoints: [], names: names)
+    let found = set.resolved("a.example.com", [SocketAddress(ipv4: 0x0A00_0001, port: 0)])
+    #expect(found.endpoints.count == 1)
+    for one in [set, found] {
+      let bytes: [UInt8] = try Apus_V1_Endpoints(one).serializedBytes()
+      #expect(try EndpointSet(key: Self.key, Apus_V1_Endpoints(serializedBytes: bytes)) == set)
+    }
+  }
+
+  @Test("a resolution that cannot be is refused")
+  func refusedNames() {
+    func problem(_ change: (inout Apus_V1_Endpoints) -> Void) -> String? {
+      var message = Apus_V1_Endpoints()
+      message.names = .with {
+        $0.hosts = ["a.example.com"]
+        $0.port = 443
+        $0.minimumTtlMs = 1_000
+        $0.maximumTtlMs = 2_000
+      }
+      change(&message)
+      do throws(ConversionError) {
+        _ = try EndpointSet(key: Self.key, message)
+        return nil
+      } catch {
+        return error.field
+      }
+    }
+    #expect(problem { _ in } == nil)
+    #expect(problem { $0.names.hosts = [] } == "names.hosts")
+    #expect(problem { $0.names.hosts = ["*"] } == "names.hosts")
+    #expect(problem { $0.names.port = 0 } == "names.port")
+    #expect(problem { $0.names.minimumTtlMs = 0 } == "names.minimum_ttl_ms")
+    #expect(problem { $0.names.minimumTtlMs = 3_000 } == "names.minimum_ttl_ms")
+    #expect(problem { $0.endpoints = [.with { $0.address = "10.0.0.1:80" }] } == "names")
+  }
+
   @Test("TLS that says not whom to trust, or too much, is refused")
   func refusedTLS() {
     func problem(_ change: (inout Apus_V1_TlsOrigination) -> Void) -> String? {

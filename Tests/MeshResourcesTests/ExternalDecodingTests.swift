@@ -105,6 +105,20 @@ import Testing
       ])
   }
 
+  @Test(
+    "the bounds of a TTL",
+    arguments: [
+      ("", 5, 300), (", dns: {}", 5, 300), (", dns: {minimumTTL: 1s, maximumTTL: 2s}", 1, 2),
+      (", dns: {minimumTTL: 10m}", 600, 600), (", dns: {maximumTTL: 2s}", 2, 2), (", dns: {maximumTTL: 1h}", 5, 3600),
+    ])
+  func ttl(dns: String, minimum: Int64, maximum: Int64) throws {
+    let result = ManifestParser.parse(
+      file: "f.yaml", text: Self.external("hosts: ['*.a.b', c.d], ports: [{port: 80, tls: {}}], resolution: DNS\(dns)"))
+    #expect(result.errors.map(\.description) == [])
+    guard case .externalService(let service)? = result.objects.first?.value else { throw Missing() }
+    #expect(service.resolution == .dns(minimumTTL: .seconds(minimum), maximumTTL: .seconds(maximum)))
+  }
+
   private static let endpoints = "resolution: Static, endpoints: [{address: 10.0.0.1}]"
 
   @Test(
@@ -149,6 +163,19 @@ import Testing
         "hosts: [a.b], ports: [{port: 80}], resolution: Static",
         "spec.endpoints: is required; list the addresses of the server"
       ),
+      (
+        "hosts: [a.b], ports: [{port: 80}], resolution: DNS, endpoints: [{address: 10.0.0.1}]",
+        "spec.endpoints: the DNS says where the server is; remove them, or write resolution: Static"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80}], resolution: DNS, dns: {minimumTTL: 2s, maximumTTL: 1s}",
+        "spec.dns.minimumTTL: is more than maximumTTL; write less"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80}], resolution: DNS, dns: {minimumTTL: 2s, maximumTTL: 25h}",
+        "spec.dns.maximumTTL: must be from 1s to 24h"
+      ),
+      ("hosts: [a.b], ports: [{port: 80}], \(endpoints), dns: {}", "spec.dns: is for resolution: DNS; remove it"),
     ])
   func mistakes(spec: String, expected: String) {
     let result = ManifestParser.parse(file: "f.yaml", text: Self.external(spec))

@@ -2,11 +2,13 @@
 certificates are good, for another name, expired, or of an authority that nobody trusts."""
 
 import collections
+import concurrent.futures
 import json
 import socket
 import ssl
 import textwrap
 
+import grpc
 import pytest
 
 from support import http, manifests
@@ -22,7 +24,7 @@ REFUSED = {
     "stranger": ("unknown_authority", "of an authority that is not trusted here"),
     "plain": ("protocol_error", "does not speak TLS there"),
 }
-ADDRESSES = {name: f"127.77.0.{index}" for index, name in enumerate(["good", *REFUSED, "other", "sans", "slice"], 1)}
+ADDRESSES = {name: f"127.77.0.{index}" for index, name in enumerate(["good", *REFUSED, "other", "sans", "slice", "calls"], 1)}
 
 
 def config_map(name, pem, key="ca.crt"):
@@ -87,8 +89,23 @@ def validation(hostname="api.example.com", authority="authority", more=""):
     return f"{{ hostname: {hostname}, caCertificateRefs: [{{ group: '', kind: ConfigMap, name: {authority} }}]{more} }}"
 
 
+def grpc_server(address, files):
+    """Echoes; over TLS, which grpcio speaks with the ALPN name h2 only."""
+    def say(request, context):
+        context.set_trailing_metadata((("x-served", "outside"),))
+        return request
+
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
+        "outside.Echo", {"Say": grpc.unary_unary_rpc_method_handler(say)}),))
+    chain, key = (path.read_bytes() for path in files)
+    server.add_secure_port(f"{address}:{PORT}", grpc.ssl_server_credentials([(key, chain)]))
+    server.start()
+    return server
+
+
 class OutsideMesh(Mesh):
-    caller, servers = None, {}
+    caller, servers, channel, misnamed, calls = None, {}, None, None, None
 
     def ask(self, url, caller=None, headers=None):
         """The answer to a request that a program sends to its proxy; `said` is what the server says."""
@@ -122,6 +139,7 @@ def mesh(tmp_path_factory):
     root.write_bytes(authority.pem())
     try:
         mesh.servers = {name: Outside(name, ADDRESSES[name], made) for name, made in files.items()}
+        mesh.calls = grpc_server(ADDRESSES["calls"], files["good"])
         mesh.up(
             config_map("authority", mesh.authority), config_map("changing", mesh.authority), config_map("empty", "x\n", "other"),
             external("api", "api.example.com", ADDRESSES["good"], TRUSTED, ports="- { port: 443, targetPort: 8443, appProtocol: tls }\n"),
@@ -130,6 +148,9 @@ def mesh(tmp_path_factory):
             external("shared", "shared.example.com", ADDRESSES["plain"], None, "apus-system"),
             external("foreign", "foreign.example.com", ADDRESSES["plain"], None, "other"),
             external("policed", "policed.example.com", ADDRESSES["other"], None),
+            *(external(name, f"{name}.example.com", ADDRESSES["calls"], validation(hostname)).replace(
+                "{ name: http,", "{ name: http, appProtocol: grpc,")
+              for name, hostname in (("calls", "api.example.com"), ("misnamed", "www.example.com"))),
             external("broken", "broken.example.com", ADDRESSES["good"], "{ caCertificateRefs: [{ group: '', kind: ConfigMap, name: none }] }"),
             policy("policed", "policed", validation(), kind="ExternalService", version="v1alpha3"),
             sliced("sans", ADDRESSES["sans"]), policy("sans", "sans", validation(
@@ -169,11 +190,17 @@ def mesh(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SSL_CERT_FILE", str(root))
             # One worker: turns are each worker's.
-            mesh.caller = mesh.client(flags=["--workers", "1"])[0]
+            mesh.caller, *ports = mesh.client("calls.shop:80", "misnamed.shop:80", flags=["--workers", "1"])
+        mesh.channel, mesh.misnamed = (grpc.insecure_channel(f"127.0.0.1:{port}") for port in ports)
         until(lambda: mesh.ask("http://api.example.com/").status == 200, "the server outside answers")
         yield mesh
     finally:
+        for channel in (mesh.channel, mesh.misnamed):
+            if channel:
+                channel.close()
         mesh.stop()
+        if mesh.calls:
+            mesh.calls.stop(0)
         for server in mesh.servers.values():
             server.stop()
 
@@ -241,6 +268,24 @@ def test_a_program_may_speak_tls_itself_through_connect(mesh):
             secure.sendall(b"GET /own HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n")
             answer = b"".join(iter(lambda: secure.recv(4096), b""))
     assert b'"target": "/own"' in answer
+
+
+def test_bytes_behind_connect_to_a_port_with_tls_go_over_tls(mesh):
+    with socket.create_connection((mesh.caller.address, 15001), timeout=10) as connection:
+        connection.sendall(b"CONNECT api.example.com:80 HTTP/1.1\r\nHost: api.example.com:80\r\n\r\n")
+        assert b" 200 " in connection.recv(4096).split(b"\r\n")[0]
+        connection.sendall(b"GET /raw HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b'"target": "/raw"' in answer and b'"secure": true' in answer
+
+
+def test_grpc_goes_over_tls_with_h2(mesh):
+    say = mesh.channel.unary_unary("/outside.Echo/Say")
+    answer, call = say.with_call(b"hello", timeout=10)
+    assert answer == b"hello" and dict(call.trailing_metadata())["x-served"] == "outside"
+    with pytest.raises(grpc.RpcError) as refused:
+        mesh.misnamed.unary_unary("/outside.Echo/Say")(b"hello", timeout=10)
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE and "for other names" in refused.value.details()
 
 
 def test_hosts_are_for_the_own_namespace_and_those_of_the_root_namespace_for_all(mesh):
@@ -332,3 +377,6 @@ def test_endpoints_and_why_tell_the_tls(mesh):
     assert "TLS api.example.com" in mesh.apus("endpoints", "api.shop:80").stdout
     why = mesh.apus("why", "--from", "client", "--to", "http://api.example.com/").stdout
     assert "api.shop:80" in why and "TLS api.example.com" in why
+    mesh.ask("http://stranger.example.com/")
+    why = mesh.apus("why", "--from", "client", "--to", "http://stranger.example.com/").stdout
+    assert "TLS failed: unknown_authority" in why

@@ -22,6 +22,10 @@ extension EndpointSet {
       appProtocol: message.appProtocol.isEmpty ? .http : try convertAppProtocol(message.appProtocol),
       policy: policy)
     if message.hasTls { tls = try TLSOrigination(message.tls, limits: limits) }
+    if message.hasNames {
+      guard endpoints.isEmpty else { throw ConversionError(field: "names", problem: "stand beside endpoints") }
+      names = try NameResolution(message.names, limits: limits)
+    }
   }
 }
 
@@ -71,6 +75,11 @@ extension Apus_V1_Endpoints {
       return message
     }
     appProtocol = set.appProtocol.rawValue
+    if let resolution = set.names {
+      // What a proxy has found is its own affair.
+      endpoints = []
+      names = Apus_V1_NameResolution(resolution)
+    }
     if let origination = set.tls { tls = Apus_V1_TlsOrigination(origination) }
     if set.policy != BackendPolicy() { policy = Apus_V1_BackendPolicy(set.policy) }
   }

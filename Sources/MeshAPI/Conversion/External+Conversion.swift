@@ -55,6 +55,25 @@ extension TLSOrigination {
   }
 }
 
+extension NameResolution {
+  init(_ message: Apus_V1_NameResolution, limits: ConversionLimits) throws(ConversionError) {
+    do throws(ConversionError) {
+      guard !message.hosts.isEmpty else { throw ConversionError(field: "hosts", problem: "empty") }
+      try limits.check(message.hosts.count, atMost: limits.maximumRuleParts, "hosts")
+      for host in message.hosts { try convertHost(host, "hosts", allowWildcard: true) }
+      self.init(
+        hosts: message.hosts, port: try convertPort(message.port, "port"),
+        minimumTTL: try convertSomeTime(message.minimumTtlMs, "minimum_ttl_ms"),
+        maximumTTL: try convertSomeTime(message.maximumTtlMs, "maximum_ttl_ms"))
+      guard minimumTTL <= maximumTTL else {
+        throw ConversionError(field: "minimum_ttl_ms", problem: "more than the maximum")
+      }
+    } catch {
+      throw error.inside("names")
+    }
+  }
+}
+
 /// A name or an address that a certificate can be for.
 private func convertServerName(_ name: String, _ field: String) throws(ConversionError) {
   if name.utf8.count <= 64, SocketAddress(name, defaultPort: 0) != nil { return }
@@ -86,5 +105,15 @@ extension Apus_V1_TlsOrigination {
     hostname = origination.hostname
     alternativeHosts = origination.alternativeHosts
     alternativeUris = origination.alternativeURIs
+  }
+}
+
+extension Apus_V1_NameResolution {
+  init(_ resolution: NameResolution) {
+    self.init()
+    hosts = resolution.hosts
+    port = UInt32(resolution.port)
+    minimumTtlMs = resolution.minimumTTL.wireMilliseconds
+    maximumTtlMs = resolution.maximumTTL.wireMilliseconds
   }
 }

@@ -1234,12 +1234,42 @@ package nonisolated struct Apus_V1_Endpoints: Sendable {
   /// Clears the value of `tls`. Subsequent reads from it will return its default value.
   package mutating func clearTls() {self._tls = nil}
 
+  /// absent: `endpoints` are all; else there are none, and proxies ask the DNS
+  package var names: Apus_V1_NameResolution {
+    get {_names ?? Apus_V1_NameResolution()}
+    set {_names = newValue}
+  }
+  /// Returns true if `names` has been explicitly set.
+  package var hasNames: Bool {self._names != nil}
+  /// Clears the value of `names`. Subsequent reads from it will return its default value.
+  package mutating func clearNames() {self._names = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _policy: Apus_V1_BackendPolicy? = nil
   fileprivate var _tls: Apus_V1_TlsOrigination? = nil
+  fileprivate var _names: Apus_V1_NameResolution? = nil
+}
+
+package nonisolated struct Apus_V1_NameResolution: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// in lower case: one name, or several and wildcards ("*.example.com")
+  package var hosts: [String] = []
+
+  package var port: UInt32 = 0
+
+  package var minimumTtlMs: Int64 = 0
+
+  package var maximumTtlMs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// TLS to endpoints that are not meshed.
@@ -4508,7 +4538,7 @@ nonisolated extension Apus_V1_Backend: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Endpoints"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}endpoints\0\u{3}app_protocol\0\u{1}policy\0\u{2}C\u{1}tls\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}endpoints\0\u{3}app_protocol\0\u{1}policy\0\u{2}C\u{1}tls\0\u{1}names\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4520,6 +4550,7 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
       case 2: try { try decoder.decodeSingularStringField(value: &self.appProtocol) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._policy) }()
       case 70: try { try decoder.decodeSingularMessageField(value: &self._tls) }()
+      case 71: try { try decoder.decodeSingularMessageField(value: &self._names) }()
       default: break
       }
     }
@@ -4542,6 +4573,9 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
     try { if let v = self._tls {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
     } }()
+    try { if let v = self._names {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 71)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4550,6 +4584,52 @@ nonisolated extension Apus_V1_Endpoints: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.appProtocol != rhs.appProtocol {return false}
     if lhs._policy != rhs._policy {return false}
     if lhs._tls != rhs._tls {return false}
+    if lhs._names != rhs._names {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_NameResolution: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NameResolution"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hosts\0\u{1}port\0\u{3}minimum_ttl_ms\0\u{3}maximum_ttl_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.hosts) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.minimumTtlMs) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.maximumTtlMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.hosts.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.hosts, fieldNumber: 1)
+    }
+    if self.port != 0 {
+      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 2)
+    }
+    if self.minimumTtlMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.minimumTtlMs, fieldNumber: 3)
+    }
+    if self.maximumTtlMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.maximumTtlMs, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_NameResolution, rhs: Apus_V1_NameResolution) -> Bool {
+    if lhs.hosts != rhs.hosts {return false}
+    if lhs.port != rhs.port {return false}
+    if lhs.minimumTtlMs != rhs.minimumTtlMs {return false}
+    if lhs.maximumTtlMs != rhs.maximumTtlMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

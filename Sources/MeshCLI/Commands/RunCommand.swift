@@ -70,6 +70,13 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "Worker threads of the proxy. Default: one per core, at most 4.")
   var workers: Int?
 
+  @Option(
+    name: .customLong("dns-server"),
+    help: ArgumentHelp(
+      "A server that the proxy asks for names outside the mesh. May be repeated. Default: those of the machine.",
+      valueName: "ip[:port]"))
+  var dnsServers: [String] = []
+
   @Option(help: "The proxy's access log: off, sampled, sampled=RATE (0 to 1) or all.")
   var accessLog = "off"
 
@@ -142,6 +149,10 @@ struct RunCommand: AsyncParsableCommand {
       try prefixed("--listen") { () throws(FlagFailure) in try ListenFlag(text, namespace: namespace) }
     }
     options.workers = workers
+    for server in dnsServers where SocketAddress(server, defaultPort: 53) == nil {
+      throw FlagFailure("--dns-server \"\(server)\" is neither an IP address nor IP:PORT")
+    }
+    options.dnsServers = dnsServers
     options.accessLog = accessLog
     options.readyTimeout = try seconds("--ready-timeout", readyTimeout)
     options.drainDelay = try seconds("--drain-delay", drainDelay)

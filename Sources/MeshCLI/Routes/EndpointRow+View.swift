@@ -22,6 +22,11 @@ struct EndpointClients {
 }
 
 extension MeshView {
+  /// Whose certificate endpoints outside the mesh must show.
+  func tlsName(_ port: ServicePort) -> String? {
+    endpoints[port]?.tls.map { $0.hostname.isEmpty ? "the host asked for" : $0.hostname }
+  }
+
   /// The ready endpoints of a port, then those that are not ready.
   func rows(_ port: ServicePort, for clients: EndpointClients = EndpointClients()) -> [EndpointRow] {
     let set = endpoints[port]
@@ -29,7 +34,7 @@ extension MeshView {
     let plan = balancing.locality.flatMap { LocalityPlan($0, home: clients.home) }
     let isDivided = plan != nil || balancing.subset != nil
     let shares = isDivided ? set.map { clients.shares(of: $0) ?? $0.endpoints.map { _ in 0 } } : nil
-    let tls = set?.tls.map { $0.hostname.isEmpty ? "the host asked for" : $0.hostname }
+    let tls = tlsName(port)
     func row(_ endpoint: Endpoint, _ ready: Bool, _ share: Double?) -> EndpointRow {
       EndpointRow(
         address: endpoint.address.description, workload: endpoint.workload, ready: ready, weight: endpoint.weight,

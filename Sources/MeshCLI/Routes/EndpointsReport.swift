@@ -8,6 +8,10 @@ package struct EndpointsReport: Encodable, Sendable {
     package var namespace: String
     package var port: UInt16
     package var balancer: String
+    /// Whose addresses the proxies find by the DNS, each for itself; absent: the endpoints are all.
+    package var hosts: [String]?
+    /// Whose certificate those must show; absent: none.
+    package var tls: String?
     package var endpoints: [EndpointRow]
   }
 
@@ -18,7 +22,8 @@ package struct EndpointsReport: Encodable, Sendable {
     ports = view.endpoints.values.filter { services.contains($0.key) }.sorted { $0.key < $1.key }.map { set in
       Port(
         service: set.key.service.name, namespace: set.key.service.namespace, port: set.key.port,
-        balancer: "\(set.policy.balancing.algorithm)",
+        balancer: "\(set.policy.balancing.algorithm)", hosts: set.names?.hosts,
+        tls: set.names == nil ? nil : view.tlsName(set.key),
         endpoints: view.rows(set.key, for: EndpointClients(home: home)))
     }
   }
@@ -33,7 +38,12 @@ package struct EndpointsReport: Encodable, Sendable {
     var table = TextTable([TextTable.Column("SERVICE")] + columns.map(\.column))
     for port in ports {
       let name = "\(port.service).\(port.namespace):\(port.port)"
-      if port.endpoints.isEmpty { table.rows.append([name, "none"]) }
+      if let hosts = port.hosts {
+        let security = port.tls.map { "TLS \($0)" } ?? "plaintext"
+        table.rows.append([name, "by DNS", hosts.joined(separator: ",")] + columns.dropFirst(4).map { _ in "" } + [security])
+      } else if port.endpoints.isEmpty {
+        table.rows.append([name, "none"])
+      }
       for row in port.endpoints { table.rows.append([name] + columns.map { $0.text(row) }) }
     }
     return table.render()

@@ -13,6 +13,8 @@ package struct RunOptions: Sendable {
   package var upstreams: [UpstreamFlag] = []
   package var listeners: [ListenFlag] = []
   package var workers: Int?
+  /// Asked for names outside the mesh; empty for those of the machine.
+  package var dnsServers: [String] = []
   /// `off`, `sampled`, `sampled=RATE` or `all`.
   package var accessLog = "off"
   package var readyTimeout: TimeSpan = .seconds(30)

@@ -45,6 +45,7 @@ package struct RunPlan: Sendable {
       "--app-address", appAddress,
       "--access-log", options.accessLog,
     ]
+    for server in options.dnsServers { arguments += ["--dns-server", server] }
     if let workers = options.workers { arguments += ["--workers", String(workers)] }
     for (upstream, port) in zip(options.upstreams, upstreamPorts) {
       arguments += ["--listen", "\(grant.address):\(port)=\(upstream.service)"]

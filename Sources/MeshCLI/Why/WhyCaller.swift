@@ -56,6 +56,15 @@ struct BalancerStates: Decodable {
   struct Endpoint: Decodable {
     var address: String
     var state: String
+    /// Of a server outside the mesh, whose last handshake failed.
+    var tlsFailure: String?
+
+    private enum CodingKeys: String, CodingKey {
+      case address, state
+      case tlsFailure = "tls_failure"
+    }
+
+    var shown: String { tlsFailure.map { "\(state), TLS failed: \($0)" } ?? state }
   }
 
   var workers: [Worker]
@@ -64,7 +73,7 @@ struct BalancerStates: Decodable {
   var byAddress: [String: String] {
     var states: [String: [String]] = [:]
     for endpoint in workers.flatMap(\.backends).flatMap(\.endpoints) {
-      states[endpoint.address, default: []].append(endpoint.state)
+      states[endpoint.address, default: []].append(endpoint.shown)
     }
     return states.mapValues { states in
       guard let bad = states.first(where: { $0 != "ready" }) else { return "ready" }

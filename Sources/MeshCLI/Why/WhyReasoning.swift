@@ -271,6 +271,10 @@ struct WhyReasoning {
       retryBudget: rule.retry == nil ? nil : set.map { WhyAnswer.RetryBudget($0.policy.retryBudget) },
       policy: view.policies[PolicyPlace(port: backend.backend)] ?? [],
       endpoints: view.rows(backend.backend, for: clients))
+    if let hosts = set?.names?.hosts {
+      answer.notes.append(
+        "\(backend.backend): the caller's proxy finds the addresses of \(hosts.joined(separator: ", ")) by the DNS")
+    }
     if share > 0 {
       if !answer.request.isTunnel, backend.failureStatus == nil, let reply = reply(backend.filters, service) {
         answer.notes.append("\(backend.backend): the proxy answers this share \(reply.status): \(reply.reason)")
@@ -291,7 +295,7 @@ struct WhyReasoning {
         share, status, "the backend \(name) cannot serve: \(reason)",
         fix: "see what the route says of it: apus get httproute")
     }
-    guard (set?.endpoints ?? []).isEmpty else { return nil }
+    guard (set?.endpoints ?? []).isEmpty, set?.names == nil else { return nil }
     let waiting = view.unready[backend.backend]?.count ?? 0
     if waiting > 0 {
       return failure(

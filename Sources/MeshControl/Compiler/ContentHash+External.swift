@@ -22,4 +22,12 @@ extension ContentHasher {
     add(origination.alternativeHosts) { $0.add($1) }
     add(origination.alternativeURIs) { $0.add($1) }
   }
+
+  mutating func add(_ resolution: NameResolution) {
+    add("names")
+    add(resolution.hosts) { $0.add($1) }
+    add(resolution.port)
+    add(resolution.minimumTTL.nanoseconds)
+    add(resolution.maximumTTL.nanoseconds)
+  }
 }

@@ -202,6 +202,7 @@ extension ContentHasher {
       }
     }
     if let origination = set.tls { add(origination) }
+    if let names = set.names { add(names) }
   }
 
   private mutating func add(_ locality: Locality) {

@@ -66,18 +66,7 @@ struct Compilation {
       mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = config
     }
     let externals = ExternalCompiler(snapshot, table)
-    for (key, var set) in externals.endpoints {
-      let policy = attachments.table.effective(for: key)
-      policyWarnings.look(at: policy, set.appProtocol)
-      set.policy = policy.backend
-      set.tls = tls.origination(of: key) ?? set.tls
-      mesh.endpoints[key] = set
-      mesh.services[key] = ServiceConfig(
-        key: key, appProtocol: set.appProtocol,
-        rules: [RouteRule.direct(key).with(policy, faults.faults(of: key), set.appProtocol)])
-      if !policy.inboundLimits.isEmpty { policyWarnings.lookAtLimits(policy, set) }
-    }
-    mesh.hosts = externals.hosts()
+    externals.add(to: &mesh, attachments.table, faults, tls, &policyWarnings)
     var aliases = AliasCompiler(table: table)
     aliases.add(to: &mesh)
     for workload in snapshot.workloads {

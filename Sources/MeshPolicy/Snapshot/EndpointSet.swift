@@ -9,16 +9,19 @@ package struct EndpointSet: Hashable, Sendable {
   package var policy: BackendPolicy
   /// How connections to endpoints without a proxy of the mesh are secured. Nil: not at all.
   package var tls: TLSOrigination?
+  /// The DNS says where the endpoints are. Nil: `endpoints` does.
+  package var names: NameResolution?
 
   package init(
     key: ServicePort, endpoints: [Endpoint], appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy(),
-    tls: TLSOrigination? = nil
+    tls: TLSOrigination? = nil, names: NameResolution? = nil
   ) {
     self.key = key
     self.endpoints = endpoints
     self.appProtocol = appProtocol
     self.policy = policy
     self.tls = tls
+    self.names = names
   }
 }
 

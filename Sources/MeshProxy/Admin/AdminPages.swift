@@ -62,6 +62,8 @@ struct AdminPages {
     process.configVersion = control.version
     process.discoveryConnected = control.isConnected
     process.discoveryRejected = control.rejected
+    process.dnsAnswered = control.names.answered
+    process.dnsFailed = control.names.failed
     process.startTimeSeconds = Double(control.startTime) / 1000
     return process
   }
@@ -145,9 +147,9 @@ struct AdminPages {
 
   func endpoints(_ reply: @escaping (AdminReply) -> Void) {
     control.collect { worker in
-      worker.backends.values.sorted { $0.key < $1.key }.map { backend in
-        BackendStatus(
-          key: backend.key, use: backend.use, endpoints: backend.balancer.endpointStates(now: worker.loop.now))
+      worker.backends.values.sorted { $0.key < $1.key }.flatMap { backend in
+        [BackendStatus(backend, host: nil, worker)]
+          + (backend.hosts?.all ?? []).map { BackendStatus($0.entry, host: $0.name, worker) }
       }
     } then: { workers in
       var json = JSONWriter()
@@ -162,13 +164,25 @@ struct AdminPages {
 
   private struct BackendStatus: Sendable {
     var key: ServicePort
+    /// Of an external service with several.
+    var host: String?
     var use: BackendUse
     var endpoints: [EndpointStatus]
+    var tlsFailures: [SocketAddress: String]
+
+    init(_ backend: BackendEntry, host: String?, _ worker: ProxyWorker) {
+      key = backend.key
+      self.host = host
+      use = backend.use
+      tlsFailures = backend.tlsFailures
+      endpoints = backend.balancer.endpointStates(now: worker.loop.now)
+    }
   }
 
   private static func write(_ backend: BackendStatus, to json: inout JSONWriter) {
     json.object {
       $0.field("backend", backend.key.description)
+      if let host = backend.host { $0.field("host", host) }
       $0.field("connections", Int64(backend.use.connections))
       $0.field("pending_requests", Int64(backend.use.pending))
       $0.field("active_requests", Int64(backend.use.active))
@@ -179,6 +193,7 @@ struct AdminPages {
           $0.field("weight", Int64(endpoint.weight))
           $0.field("state", "\(endpoint.state)")
           $0.field("reason", endpoint.reason)
+          if let failure = backend.tlsFailures[endpoint.address] { $0.field("tls_failure", failure) }
           $0.field("health", Self.text(endpoint.health))
           $0.field("zone", endpoint.locality.zone)
           if let level = endpoint.level { $0.field("priority", Int64(level)) }

@@ -29,6 +29,9 @@ struct ConfigStore {
     return update
   }
 
+  /// A resource has come whose content is still to be found.
+  mutating func note(_ hash: UInt64, of key: DiscoveryKey) { hashes[key] = hash }
+
   /// Takes one delta in.
   mutating func apply(_ resources: [(MeshResource, UInt64)], removed: [DiscoveryKey]) -> ConfigUpdate {
     var update = ConfigUpdate()

@@ -17,6 +17,9 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   let workers: [ProxyWorkerHandle]
   let log: ProxyLog
   private(set) var store = ConfigStore()
+  private(set) lazy var names = NameKeeper(
+    loop: loop, servers: options.dnsServers, log: log, publish: { [unowned self] in publish($0) },
+    tell: { [unowned self] in tell($0, $1) })
   private(set) var identity: IdentityKeeper?
   private(set) var workload: WorkloadConfig?
   private var draining: DrainCounter?
@@ -214,7 +217,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       }
     }
     let removed = response.removed.compactMap { try? DiscoveryKey($0) }
-    let update = store.apply(accepted, removed: removed)
+    let update = store.apply(resolve(accepted, removed), removed: removed)
     version = response.version
     lastInSync = loop.now
     for handle in workers { handle.post { $0.apply(update) } }
@@ -230,6 +233,29 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       sendDiscovery(.reject(reject))
     }
   }
+
+  /// Endpoints whose addresses the DNS has still to say come later.
+  private func resolve(_ resources: [(MeshResource, UInt64)], _ removed: [DiscoveryKey]) -> [(MeshResource, UInt64)] {
+    for case .endpoints(let key) in removed { names.remove(key) }
+    return resources.compactMap { resource, hash in
+      guard case .endpoints(let set) = resource else { return (resource, hash) }
+      if let known = names.take(set) { return (.endpoints(known), hash) }
+      store.note(hash, of: resource.key)
+      return nil
+    }
+  }
+
+  private func publish(_ set: EndpointSet) {
+    let update = store.apply([(.endpoints(set), store.hashes[.endpoints(set.key)] ?? 0)], removed: [])
+    for handle in workers { handle.post { $0.apply(update) } }
+  }
+
+  private func tell(_ named: NamedSet, _ users: Set<Int>) {
+    for handle in workers where users.contains(handle.index) { handle.post { $0.apply(ConfigUpdate(named: [named])) } }
+  }
+
+  /// A worker meets a host for the first time, or has no use for it any more.
+  func take(_ notice: HostNotice, from worker: Int) { names.take(notice, from: worker) }
 
   /// Resources that concern this proxy itself.
   private func applyOwn(_ resource: MeshResource) {

@@ -53,6 +53,12 @@ struct ProxyError: Error {
   static let noEndpoint = ProxyError(
     status: 503, flag: .noHealthyUpstream, origin: .upstream, retry: .no,
     reason: "no endpoint: the service has no ready workload")
+  static let unresolved = ProxyError(
+    status: 503, flag: .dnsFailure, origin: .upstream, retry: .no,
+    reason: "no endpoint: the DNS has no address for the host; the proxy's log says why")
+  static let uncoveredHost = ProxyError(
+    status: 404, flag: .noRoute, origin: .downstream, retry: .no,
+    reason: "no route: the request's host is none of the external service's; does its route need a URLRewrite?")
   static let invalidBackend = ProxyError(
     status: 500, flag: .noCluster, origin: .internal, retry: .no,
     reason: "invalid backend: the route names a service or port that does not exist; see `apus check`")

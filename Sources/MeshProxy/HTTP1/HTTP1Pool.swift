@@ -19,6 +19,8 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   let isLocalApplication: Bool
   /// Of a server outside the mesh; nil for plaintext.
   let tls: UpstreamTLS?
+  /// Why the server's last handshake failed; nil after a good one.
+  private(set) var tlsFailure: String?
   private var idle: [HTTP1ClientConnection] = []
   /// Connections being opened.
   private var connecting = 0
@@ -82,6 +84,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   /// A connection has opened (nil), or was closed before.
   func connectEnded(_ reason: CloseReason?) {
     connecting -= 1
+    if tls != nil { note(reason) }
     // Whoever stands behind a connect that timed out has waited as long, for the same silent address.
     if case .connectTimeout? = reason {
       var behind = waiting
@@ -89,6 +92,11 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
       while let exchange = behind.next() { exchange.upstreamFailed(.connectTimeout) }
     }
     serveAtEndOfTurn()
+  }
+
+  private func note(_ reason: CloseReason?) {
+    if case .tls(let failure, let detail)? = reason { tlsFailure = "\(failure): \(detail)" }
+    if reason == nil { tlsFailure = nil }
   }
 
   func giveBack(_ connection: HTTP1ClientConnection) {

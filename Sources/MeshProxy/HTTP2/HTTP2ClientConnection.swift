@@ -78,6 +78,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
 
   func connectionOpened(_ connection: Connection) {
     isOpen = true
+    pool.opened()
     if let tls = connection.tls { pool.worker.metrics.tlsHandshake(.outbound, resumed: tls.resumed) }
     pool.worker.upstreamOpened(tls: pool.isMesh, toApplication: pool.isLocalApplication)
     engine.now = pool.worker.loop.now

@@ -13,6 +13,8 @@ final class PeerPool {
   let identity: SPIFFEID?
   /// Of a server outside the mesh; nil for one that speaks HTTP/2 in cleartext.
   let tls: UpstreamTLS?
+  /// Why the server's last handshake failed; nil after a good one.
+  private(set) var tlsFailure: String?
   let isLocalApplication: Bool
   /// There is an identity to prove. Kept, because a look at `identity` copies its strings.
   let isMesh: Bool
@@ -75,6 +77,9 @@ final class PeerPool {
     return TLSClient(context: own.clientContext, expectedIdentity: identity)
   }
 
+  /// A connection has opened.
+  func opened() { if tls != nil { tlsFailure = nil } }
+
   /// It takes no more requests.
   func remove(_ connection: HTTP2ClientConnection) {
     connections.removeAll { $0 === connection }
@@ -97,6 +102,7 @@ final class PeerPool {
     case .connectTimeout:
       return .connectTimeout
     case .tls(let failure, let detail) where tls != nil:
+      tlsFailure = "\(failure): \(detail)"
       return worker.tlsRefused(address, failure, detail)
     case .tls(let failure, _):
       worker.metrics.tlsFailure(.outbound, failure)

@@ -100,6 +100,7 @@ package enum Proxy {
       loop: loop, limits: options.limits, part: part, namespace: options.namespace, client: options.identity,
       accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool), log: log,
       buckets: buckets, share: { report in relay.post { $0.share(report, from: index) } },
+      names: { notice in relay.post { $0.take(notice, from: index) } },
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
     handle.bind(worker)
     var address = options.address

@@ -20,6 +20,8 @@ package struct ProxyOptions: Sendable {
   /// Set to have `/metrics` without a controller, too.
   package var metricsPort: UInt16?
   package var workers = 0
+  /// Of names outside the mesh; empty for those in /etc/resolv.conf.
+  package var dnsServers: [SocketAddress] = []
   package var accessLog = AccessLogPolicy.off
   package var families = MetricsFamilies.linkerd
   package var ports = ProxyPorts()
@@ -78,6 +80,7 @@ extension ProxyOptions {
       --forward-tls-certificate FILE, --forward-tls-key FILE
                                 PEM chain and key: forward listeners speak TLS 1.2 and 1.3 with ALPN h2, http/1.1
       --forward-tls-client-ca FILE  clients must show a certificate of one of these authorities
+      --dns-server IP[:PORT]    asked for names outside the mesh; may be repeated (default: /etc/resolv.conf)
       --workers N               event loops (default: cores, at most 4)
       --access-log MODE         off, sampled, sampled=RATE or all (default: off)
       --metrics-port N          /ready, /live and /metrics (default: 15020; with --forward alone: none)
@@ -140,6 +143,8 @@ extension ProxyOptions {
     case "--forward-tls-certificate": forwardTLS.certificate = value
     case "--forward-tls-key": forwardTLS.key = value
     case "--forward-tls-client-ca": forwardTLS.clientCA = value
+    case "--dns-server":
+      dnsServers.append(try Self.need(SocketAddress(value, defaultPort: 53), flag, value, "IP or IP:PORT"))
     case "--workers": workers = try Self.need(Int(value).flatMap { 1...64 ~= $0 ? $0 : nil }, flag, value, "1 to 64")
     case "--access-log":
       accessLog = try Self.need(AccessLogPolicy(value), flag, value, "off, sampled, sampled=RATE or all")

@@ -1,23 +1,26 @@
 import MeshCore
 
+/// What an authority means.
+enum AuthorityTarget {
+  case service(ServiceEntry)
+  case address(SocketAddress)
+  /// A listener of this proxy: a request sent there would come back for ever.
+  case itself
+  case unknown
+}
+
+typealias AuthorityTable = SpellingTable<AuthorityTarget>
+
 /// What a spelling of an authority means, remembered so that a steady request makes no `String`.
 ///
 /// An open-addressed table from the bytes that clients sent to the meaning found for them.
 /// Confined to one worker loop. Limit: `maximumCount` spellings; past it the table starts anew, so a hostile client
 /// costs parsing but no memory.
-struct AuthorityTable {
-  enum Target {
-    case service(ServiceEntry)
-    case address(SocketAddress)
-    /// A listener of this proxy: a request sent there would come back for ever.
-    case itself
-    case unknown
-  }
-
+struct SpellingTable<Meaning> {
   private struct Slot {
     var hash: UInt64
     var bytes: [UInt8]
-    var target: Target
+    var target: Meaning
   }
 
   private var slots: [Slot?]
@@ -31,7 +34,7 @@ struct AuthorityTable {
     slots = Array(repeating: nil, count: size)
   }
 
-  func find(_ authority: UnsafeRawBufferPointer, variant: UInt16) -> Target? {
+  func find(_ authority: UnsafeRawBufferPointer, variant: UInt16) -> Meaning? {
     let hash = Self.hash(authority, variant)
     var i = Int(truncatingIfNeeded: hash) & (slots.count - 1)
     while let slot = slots[i] {
@@ -41,7 +44,7 @@ struct AuthorityTable {
     return nil
   }
 
-  mutating func insert(_ authority: UnsafeRawBufferPointer, variant: UInt16, _ target: Target) {
+  mutating func insert(_ authority: UnsafeRawBufferPointer, variant: UInt16, _ target: Meaning) {
     if count >= maximumCount { removeAll() }
     let hash = Self.hash(authority, variant)
     var i = Int(truncatingIfNeeded: hash) & (slots.count - 1)

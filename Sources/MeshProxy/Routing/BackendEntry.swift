@@ -17,6 +17,10 @@ final class BackendEntry {
   private(set) var hashSource: HashKeySource?
   /// Where requests name the subset of the endpoints that they want; nil where there are no subsets.
   private(set) var subsetSource: HashKeySource?
+  /// Nil unless requests say which of several hosts they are for; then this one has no endpoints itself.
+  private(set) var hosts: HostBackends?
+  /// The DNS has no address for it.
+  private(set) var isUnresolved = false
   /// False until the control plane has sent the endpoint set.
   private(set) var isKnown = false
   private var entries: [EndpointEntry?] = []
@@ -27,8 +31,15 @@ final class BackendEntry {
   let nameLabel: Int32
   let namespaceLabel: Int32
 
-  init(key: ServicePort, labels: LabelInterner, home: Locality, workerCount: Int, seed: UInt64, now: Instant) {
+  /// Stands for the whole service, not for one host of it.
+  private let isRoot: Bool
+
+  init(
+    key: ServicePort, isRoot: Bool = true, labels: LabelInterner, home: Locality, workerCount: Int, seed: UInt64,
+    now: Instant
+  ) {
     self.key = key
+    self.isRoot = isRoot
     nameLabel = labels.id(key.service.name)
     namespaceLabel = labels.id(key.service.namespace)
     balancer = EndpointBalancer(home: home, workerCount: workerCount, seed: seed, now: now)
@@ -36,6 +47,8 @@ final class BackendEntry {
 
   func update(_ set: EndpointSet, worker: ProxyWorker) {
     isKnown = true
+    isUnresolved = set.names != nil && set.endpoints.isEmpty
+    if isRoot { updateHosts(set.names, worker) }
     use.take(set.policy.limits, worker.part)
     retryBudget.settings = set.policy.retryBudget
     let source = set.policy.balancing.algorithm.isHashing ? set.policy.balancing.hashSource : nil
@@ -53,6 +66,18 @@ final class BackendEntry {
     }
     entries = next
     updateChecks(set, worker)
+  }
+
+  private func updateHosts(_ names: NameResolution?, _ worker: ProxyWorker) {
+    if hosts?.keeps(names) == true { return }
+    hosts = names.flatMap { $0.onlyHost == nil ? HostBackends(key, $0, worker: worker) : nil }
+  }
+
+  /// By address, why handshakes with servers outside the mesh failed last.
+  var tlsFailures: [SocketAddress: String] {
+    entries.reduce(into: [:]) { failures, entry in
+      if let entry, let failure = entry.tlsFailure { failures[entry.address] = failure }
+    }
   }
 
   func entry(_ ref: EndpointRef) -> EndpointEntry? { ref.slot < entries.count ? entries[ref.slot] : nil }

@@ -51,6 +51,15 @@ final class EndpointEntry {
     }
   }
 
+  /// Why its last handshake failed, of a server outside the mesh.
+  var tlsFailure: String? {
+    switch transport {
+    case .mesh: nil
+    case .http1(let pool): pool.tlsFailure
+    case .http2(let pool): pool.tlsFailure
+    }
+  }
+
   /// Closes a connection without a request that was opened for `backend`. False: there is none.
   func closeIdleConnection(of backend: BackendEntry) -> Bool {
     switch transport {

@@ -111,7 +111,8 @@ struct Router {
     enter(backend, exchange)
   }
 
-  private func enter(_ backend: BackendEntry, _ exchange: Exchange) {
+  func enter(_ backend: BackendEntry, _ exchange: Exchange) {
+    if let hosts = backend.hosts { return hosts.serve(exchange) }
     guard exchange.enter(backend) else { return exchange.fail(.backendOverflow) }
     backend.retryBudget.requestStarted(now: worker.loop.now)
     if let source = backend.hashSource { exchange.findHashKey(source.key) }
@@ -123,7 +124,9 @@ struct Router {
     let ref =
       pick(exchange, of: backend, excluding: excluding)
       ?? (excluding == nil ? nil : pick(exchange, of: backend, excluding: nil))
-    guard let ref, let endpoint = backend.entry(ref) else { return exchange.fail(.noEndpoint) }
+    guard let ref, let endpoint = backend.entry(ref) else {
+      return exchange.fail(backend.isUnresolved ? .unresolved : .noEndpoint)
+    }
     backend.balancer.started(ref)
     exchange.ticket = ref
     exchange.lastTicket = ref

@@ -10,8 +10,16 @@ struct ConfigUpdate: Sendable {
   /// Nil: the control plane knows no such service.
   var services: [(ServicePort, ServiceConfig?)] = []
   var workload: WorkloadUpdate?
+  /// Of external services whose requests name one of several hosts.
+  var named: [NamedSet] = []
   /// Nil: as before.
   var hosts: ExternalHosts?
+}
+
+/// The endpoints of one host.
+struct NamedSet: Sendable {
+  var host: String
+  var set: EndpointSet
 }
 
 /// What the proxy's own workload serves.

@@ -27,6 +27,8 @@ final class ProxyWorker: TimerHandler {
   let subscribe: @Sendable (ServicePort) -> Void
   /// Of rate limits, shared with the proxy's other workers.
   let buckets: BucketRegistry
+  /// Tells the control thread of hosts outside the mesh.
+  let names: @Sendable (HostNotice) -> Void
   /// Tells the proxy's other workers.
   private let share: @Sendable (HealthReport) -> Void
 
@@ -82,7 +84,8 @@ final class ProxyWorker: TimerHandler {
   init(
     loop: Worker, limits: ProxyLimits, part: WorkerPart = WorkerPart(), namespace: String, client: SPIFFEID? = nil,
     accessLog: AccessLogWriter, log: ProxyLog? = nil, buckets: BucketRegistry? = nil,
-    share: @escaping @Sendable (HealthReport) -> Void = { _ in }, subscribe: @escaping @Sendable (ServicePort) -> Void
+    share: @escaping @Sendable (HealthReport) -> Void = { _ in },
+    names: @escaping @Sendable (HostNotice) -> Void = { _ in }, subscribe: @escaping @Sendable (ServicePort) -> Void
   ) {
     self.loop = loop
     self.limits = limits
@@ -93,6 +96,7 @@ final class ProxyWorker: TimerHandler {
     self.log = log
     self.buckets = buckets ?? BucketRegistry(bucketsPerLimit: limits.maximumRateLimitBuckets)
     self.share = share
+    self.names = names
     self.subscribe = subscribe
     authorities = AuthorityTable(maximumCount: limits.maximumAuthorities)
     var settings = HTTP2Settings()
@@ -173,10 +177,10 @@ final class ProxyWorker: TimerHandler {
   // MARK: - Services and backends
 
   /// What `authority` means to a client of this workload.
-  func target(of authority: UnsafeRawBufferPointer, defaultPort: UInt16) -> AuthorityTable.Target {
+  func target(of authority: UnsafeRawBufferPointer, defaultPort: UInt16) -> AuthorityTarget {
     if let known = authorities.find(authority, variant: defaultPort) { return known }
     let text = authority.string
-    let target: AuthorityTable.Target
+    let target: AuthorityTarget
     if let address = SocketAddress(text, defaultPort: defaultPort) {
       target = listeners.contains { $0.address == address } ? .itself : .address(address)
     } else if let key = externalHosts.service(ofAuthority: text, defaultPort: defaultPort) {
@@ -213,11 +217,16 @@ final class ProxyWorker: TimerHandler {
 
   func backend(_ key: ServicePort) -> BackendEntry {
     if let known = backends[key] { return known }
-    let entry = BackendEntry(
-      key: key, labels: metrics.labels, home: locality, workerCount: part.count, seed: loop.random.next(),
-      now: loop.now)
+    let entry = makeBackend(key, isRoot: true)
     backends[key] = entry
     return entry
+  }
+
+  /// `isRoot`: of the whole service, not of one host of it.
+  func makeBackend(_ key: ServicePort, isRoot: Bool) -> BackendEntry {
+    BackendEntry(
+      key: key, isRoot: isRoot, labels: metrics.labels, home: locality, workerCount: part.count,
+      seed: loop.random.next(), now: loop.now)
   }
 
   func apply(_ update: ConfigUpdate) {
@@ -232,6 +241,7 @@ final class ProxyWorker: TimerHandler {
       // Resources of other proxies' interest are not sent; a service evicted meanwhile is ignored.
       services[key]?.update(config, worker: self)
     }
+    for named in update.named { backends[named.set.key]?.hosts?.take(named.set, of: named.host) }
     if let workload = update.workload { setWorkload(workload) }
   }
 
@@ -345,6 +355,7 @@ final class ProxyWorker: TimerHandler {
   func timerFired(_ timer: LoopTimer) {
     let now = loop.now
     upstreams.sweep(now)
+    for backend in backends.values { backend.hosts?.sweep(now) }
     sweepExchanges(now)
     sweepServices(now)
     accessLog.flush()

@@ -5,6 +5,8 @@ package import MeshCore
 enum EventSource {
   case connection(Connection)
   case listener(Listener)
+  /// Of a library.
+  case descriptor(DescriptorWatch)
 }
 
 /// One event loop on one thread: the isolation domain of the data plane.
@@ -129,6 +131,13 @@ package final class Worker {
     connection.beginConnecting(timeout: timeout, tls: tls)
     register(connection)
     return connection
+  }
+
+  /// Nothing is waited for yet.
+  func watch(_ descriptor: Int32, handler: any DescriptorHandler) -> DescriptorWatch {
+    let watch = DescriptorWatch(worker: self, descriptor: descriptor, handler: handler)
+    watch.key = sources.insert(.descriptor(watch))
+    return watch
   }
 
   private func register(_ connection: Connection) {
@@ -268,6 +277,7 @@ package final class Worker {
         connection.handleEvents(flags)
       }
     case .listener(let listener): listener.acceptReady()
+    case .descriptor(let watch): watch.ready(flags)
     case nil: counters.staleEvents += 1
     }
   }
@@ -365,6 +375,7 @@ package final class Worker {
       switch source {
       case .connection(let connection): connection.close(.aborted)
       case .listener(let listener): listener.close()
+      case .descriptor(let watch): watch.end()
       }
     }
     deliverClosings()

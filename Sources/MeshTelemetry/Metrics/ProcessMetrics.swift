@@ -14,6 +14,9 @@ package struct ProcessMetrics: Sendable {
   package var configVersion: UInt64 = 0
   package var discoveryConnected = false
   package var discoveryRejected: UInt64 = 0
+  /// Questions to the DNS, by their end.
+  package var dnsAnswered: UInt64 = 0
+  package var dnsFailed: UInt64 = 0
 
   package var cpuSeconds: Double = 0
   package var residentBytes: UInt64 = 0

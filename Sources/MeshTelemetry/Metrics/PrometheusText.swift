@@ -132,6 +132,9 @@ package enum PrometheusText {
       process.discoveryConnected ? "1" : "0")
     writer.single(
       "discovery_rejected_total", "counter", "Configuration updates refused.", "\(process.discoveryRejected)")
+    writer.family("dns_lookups_total", "counter", "Names outside the mesh that the DNS was asked for.")
+    writer.sample("dns_lookups_total", LabelText.join([("result", "answered")]), "\(process.dnsAnswered)")
+    writer.sample("dns_lookups_total", LabelText.join([("result", "failed")]), "\(process.dnsFailed)")
     writer.family("proxy_build_info", "gauge", "Always 1; the label tells the version.")
     writer.sample("proxy_build_info", LabelText.join([("version", process.version)]), "1")
     writer.single("process_cpu_seconds_total", "counter", "User and system CPU time.", number(process.cpuSeconds))

@@ -3,6 +3,7 @@
 package enum ResponseFlag: UInt8, Sendable, CaseIterable {
   case none
   case noHealthyUpstream
+  case dnsFailure
   case upstreamConnectionFailure
   case upstreamConnectionTermination
   case upstreamTimeout
@@ -30,6 +31,7 @@ package enum ResponseFlag: UInt8, Sendable, CaseIterable {
     switch self {
     case .none: "-"
     case .noHealthyUpstream: "UH"
+    case .dnsFailure: "DF"
     case .upstreamConnectionFailure: "UF"
     case .upstreamConnectionTermination: "UC"
     case .upstreamTimeout: "UT"
@@ -59,6 +61,7 @@ package enum ResponseFlag: UInt8, Sendable, CaseIterable {
     switch self {
     case .none: "nothing to report"
     case .noHealthyUpstream: "no endpoint is available"
+    case .dnsFailure: "the DNS has no address for the host"
     case .upstreamConnectionFailure: "the connection to the endpoint could not be made"
     case .upstreamConnectionTermination: "the endpoint closed the connection before it answered in full"
     case .upstreamTimeout: "the endpoint did not answer in time"

@@ -149,6 +149,35 @@ import Testing
     #expect(policed.endpoints[Self.api]?.policy.limits.connections == 7)
   }
 
+  @Test("with DNS the proxies are told the names")
+  func names() throws {
+    func mesh(_ hosts: String, _ more: String = "") -> CompiledMesh {
+      Self.compile(
+        """
+        ---
+        apiVersion: mesh.apus.dev/v1alpha1
+        kind: ExternalService
+        metadata: {name: api, namespace: shop}
+        spec: {hosts: \(hosts), resolution: DNS, ports: [{port: 80, targetPort: 443, tls: {}}]}
+        \(more)
+
+        """)
+    }
+    let one = try #require(mesh("[api.example.com]").endpoints[Self.api])
+    #expect(one.names == NameResolution(hosts: ["api.example.com"], port: 443))
+    #expect(one.tls?.hostname == "api.example.com" && one.endpoints.isEmpty)
+    let check = MeshFixture.policy(
+      "p", targets: ["group: mesh.apus.dev, kind: ExternalService, name: api"], "healthCheck: {tcp: {}}")
+    let many = mesh("['*.example.com', a.example.org]", check)
+    let set = try #require(many.endpoints[Self.api])
+    #expect(set.names?.hosts == ["*.example.com", "a.example.org"])
+    #expect(set.tls?.hostname == "" && set.policy.healthCheck == nil)
+    #expect(
+      many.warnings.contains { $0.message == "api.shop:80 has hosts that requests name, and those are not checked" })
+    #expect(mesh("[api.example.com]", check).endpoints[Self.api]?.policy.healthCheck != nil)
+    #expect(many.hashes[.endpoints(Self.api)] != mesh("['*.example.com']", check).hashes[.endpoints(Self.api)])
+  }
+
   // MARK: - BackendTLSPolicy
 
   @Test("a policy gives the endpoints of its service TLS")

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import socketserver
 import ssl
 import threading
@@ -58,6 +59,10 @@ class _Listener(http.server.ThreadingHTTPServer):
         self.server_name, self.server_port = self.server_address[:2]
 
 
+class _Listener6(_Listener):
+    address_family = socket.AF_INET6
+
+
 class Outside:
     """A server that says how it was reached. `files`: certificate and key; without them it speaks plaintext."""
 
@@ -70,7 +75,8 @@ class Outside:
             if alpn:
                 self.context.set_alpn_protocols(list(alpn))
             self.context.sni_callback = self._remember
-        self.listener = _Listener((address, port), _Handler)
+        kind = _Listener6 if ":" in address else _Listener
+        self.listener = kind((address, port), _Handler)
         self.listener.owner = self
         threading.Thread(target=self.listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 

@@ -44,6 +44,10 @@ struct ExternalCompiler {
       let key = ServicePort(service: entry.name, port: port.port)
       var set = EndpointSet(
         key: key, endpoints: entry.service.endpoints(of: port), appProtocol: port.appProtocol)
+      if case .dns(let minimum, let maximum) = entry.service.resolution {
+        set.names = NameResolution(
+          hosts: entry.service.hosts, port: port.targetPort, minimumTTL: minimum, maximumTTL: maximum)
+      }
       if let tls = port.tls {
         let (trust, findings) = authorities.resolve(tls.authorities, namespace: entry.name.namespace)
         set.tls = TLSOrigination(
@@ -57,6 +61,29 @@ struct ExternalCompiler {
       }
       endpoints.append((key, set))
     }
+  }
+
+  /// With what policies say. A BackendTLSPolicy goes before the service's own word.
+  func add(
+    to mesh: inout CompiledMesh, _ policies: PolicyTable, _ faults: FaultTable, _ tls: BackendTLSTable,
+    _ warnings: inout PolicyWarnings
+  ) {
+    for (key, var set) in endpoints {
+      let policy = policies.effective(for: key)
+      warnings.look(at: policy, set.appProtocol)
+      set.policy = policy.backend
+      set.tls = tls.origination(of: key) ?? set.tls
+      if set.names != nil, set.names?.onlyHost == nil, set.policy.healthCheck != nil {
+        warnings.lookAtChecks(policy, key)
+        set.policy.healthCheck = nil
+      }
+      mesh.endpoints[key] = set
+      mesh.services[key] = ServiceConfig(
+        key: key, appProtocol: set.appProtocol,
+        rules: [RouteRule.direct(key).with(policy, faults.faults(of: key), set.appProtocol)])
+      if !policy.inboundLimits.isEmpty { warnings.lookAtLimits(policy, set) }
+    }
+    mesh.hosts = hosts()
   }
 
   // MARK: - Names

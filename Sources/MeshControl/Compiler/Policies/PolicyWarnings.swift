@@ -9,7 +9,8 @@ struct PolicyWarnings {
   private var slowStarts = Use()
   private var subsets = Use()
   private var withoutKey: Set<AttachedPolicy> = []
-  private var unlimited: [ManifestProblem] = []
+  /// Of single endpoints and ports.
+  private var useless: [ManifestProblem] = []
 
   /// Policies that say something, and those of them that it matters for somewhere.
   private struct Use {
@@ -44,16 +45,25 @@ struct PolicyWarnings {
   /// An endpoint without a proxy has nobody to keep a limit.
   mutating func lookAtLimits(_ effective: EffectivePolicy, _ set: EndpointSet) {
     guard let source = effective.entries[.rateLimits]?.source,
-      let bare = set.endpoints.first(where: { $0.identity == nil })
+      let bare = set.names?.hosts.first ?? set.endpoints.first(where: { $0.identity == nil })?.address.description
     else { return }
-    let message = "the endpoint \(bare.address) of \(set.key) is outside the mesh, so no proxy limits what it gets"
-    unlimited.append(
+    let message = "the endpoint \(bare) of \(set.key) is outside the mesh, so no proxy limits what it gets"
+    useless.append(
       finding(.rateLimits, message, "write the limit in a policy whose target is a route", .policyWithoutProxy)
         .warning(of: AttachedPolicy(key: source.policy, position: source.position, settings: [])))
   }
 
+  /// Hosts that come and go with requests are not asked how they are.
+  mutating func lookAtChecks(_ effective: EffectivePolicy, _ port: ServicePort) {
+    guard let source = effective.entries[.healthCheck]?.source else { return }
+    let message = "\(port) has hosts that requests name, and those are not checked"
+    useless.append(
+      finding(.healthCheck, message, "give the host an ExternalService of its own")
+        .warning(of: AttachedPolicy(key: source.policy, position: source.position, settings: [])))
+  }
+
   var problems: [ManifestProblem] {
-    var problems = unlimited
+    var problems = useless
     problems += withoutKey.map { policy in
       PolicyFinding(
         field: "spec.\(PolicyField.algorithm.rawValue)",

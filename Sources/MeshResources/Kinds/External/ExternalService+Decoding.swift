@@ -13,8 +13,15 @@ extension ExternalService {
     self.init(metadata: metadata, hosts: [], ports: [], endpoints: [])
     hosts = Self.hosts(spec.required("hosts", fix: "list the names that programs call, such as api.example.com"))
     ports = Self.ports(spec.required("ports", fix: "list at least one port"))
-    readEndpoints(spec)
-    checkNames(spec)
+    let word = spec.required("resolution", fix: "write resolution: DNS, or Static with endpoints")?
+      .word(["DNS", "Static"])
+    if word == "DNS" {
+      readNames(spec)
+    } else {
+      if let dns = spec.optional("dns") { dns.error("is for resolution: DNS", fix: "remove it") }
+      if word == "Static" { readEndpoints(spec) } else { spec.allow("endpoints") }
+      checkNames(spec)
+    }
     spec.finish()
   }
 
@@ -75,8 +82,24 @@ extension ExternalService {
 
   // MARK: - Endpoints
 
+  private mutating func readNames(_ spec: Fields) {
+    if let list = spec.optional("endpoints") {
+      list.error("the DNS says where the server is", fix: "remove them, or write resolution: Static")
+    }
+    let standard = NameResolution(hosts: [], port: 0)
+    var (minimum, maximum) = (standard.minimumTTL, standard.maximumTTL)
+    if let fields = spec.optional("dns")?.fields() {
+      // One bound alone moves the other out of its way.
+      let (least, most) = (fields.ttl("minimumTTL"), fields.ttl("maximumTTL"))
+      minimum = least ?? min(minimum, most ?? minimum)
+      maximum = most ?? max(maximum, minimum)
+      if minimum > maximum { fields.error("minimumTTL", "is more than maximumTTL", fix: "write less") }
+      fields.finish()
+    }
+    resolution = .dns(minimumTTL: minimum, maximumTTL: maximum)
+  }
+
   private mutating func readEndpoints(_ spec: Fields) {
-    _ = spec.required("resolution", fix: "write resolution: Static")?.word(["Static"])
     guard let list = spec.required("endpoints", fix: "list the addresses of the server") else { return }
     let elements = list.elements(atMost: ExternalServiceLimits.endpoints)
     if elements.isEmpty { list.error("must not be empty", fix: "list the addresses of the server") }
@@ -108,6 +131,17 @@ extension ExternalService {
         "ports", "port \(port.port) has TLS, and the service has not one name only",
         fix: "write ports[\(index)].tls.hostname")
     }
+  }
+}
+
+extension Fields {
+  fileprivate func ttl(_ name: String) -> TimeSpan? {
+    guard let field = optional(name), let time = field.duration() else { return nil }
+    guard ExternalServiceLimits.ttl.contains(time) else {
+      field.error("must be from 1s to 24h")
+      return nil
+    }
+    return time
   }
 }
 

@@ -7,13 +7,24 @@ package struct ExternalService: Hashable, Sendable {
   /// In lower case: names, and wildcards such as `*.example.com`.
   package var hosts: [String]
   package var ports: [Port]
+  package var resolution: Resolution
+  /// With `static` only.
   package var endpoints: [Endpoint]
 
-  package init(metadata: ObjectMetadata, hosts: [String], ports: [Port], endpoints: [Endpoint]) {
+  package init(
+    metadata: ObjectMetadata, hosts: [String], ports: [Port], resolution: Resolution = .static, endpoints: [Endpoint]
+  ) {
     self.metadata = metadata
     self.hosts = hosts
     self.ports = ports
+    self.resolution = resolution
     self.endpoints = endpoints
+  }
+
+  package enum Resolution: Hashable, Sendable {
+    case `static`
+    /// An answer counts at least, and at most, for so long.
+    case dns(minimumTTL: TimeSpan, maximumTTL: TimeSpan)
   }
 
   package struct Port: Hashable, Sendable {
@@ -62,4 +73,6 @@ package enum ExternalServiceLimits {
   package static let ports = 16
   package static let endpoints = 1_000
   package static let weight = 1_000_000
+  /// Of the bounds of a TTL. A second is what the DNS can say; a day is long enough for a name that never moves.
+  package static let ttl = TimeSpan.seconds(1)...TimeSpan.seconds(86_400)
 }
