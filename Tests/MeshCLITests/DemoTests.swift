@@ -1,4 +1,5 @@
 import ArgumentParser
+import MeshControl
 import MeshResources
 import Testing
 
@@ -24,7 +25,8 @@ import Testing
   @Test("so are those of its scenarios, and what chaos does has an end")
   func scenarios() {
     let end = "2030-01-01T00:00:00Z"
-    for text in Array(DemoScenario.chaos.manifests.values) + [DemoShop.chaos(end: end)] {
+    let texts = DemoScenario.allCases.flatMap { $0.manifests.values.compactMap(\.self) } + [DemoShop.chaos(end: end)]
+    for text in texts + DemoShop.Act.allCases.map(DemoShop.rollout) {
       #expect(ManifestParser.parse(file: "f.yaml", text: text).errors == [])
     }
     let text = DemoShop.chaos(end: end)
@@ -33,6 +35,8 @@ import Testing
       #expect(part.contains("end: \"\(end)\"") && part.contains("clients: [shop/orders-v1]"))
     }
     #expect(DemoScenario.split.manifests.isEmpty)
+    // The split would go before the rollout's own weights only by being there.
+    #expect(DemoScenario.canary.manifests[DemoShop.splitFile] == .some(nil))
   }
 
   /// Of a shop in the scenario of chaos.

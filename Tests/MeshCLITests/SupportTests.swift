@@ -1,4 +1,5 @@
 import MeshAPI
+import MeshControl
 import Testing
 
 @testable import MeshCLI

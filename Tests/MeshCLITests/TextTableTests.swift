@@ -1,3 +1,4 @@
+import MeshControl
 import Testing
 
 @testable import MeshCLI

@@ -253,7 +253,7 @@ struct PolicyMistake: Sendable, CustomTestStringConvertible {
     #expect(
       warnings("") == [
         "f.yaml:5:15: TrafficPolicy shop/orders: spec.targetRefs: warning: the policy changes nothing; "
-          + "write balancer, outliers, limits, retries, timeouts, healthCheck or rateLimits"
+          + "write balancer, outliers, limits, retries, timeouts, healthCheck, rateLimits or rollout"
       ])
   }
 }

@@ -107,3 +107,14 @@ def test_the_tour_of_the_guide_to_servers_outside_can_be_followed_by_copy_and_pa
     assert re.search(r"^api\.shop:80 +127\.77\.0\.9:8443 .* TLS api\.example\.com$", output, re.M), output
     assert "policy timeouts.request 5s" in output or "TrafficPolicy shop/api" in output, output
     assert "✔ delivered" in output, output
+
+
+def test_the_tour_of_the_guide_to_rollouts_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/rollouts.md")
+    by_hand, blue_green, at_last = counts(output)
+    assert sum(by_hand.values()) == 100 and 1 <= by_hand["two"] <= 30, output
+    assert blue_green == at_last == {"two": 20}, output
+    assert "GET /shadow" in output and "step 2 of 2" in output, output
+    assert "weights by the rollout shop/orders (Paused, 50 % to orders-v2)" in output, output
+    assert "shop/orders: Promoted: every request goes to orders-v2" in output, output
+    assert "exit code 1\n" in output and "shop/orders: RolledBack: every request goes to orders-v2 again: success rate 0 %" in output, output

@@ -198,6 +198,58 @@ package nonisolated enum Apus_V1_FaultsAction: SwiftProtobuf.Enum, Swift.CaseIte
 
 }
 
+package nonisolated enum Apus_V1_RolloutAction: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+
+  /// only tell
+  case unspecified // = 0
+  case pause // = 1
+  case resume // = 2
+  case promote // = 3
+  case abort // = 4
+  case restart // = 5
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .pause
+    case 2: self = .resume
+    case 3: self = .promote
+    case 4: self = .abort
+    case 5: self = .restart
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .pause: return 1
+    case .resume: return 2
+    case .promote: return 3
+    case .abort: return 4
+    case .restart: return 5
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [Apus_V1_RolloutAction] = [
+    .unspecified,
+    .pause,
+    .resume,
+    .promote,
+    .abort,
+    .restart,
+  ]
+
+}
+
 package nonisolated struct Apus_V1_DiscoveryRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -2297,6 +2349,299 @@ package nonisolated struct Apus_V1_FaultsResponse: Sendable {
   package init() {}
 }
 
+/// Empty names ask for everything; an action needs both.
+package nonisolated struct Apus_V1_RolloutsRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var action: Apus_V1_RolloutAction = .unspecified
+
+  package var namespace: String = String()
+
+  package var name: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_RolloutsResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// by namespace and name
+  package var rollouts: [Apus_V1_RolloutStatus] = []
+
+  /// of the clock that all times are of
+  package var nowMs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_RolloutStatus: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var namespace: String {
+    get {_storage._namespace}
+    set {_uniqueStorage()._namespace = newValue}
+  }
+
+  package var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
+
+  package var file: String {
+    get {_storage._file}
+    set {_uniqueStorage()._file = newValue}
+  }
+
+  package var line: UInt32 {
+    get {_storage._line}
+    set {_uniqueStorage()._line = newValue}
+  }
+
+  /// "Service shop/orders"
+  package var targets: [String] {
+    get {_storage._targets}
+    set {_uniqueStorage()._targets = newValue}
+  }
+
+  /// "service/shop/orders of orders.shop:80"
+  package var rules: [String] {
+    get {_storage._rules}
+    set {_uniqueStorage()._rules = newValue}
+  }
+
+  package var stable: Apus_V1_RolloutVersion {
+    get {_storage._stable ?? Apus_V1_RolloutVersion()}
+    set {_uniqueStorage()._stable = newValue}
+  }
+  /// Returns true if `stable` has been explicitly set.
+  package var hasStable: Bool {_storage._stable != nil}
+  /// Clears the value of `stable`. Subsequent reads from it will return its default value.
+  package mutating func clearStable() {_uniqueStorage()._stable = nil}
+
+  package var canary: Apus_V1_RolloutVersion {
+    get {_storage._canary ?? Apus_V1_RolloutVersion()}
+    set {_uniqueStorage()._canary = newValue}
+  }
+  /// Returns true if `canary` has been explicitly set.
+  package var hasCanary: Bool {_storage._canary != nil}
+  /// Clears the value of `canary`. Subsequent reads from it will return its default value.
+  package mutating func clearCanary() {_uniqueStorage()._canary = nil}
+
+  /// of the canary; empty: none
+  package var revision: String {
+    get {_storage._revision}
+    set {_uniqueStorage()._revision = newValue}
+  }
+
+  /// Waiting, Progressing, Paused, Promoted, RolledBack
+  package var phase: String {
+    get {_storage._phase}
+    set {_uniqueStorage()._phase = newValue}
+  }
+
+  package var reason: String {
+    get {_storage._reason}
+    set {_uniqueStorage()._reason = newValue}
+  }
+
+  package var message: String {
+    get {_storage._message}
+    set {_uniqueStorage()._message = newValue}
+  }
+
+  /// since when it has this phase
+  package var changedMs: Int64 {
+    get {_storage._changedMs}
+    set {_uniqueStorage()._changedMs = newValue}
+  }
+
+  package var steps: [Apus_V1_RolloutStep] {
+    get {_storage._steps}
+    set {_uniqueStorage()._steps = newValue}
+  }
+
+  /// from 0
+  package var step: UInt32 {
+    get {_storage._step}
+    set {_uniqueStorage()._step = newValue}
+  }
+
+  package var stepStartedMs: Int64 {
+    get {_storage._stepStartedMs}
+    set {_uniqueStorage()._stepStartedMs = newValue}
+  }
+
+  /// that a judgement needs; 0: no gates
+  package var minimumRequests: UInt32 {
+    get {_storage._minimumRequests}
+    set {_uniqueStorage()._minimumRequests = newValue}
+  }
+
+  /// of the latencies below
+  package var percentile: UInt32 {
+    get {_storage._percentile}
+    set {_uniqueStorage()._percentile = newValue}
+  }
+
+  /// of the last judgement of this step
+  package var gates: [Apus_V1_RolloutGate] {
+    get {_storage._gates}
+    set {_uniqueStorage()._gates = newValue}
+  }
+
+  /// what a judgement needs and is not there yet
+  package var missing: String {
+    get {_storage._missing}
+    set {_uniqueStorage()._missing = newValue}
+  }
+
+  /// the oldest first
+  package var events: [Apus_V1_RolloutEvent] {
+    get {_storage._events}
+    set {_uniqueStorage()._events = newValue}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+package nonisolated struct Apus_V1_RolloutVersion: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var service: String = String()
+
+  /// percent
+  package var weight: UInt32 = 0
+
+  /// ready
+  package var endpoints: UInt32 = 0
+
+  /// what the last judgement was made of; absent: none yet
+  package var judged: Apus_V1_RolloutMeasure {
+    get {_judged ?? Apus_V1_RolloutMeasure()}
+    set {_judged = newValue}
+  }
+  /// Returns true if `judged` has been explicitly set.
+  package var hasJudged: Bool {self._judged != nil}
+  /// Clears the value of `judged`. Subsequent reads from it will return its default value.
+  package mutating func clearJudged() {self._judged = nil}
+
+  /// since then
+  package var since: Apus_V1_RolloutMeasure {
+    get {_since ?? Apus_V1_RolloutMeasure()}
+    set {_since = newValue}
+  }
+  /// Returns true if `since` has been explicitly set.
+  package var hasSince: Bool {self._since != nil}
+  /// Clears the value of `since`. Subsequent reads from it will return its default value.
+  package mutating func clearSince() {self._since = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _judged: Apus_V1_RolloutMeasure? = nil
+  fileprivate var _since: Apus_V1_RolloutMeasure? = nil
+}
+
+package nonisolated struct Apus_V1_RolloutMeasure: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var requests: Double = 0
+
+  /// 0 to 1
+  package var successRate: Double {
+    get {_successRate ?? 0}
+    set {_successRate = newValue}
+  }
+  /// Returns true if `successRate` has been explicitly set.
+  package var hasSuccessRate: Bool {self._successRate != nil}
+  /// Clears the value of `successRate`. Subsequent reads from it will return its default value.
+  package mutating func clearSuccessRate() {self._successRate = nil}
+
+  package var latencyMs: Double {
+    get {_latencyMs ?? 0}
+    set {_latencyMs = newValue}
+  }
+  /// Returns true if `latencyMs` has been explicitly set.
+  package var hasLatencyMs: Bool {self._latencyMs != nil}
+  /// Clears the value of `latencyMs`. Subsequent reads from it will return its default value.
+  package mutating func clearLatencyMs() {self._latencyMs = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _successRate: Double? = nil
+  fileprivate var _latencyMs: Double? = nil
+}
+
+package nonisolated struct Apus_V1_RolloutStep: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var weight: UInt32 = 0
+
+  /// 0: until somebody resumes
+  package var pauseMs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_RolloutGate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var value: String = String()
+
+  package var limit: String = String()
+
+  package var passed: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_RolloutEvent: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var atMs: Int64 = 0
+
+  package var reason: String = String()
+
+  package var message: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// Empty fields ask for everything.
 package nonisolated struct Apus_V1_RoutesRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -2455,11 +2800,41 @@ package nonisolated struct Apus_V1_ConfigResponse: Sendable {
   /// Clears the value of `hosts`. Subsequent reads from it will return its default value.
   package mutating func clearHosts() {self._hosts = nil}
 
+  package var rollouts: [Apus_V1_RolloutInForce] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _hosts: Apus_V1_ExternalHosts? = nil
+}
+
+/// A rule whose weights are a rollout's.
+package nonisolated struct Apus_V1_RolloutInForce: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "orders.shop:80"
+  package var service: String = String()
+
+  /// as in Rule
+  package var rule: String = String()
+
+  /// "shop/orders"
+  package var rollout: String = String()
+
+  package var phase: String = String()
+
+  /// "orders-v2"
+  package var canary: String = String()
+
+  /// percent of the canary
+  package var weight: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// What TrafficPolicies make of a service port's endpoints, or of a rule; without what they say and a route overrides.
@@ -2593,6 +2968,10 @@ nonisolated extension Apus_V1_SubsetFallback: SwiftProtobuf._ProtoNameProviding 
 
 nonisolated extension Apus_V1_FaultsAction: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAULTS_ACTION_UNSPECIFIED\0\u{1}FAULTS_ACTION_STOP\0\u{1}FAULTS_ACTION_START\0")
+}
+
+nonisolated extension Apus_V1_RolloutAction: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ROLLOUT_ACTION_UNSPECIFIED\0\u{1}ROLLOUT_ACTION_PAUSE\0\u{1}ROLLOUT_ACTION_RESUME\0\u{1}ROLLOUT_ACTION_PROMOTE\0\u{1}ROLLOUT_ACTION_ABORT\0\u{1}ROLLOUT_ACTION_RESTART\0")
 }
 
 nonisolated extension Apus_V1_DiscoveryRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -6717,6 +7096,509 @@ nonisolated extension Apus_V1_FaultsResponse: SwiftProtobuf.Message, SwiftProtob
   }
 }
 
+nonisolated extension Apus_V1_RolloutsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutsRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}action\0\u{1}namespace\0\u{1}name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.action) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.namespace) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.action != .unspecified {
+      try visitor.visitSingularEnumField(value: self.action, fieldNumber: 1)
+    }
+    if !self.namespace.isEmpty {
+      try visitor.visitSingularStringField(value: self.namespace, fieldNumber: 2)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutsRequest, rhs: Apus_V1_RolloutsRequest) -> Bool {
+    if lhs.action != rhs.action {return false}
+    if lhs.namespace != rhs.namespace {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RolloutsResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutsResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rollouts\0\u{3}now_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.rollouts) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.nowMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.rollouts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rollouts, fieldNumber: 1)
+    }
+    if self.nowMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.nowMs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutsResponse, rhs: Apus_V1_RolloutsResponse) -> Bool {
+    if lhs.rollouts != rhs.rollouts {return false}
+    if lhs.nowMs != rhs.nowMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RolloutStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}namespace\0\u{1}name\0\u{1}file\0\u{1}line\0\u{1}targets\0\u{1}rules\0\u{1}stable\0\u{1}canary\0\u{1}revision\0\u{1}phase\0\u{1}reason\0\u{1}message\0\u{3}changed_ms\0\u{1}steps\0\u{1}step\0\u{3}step_started_ms\0\u{3}minimum_requests\0\u{1}percentile\0\u{1}gates\0\u{1}missing\0\u{1}events\0")
+
+  fileprivate class _StorageClass {
+    var _namespace: String = String()
+    var _name: String = String()
+    var _file: String = String()
+    var _line: UInt32 = 0
+    var _targets: [String] = []
+    var _rules: [String] = []
+    var _stable: Apus_V1_RolloutVersion? = nil
+    var _canary: Apus_V1_RolloutVersion? = nil
+    var _revision: String = String()
+    var _phase: String = String()
+    var _reason: String = String()
+    var _message: String = String()
+    var _changedMs: Int64 = 0
+    var _steps: [Apus_V1_RolloutStep] = []
+    var _step: UInt32 = 0
+    var _stepStartedMs: Int64 = 0
+    var _minimumRequests: UInt32 = 0
+    var _percentile: UInt32 = 0
+    var _gates: [Apus_V1_RolloutGate] = []
+    var _missing: String = String()
+    var _events: [Apus_V1_RolloutEvent] = []
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _namespace = source._namespace
+      _name = source._name
+      _file = source._file
+      _line = source._line
+      _targets = source._targets
+      _rules = source._rules
+      _stable = source._stable
+      _canary = source._canary
+      _revision = source._revision
+      _phase = source._phase
+      _reason = source._reason
+      _message = source._message
+      _changedMs = source._changedMs
+      _steps = source._steps
+      _step = source._step
+      _stepStartedMs = source._stepStartedMs
+      _minimumRequests = source._minimumRequests
+      _percentile = source._percentile
+      _gates = source._gates
+      _missing = source._missing
+      _events = source._events
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._namespace) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._file) }()
+        case 4: try { try decoder.decodeSingularUInt32Field(value: &_storage._line) }()
+        case 5: try { try decoder.decodeRepeatedStringField(value: &_storage._targets) }()
+        case 6: try { try decoder.decodeRepeatedStringField(value: &_storage._rules) }()
+        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._stable) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._canary) }()
+        case 9: try { try decoder.decodeSingularStringField(value: &_storage._revision) }()
+        case 10: try { try decoder.decodeSingularStringField(value: &_storage._phase) }()
+        case 11: try { try decoder.decodeSingularStringField(value: &_storage._reason) }()
+        case 12: try { try decoder.decodeSingularStringField(value: &_storage._message) }()
+        case 13: try { try decoder.decodeSingularInt64Field(value: &_storage._changedMs) }()
+        case 14: try { try decoder.decodeRepeatedMessageField(value: &_storage._steps) }()
+        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._step) }()
+        case 16: try { try decoder.decodeSingularInt64Field(value: &_storage._stepStartedMs) }()
+        case 17: try { try decoder.decodeSingularUInt32Field(value: &_storage._minimumRequests) }()
+        case 18: try { try decoder.decodeSingularUInt32Field(value: &_storage._percentile) }()
+        case 19: try { try decoder.decodeRepeatedMessageField(value: &_storage._gates) }()
+        case 20: try { try decoder.decodeSingularStringField(value: &_storage._missing) }()
+        case 21: try { try decoder.decodeRepeatedMessageField(value: &_storage._events) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._namespace.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._namespace, fieldNumber: 1)
+      }
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 2)
+      }
+      if !_storage._file.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._file, fieldNumber: 3)
+      }
+      if _storage._line != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._line, fieldNumber: 4)
+      }
+      if !_storage._targets.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._targets, fieldNumber: 5)
+      }
+      if !_storage._rules.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._rules, fieldNumber: 6)
+      }
+      try { if let v = _storage._stable {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      } }()
+      try { if let v = _storage._canary {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+      if !_storage._revision.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._revision, fieldNumber: 9)
+      }
+      if !_storage._phase.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._phase, fieldNumber: 10)
+      }
+      if !_storage._reason.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._reason, fieldNumber: 11)
+      }
+      if !_storage._message.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._message, fieldNumber: 12)
+      }
+      if _storage._changedMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._changedMs, fieldNumber: 13)
+      }
+      if !_storage._steps.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._steps, fieldNumber: 14)
+      }
+      if _storage._step != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._step, fieldNumber: 15)
+      }
+      if _storage._stepStartedMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._stepStartedMs, fieldNumber: 16)
+      }
+      if _storage._minimumRequests != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._minimumRequests, fieldNumber: 17)
+      }
+      if _storage._percentile != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._percentile, fieldNumber: 18)
+      }
+      if !_storage._gates.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._gates, fieldNumber: 19)
+      }
+      if !_storage._missing.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._missing, fieldNumber: 20)
+      }
+      if !_storage._events.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._events, fieldNumber: 21)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutStatus, rhs: Apus_V1_RolloutStatus) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._namespace != rhs_storage._namespace {return false}
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._file != rhs_storage._file {return false}
+        if _storage._line != rhs_storage._line {return false}
+        if _storage._targets != rhs_storage._targets {return false}
+        if _storage._rules != rhs_storage._rules {return false}
+        if _storage._stable != rhs_storage._stable {return false}
+        if _storage._canary != rhs_storage._canary {return false}
+        if _storage._revision != rhs_storage._revision {return false}
+        if _storage._phase != rhs_storage._phase {return false}
+        if _storage._reason != rhs_storage._reason {return false}
+        if _storage._message != rhs_storage._message {return false}
+        if _storage._changedMs != rhs_storage._changedMs {return false}
+        if _storage._steps != rhs_storage._steps {return false}
+        if _storage._step != rhs_storage._step {return false}
+        if _storage._stepStartedMs != rhs_storage._stepStartedMs {return false}
+        if _storage._minimumRequests != rhs_storage._minimumRequests {return false}
+        if _storage._percentile != rhs_storage._percentile {return false}
+        if _storage._gates != rhs_storage._gates {return false}
+        if _storage._missing != rhs_storage._missing {return false}
+        if _storage._events != rhs_storage._events {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RolloutVersion: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutVersion"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}weight\0\u{1}endpoints\0\u{1}judged\0\u{1}since\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.weight) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.endpoints) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._judged) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._since) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
+    }
+    if self.weight != 0 {
+      try visitor.visitSingularUInt32Field(value: self.weight, fieldNumber: 2)
+    }
+    if self.endpoints != 0 {
+      try visitor.visitSingularUInt32Field(value: self.endpoints, fieldNumber: 3)
+    }
+    try { if let v = self._judged {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._since {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutVersion, rhs: Apus_V1_RolloutVersion) -> Bool {
+    if lhs.service != rhs.service {return false}
+    if lhs.weight != rhs.weight {return false}
+    if lhs.endpoints != rhs.endpoints {return false}
+    if lhs._judged != rhs._judged {return false}
+    if lhs._since != rhs._since {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RolloutMeasure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutMeasure"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}requests\0\u{3}success_rate\0\u{3}latency_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularDoubleField(value: &self.requests) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self._successRate) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self._latencyMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.requests.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.requests, fieldNumber: 1)
+    }
+    try { if let v = self._successRate {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._latencyMs {
+      try visitor.visitSingularDoubleField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutMeasure, rhs: Apus_V1_RolloutMeasure) -> Bool {
+    if lhs.requests != rhs.requests {return false}
+    if lhs._successRate != rhs._successRate {return false}
+    if lhs._latencyMs != rhs._latencyMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RolloutStep: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutStep"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}weight\0\u{3}pause_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.weight) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.pauseMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.weight != 0 {
+      try visitor.visitSingularUInt32Field(value: self.weight, fieldNumber: 1)
+    }
+    if self.pauseMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.pauseMs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutStep, rhs: Apus_V1_RolloutStep) -> Bool {
+    if lhs.weight != rhs.weight {return false}
+    if lhs.pauseMs != rhs.pauseMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RolloutGate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutGate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}value\0\u{1}limit\0\u{1}passed\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.limit) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.passed) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 2)
+    }
+    if !self.limit.isEmpty {
+      try visitor.visitSingularStringField(value: self.limit, fieldNumber: 3)
+    }
+    if self.passed != false {
+      try visitor.visitSingularBoolField(value: self.passed, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutGate, rhs: Apus_V1_RolloutGate) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.limit != rhs.limit {return false}
+    if lhs.passed != rhs.passed {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RolloutEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutEvent"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}at_ms\0\u{1}reason\0\u{1}message\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self.atMs) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.atMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.atMs, fieldNumber: 1)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 2)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutEvent, rhs: Apus_V1_RolloutEvent) -> Bool {
+    if lhs.atMs != rhs.atMs {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.message != rhs.message {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Apus_V1_RoutesRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RoutesRequest"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}namespace\0\u{1}name\0")
@@ -7019,7 +7901,7 @@ nonisolated extension Apus_V1_ConfigRequest: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ConfigResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0\u{1}unready\0\u{1}consumers\0\u{1}policies\0\u{2}B\u{1}hosts\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0\u{1}unready\0\u{1}consumers\0\u{1}policies\0\u{2}.rollouts\0\u{2}\u{14}hosts\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -7031,6 +7913,7 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.unready) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.consumers) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.policies) }()
+      case 50: try { try decoder.decodeRepeatedMessageField(value: &self.rollouts) }()
       case 70: try { try decoder.decodeSingularMessageField(value: &self._hosts) }()
       default: break
       }
@@ -7054,6 +7937,9 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
     if !self.policies.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.policies, fieldNumber: 4)
     }
+    if !self.rollouts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rollouts, fieldNumber: 50)
+    }
     try { if let v = self._hosts {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
     } }()
@@ -7066,6 +7952,62 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
     if lhs.consumers != rhs.consumers {return false}
     if lhs.policies != rhs.policies {return false}
     if lhs._hosts != rhs._hosts {return false}
+    if lhs.rollouts != rhs.rollouts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RolloutInForce: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RolloutInForce"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}rule\0\u{1}rollout\0\u{1}phase\0\u{1}canary\0\u{1}weight\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.rule) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.rollout) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.phase) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.canary) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.weight) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
+    }
+    if !self.rule.isEmpty {
+      try visitor.visitSingularStringField(value: self.rule, fieldNumber: 2)
+    }
+    if !self.rollout.isEmpty {
+      try visitor.visitSingularStringField(value: self.rollout, fieldNumber: 3)
+    }
+    if !self.phase.isEmpty {
+      try visitor.visitSingularStringField(value: self.phase, fieldNumber: 4)
+    }
+    if !self.canary.isEmpty {
+      try visitor.visitSingularStringField(value: self.canary, fieldNumber: 5)
+    }
+    if self.weight != 0 {
+      try visitor.visitSingularUInt32Field(value: self.weight, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RolloutInForce, rhs: Apus_V1_RolloutInForce) -> Bool {
+    if lhs.service != rhs.service {return false}
+    if lhs.rule != rhs.rule {return false}
+    if lhs.rollout != rhs.rollout {return false}
+    if lhs.phase != rhs.phase {return false}
+    if lhs.canary != rhs.canary {return false}
+    if lhs.weight != rhs.weight {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

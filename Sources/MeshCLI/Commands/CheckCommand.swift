@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import MeshAPI
+internal import MeshControl
 internal import MeshCore
 
 struct CheckCommand: AsyncParsableCommand {

@@ -10,7 +10,8 @@ struct DemoCommand: AsyncParsableCommand {
       and mutual TLS, in a temporary directory; needs no root and changes nothing else. Orders v2 is slower and fails
       now and then; it gets 10 % of the requests until you shift the split.
 
-      Keys: s shifts orders 90/10 -> 50/50 -> 10/90 -> 0/100, q quits. In the scenario chaos: f begins and ends the faults.
+      Keys: s shifts orders 90/10 -> 50/50 -> 10/90 -> 0/100, q quits. In the scenario chaos: f begins and ends the faults; in
+      canary: n brings the next version.
 
       SCENARIOS
       \(DemoScenario.allCases.map { "  \($0.rawValue.padding(toLength: 8, withPad: " ", startingAt: 0)) \($0.summary)" }
@@ -23,6 +24,7 @@ struct DemoCommand: AsyncParsableCommand {
         apus demo --rps 200 --duration 60
         apus demo --scenario chaos             faults on one service: what breaks, and what repeats hide
         apus demo --scenario chaos --once      measured before, while and after
+        apus demo --scenario canary            a version that promotes itself, and one that rolls itself back
 
       EXIT CODES
         0    done; with --once: the shop is healthy
@@ -34,7 +36,7 @@ struct DemoCommand: AsyncParsableCommand {
   @Flag(help: "Measure, print, (shift, measure, print) and exit.")
   var once = false
 
-  @Option(help: ArgumentHelp("What to show: split or chaos.", valueName: "name"))
+  @Option(help: ArgumentHelp("What to show: split, chaos or canary.", valueName: "name"))
   var scenario = DemoScenario.split
 
   @Option(help: ArgumentHelp("Shift orders to these weights.", valueName: "v1/v2"))

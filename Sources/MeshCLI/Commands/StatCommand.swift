@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import MeshAPI
+internal import MeshControl
 
 struct StatCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

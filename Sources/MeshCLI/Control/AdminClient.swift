@@ -57,6 +57,10 @@ package struct AdminClient: Sendable {
     try await call { try await $0.faults(request, options: $1) }
   }
 
+  package func rollouts(_ request: Apus_V1_RolloutsRequest) async throws -> Apus_V1_RolloutsResponse {
+    try await call { try await $0.rollouts(request, options: $1) }
+  }
+
   private func call<Answer: Sendable>(
     _ body: @Sendable (Apus_V1_Admin.Client<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Answer
   ) async throws -> Answer {
@@ -68,6 +72,8 @@ package struct AdminClient: Sendable {
         return try await body(Apus_V1_Admin.Client(wrapping: client), options)
       }
     } catch let error as RPCError {
+      // It has answered, and why it does not is all that people need.
+      if error.code == .failedPrecondition { throw CLIFailure(error.message) }
       throw Self.unreachable(directory, error)
     }
   }

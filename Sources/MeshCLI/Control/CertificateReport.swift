@@ -1,5 +1,6 @@
 internal import Foundation
 package import MeshAPI
+internal import MeshControl
 internal import MeshCore
 
 /// What a proxy's `/certs` page says about its certificates. Times are Unix seconds.

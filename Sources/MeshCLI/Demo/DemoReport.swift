@@ -1,3 +1,5 @@
+internal import MeshControl
+
 /// One measurement of the demo, its table, and whether it looks like a healthy mesh.
 package struct DemoReport: Encodable, Sendable {
   package var split: String
@@ -27,7 +29,7 @@ package struct DemoReport: Encodable, Sendable {
     _ stats: MeshStats, split: DemoShop.Split, scenario: DemoScenario = .split, isStruck: Bool = false
   ) {
     self.scenario = scenario
-    self.split = scenario == .chaos ? "none" : "\(split)"
+    self.split = scenario == .split ? "\(split)" : "none"
     faults = stats.faults
     injectedFaults = faults.reduce(0) { $0 + $1.count }
     retries = stats.backends.filter { $0.from == "web" }.reduce(0) { $0 + $1.stats.retries }
@@ -39,6 +41,9 @@ package struct DemoReport: Encodable, Sendable {
     case .split:
       complaints =
         lines.flatMap { Self.complaints($0, split: split) } + Self.splitComplaints(observed, split: split)
+    case .canary:
+      // Versions come and go; what matters is what customers see before.
+      complaints = lines.filter { $0.service == "web" }.flatMap { Self.complaints($0, split: split) }
     case .chaos:
       let all = DemoShop.Split(v1: 1, v2: 0)
       // That orders fails when payments does is what the experiment is about.
@@ -103,6 +108,7 @@ package struct DemoReport: Encodable, Sendable {
         stats.securedShare.map { Format.fixed($0 * 100, 0) + "%" } ?? "-")
     }
     if scenario == .chaos { return table.render() + "\n" + chaosText }
+    if scenario == .canary { return table.render() }
     let shares = ["orders-v1", "orders-v2"].map { name in
       let share = observed.first { $0.backend == name }?.share
       return "\(name) \(share.map { Format.fixed($0 * 100, 1) + "%" } ?? "-")"

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import MeshAPI
+internal import MeshControl
 internal import MeshCore
 
 /// Plays the demo: starts the shop, measures, shifts the split, cleans up. Used by one task only.
@@ -21,6 +22,7 @@ package final class DemoRunner {
   private struct Outcome: Encodable {
     var healthy: Bool
     var measurements: [DemoReport]
+    var rollouts: [RolloutReport.Item]?
   }
 
   private static let controller = "controller"
@@ -29,9 +31,9 @@ package final class DemoRunner {
   private static let settleTime: TimeSpan = .seconds(1)
   private static let liveWindow = 6
 
-  private let options: Options
-  private let processes: DemoProcesses
-  private let client: AdminClient
+  let options: Options
+  let processes: DemoProcesses
+  let client: AdminClient
   private var split = DemoShop.Split.first
   /// The scenario's faults are in the manifests.
   private var isStruck = false
@@ -72,15 +74,15 @@ package final class DemoRunner {
       throw CLIFailure(
         "another control plane of this machine listens on \(address)", fix: "stop it first (apus up, or another demo)")
     }
-    let files = DemoShop.manifests(split).merging(options.scenario.manifests) { $1 }
-    for (name, text) in files { try write(text, to: name) }
+    let files = DemoShop.manifests(split).mapValues(Optional.some).merging(options.scenario.manifests) { $1 }
+    for (name, text) in files { if let text { try write(text, to: name) } }
     Terminal.say("the demo's files are in \(processes.directory)")
     try await processes.start(
       Self.controller, path: controller,
       arguments: ControllerProgram.arguments(manifests: processes.manifests, state: processes.state))
     try await waitFor("controller") { _ in true }
     let customers = DemoShop.customers(requestsPerSecond: options.requestsPerSecond)
-    for member in DemoShop.members + [customers] {
+    for member in options.scenario.members + [customers] {
       try await processes.start(
         member.service, path: apus,
         arguments: DemoShop.runArguments(member, shop: shop, state: processes.state.path))
@@ -127,7 +129,7 @@ package final class DemoRunner {
   }
 
   /// Replaces the file in one step, as an editor does.
-  private func write(_ text: String, to name: String) throws {
+  func write(_ text: String, to name: String) throws {
     let path = "\(processes.manifests)/\(name)"
     do {
       try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
@@ -154,9 +156,16 @@ package final class DemoRunner {
       reports.append(try await measurement())
       if reports[2].injectedFaults > 0 { reports[2].complaints.append("faults were injected after the end") }
     }
-    let complaints = reports.flatMap(\.complaints)
+    var complaints = reports.flatMap(\.complaints)
+    var rollouts: [RolloutReport.Item]?
+    if options.scenario == .canary {
+      let acts = try await playActs()
+      rollouts = acts.map(\.item)
+      complaints += acts.flatMap(\.complaints)
+    }
     if options.json {
-      Terminal.print(try JSONText.of(Outcome(healthy: complaints.isEmpty, measurements: reports)))
+      Terminal.print(
+        try JSONText.of(Outcome(healthy: complaints.isEmpty, measurements: reports, rollouts: rollouts)))
     }
     for complaint in complaints { Terminal.say(complaint) }
     return complaints.isEmpty ? 0 : ExitCodes.failure
@@ -185,6 +194,8 @@ package final class DemoRunner {
     var due = ContinuousClock.now
     if let target = options.shift { try shift(to: target) }
     if options.scenario == .chaos { try strike(true) }
+    var act = DemoShop.Act.good
+    if options.scenario == .canary { try begin(act) }
     while end.map({ ContinuousClock.now < $0 }) ?? true {
       due = due.advanced(by: .seconds(1))
       while ContinuousClock.now < due {
@@ -192,19 +203,24 @@ package final class DemoRunner {
         switch keys?.next() {
         case UInt8(ascii: "q"), 0x04: return 0
         case UInt8(ascii: "s") where options.scenario == .split: try shift(to: split.next)
+        case UInt8(ascii: "n") where options.scenario == .canary:
+          act = act == .good ? .bad : .good
+          try begin(act)
         case UInt8(ascii: "f") where options.scenario == .chaos: try strike(!isStruck)
         default: break
         }
       }
       readings.append(try await reading())
       if readings.count > Self.liveWindow { readings.removeFirst() }
-      draw(report(from: readings[0], to: readings[readings.count - 1]), isScreen, keys)
+      var text = report(from: readings[0], to: readings[readings.count - 1]).render()
+      if options.scenario == .canary { text += "\n" + (try await rollout()?.render(color: Terminal.hasColor) ?? "") }
+      draw(text, isScreen, keys)
     }
     return 0
   }
 
-  private func draw(_ report: DemoReport, _ isScreen: Bool, _ keys: KeyReader?) {
-    var text = report.render()
+  private func draw(_ text: String, _ isScreen: Bool, _ keys: KeyReader?) {
+    var text = text
     guard isScreen else { return Terminal.print(text) }
     text = "apus demo: customers -> web -> orders -> payments, web -> catalog\n\n" + text
     text += keys == nil ? "\nCtrl-C ends\n" : "\n\(keyHelp), q quits\n"
@@ -220,6 +236,7 @@ package final class DemoRunner {
     switch options.scenario {
     case .split: "s shifts the split to \(split.next)"
     case .chaos: "f \(isStruck ? "ends" : "begins") the faults"
+    case .canary: "n brings the next version: a bad one, then a good one again"
     }
   }
 

@@ -4,16 +4,27 @@ package enum DemoScenario: String, Hashable, Sendable, CaseIterable {
   case split
   /// Faults on the way to payments, and how little of them customers see.
   case chaos
+  /// A canary that moves by itself, and one that is rolled back.
+  case canary
 
   package var summary: String {
     switch self {
     case .split: "orders 90/10 -> 50/50 -> 10/90 -> 0/100, by hand"
     case .chaos: "slow and broken answers of payments, on purpose; web repeats what failed"
+    case .canary: "a good version of orders is promoted by itself, a bad one is rolled back"
     }
   }
 
-  /// Manifests beside those of the shop.
-  package var manifests: [String: String] { self == .chaos ? [DemoShop.chaosRouteFile: DemoShop.chaosRoute] : [:] }
+  /// What this scenario writes beside, or in the place of, the manifests of the shop. Nil: not there.
+  package var manifests: [String: String?] {
+    switch self {
+    case .split: [:]
+    case .chaos: [DemoShop.chaosRouteFile: DemoShop.chaosRoute]
+    case .canary: [DemoShop.splitFile: nil, DemoShop.candidatesFile: DemoShop.candidates]
+    }
+  }
+
+  package var members: [DemoShop.Member] { self == .canary ? DemoShop.canaryMembers : DemoShop.members }
 }
 
 /// The experiment of the scenario `chaos`: of the calls from orders to payments a fifth is slow and some are answered 503 by

@@ -112,7 +112,7 @@ package enum DemoShop {
     """
   }
 
-  private static func account(_ name: String) -> String {
+  static func account(_ name: String) -> String {
     """
     apiVersion: v1
     kind: ServiceAccount
@@ -123,7 +123,7 @@ package enum DemoShop {
     """
   }
 
-  private static func service(_ name: String, selector: String) -> String {
+  static func service(_ name: String, selector: String) -> String {
     """
     apiVersion: v1
     kind: Service

@@ -1,3 +1,5 @@
+internal import MeshControl
+
 /// The tables and JSON of `apus stat`.
 package enum StatTable {
   package struct Service: Encodable, Sendable {

@@ -1,3 +1,5 @@
+package import MeshControl
+
 /// What a group of series says about requests over a length of time.
 package struct TrafficStats: Hashable, Sendable {
   package var requests = 0.0

@@ -16,6 +16,8 @@ package struct MeshView: Sendable {
 
   /// The hosts outside the mesh that clients of the namespace reach as services of it.
   package var hosts = ExternalHosts()
+  /// Of rules whose weights are a rollout's.
+  package var rollouts: [PolicyPlace: RolloutNote] = [:]
 
   package init() {}
 
@@ -39,9 +41,37 @@ package struct MeshView: Sendable {
     for consumer in parts.flatMap(\.consumers) {
       if let port = ServicePort(consumer.service) { consumers[port, default: []].append(consumer.namespace) }
     }
+    for rollout in parts.flatMap(\.rollouts) {
+      guard let port = ServicePort(rollout.service) else { continue }
+      rollouts[PolicyPlace(port: port, rule: rollout.rule)] = RolloutNote(rollout)
+    }
     for policy in parts.flatMap(\.policies) {
       guard let port = ServicePort(policy.service) else { continue }
       policies[PolicyPlace(port: port, rule: policy.rule)] = policy.entries.map(PolicyRow.init)
     }
   }
+}
+
+/// The rollout that sets the weights of a rule.
+package struct RolloutNote: Hashable, Encodable, Sendable {
+  /// `shop/orders`.
+  package var name: String
+  package var phase: String
+  package var canary: String
+  /// Percent of the canary.
+  package var weight: UInt32
+
+  package init(name: String, phase: String, canary: String, weight: UInt32) {
+    self.name = name
+    self.phase = phase
+    self.canary = canary
+    self.weight = weight
+  }
+
+  init(_ rollout: Apus_V1_RolloutInForce) {
+    self.init(name: rollout.rollout, phase: rollout.phase, canary: rollout.canary, weight: rollout.weight)
+  }
+
+  /// `weights by the rollout shop/orders (Progressing, 25 % to orders-v2)`.
+  package var text: String { "weights by the rollout \(name) (\(phase), \(weight) % to \(canary))" }
 }

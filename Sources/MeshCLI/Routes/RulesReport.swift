@@ -28,6 +28,8 @@ package struct RulesReport: Encodable, Sendable {
     package var rateLimits: [String]
     /// FaultInjections that some of its requests meet, by name.
     package var faults: [String]
+    /// What sets the weights; absent: the manifests.
+    package var rollout: RolloutNote?
     /// What every request is answered that takes the rule.
     package var failureStatus: UInt16?
   }
@@ -48,7 +50,7 @@ package struct RulesReport: Encodable, Sendable {
       Port(
         service: config.key.service.name, namespace: config.key.service.namespace, port: config.key.port,
         appProtocol: config.appProtocol.rawValue, consumers: view.consumers[config.key] ?? [],
-        rules: config.rules.map { Rule($0, view, sources) })
+        rules: config.rules.map { Rule($0, of: config.key, view, sources) })
     }
   }
 
@@ -63,7 +65,7 @@ package struct RulesReport: Encodable, Sendable {
 }
 
 extension RulesReport.Rule {
-  fileprivate init(_ rule: RouteRule, _ view: MeshView, _ sources: [String: String]) {
+  fileprivate init(_ rule: RouteRule, of port: ServicePort, _ view: MeshView, _ sources: [String: String]) {
     name = rule.name
     source = sources[rule.name.split(separator: "#", maxSplits: 1).first.map(String.init) ?? rule.name]
     matches = rule.matches.map(RuleText.match)
@@ -74,6 +76,7 @@ extension RulesReport.Rule {
     rateLimits = rule.rateLimits.map(RuleText.rateLimit)
     faults = rule.faults.map(\.name)
     serverNames = rule.serverNames
+    rollout = view.rollouts[PolicyPlace(port: port, rule: rule.name)]
     failureStatus = rule.failureStatus
     backends = zip(rule.backends, rule.shares).map { backend, share in
       RulesReport.Backend(
@@ -105,6 +108,7 @@ extension RulesReport.Rule {
     if let timeoutMs { parts.append("timeout \(RuleText.time(.milliseconds(timeoutMs)))") }
     if let attemptTimeoutMs { parts.append("attempt timeout \(RuleText.time(.milliseconds(attemptTimeoutMs)))") }
     if retries > 0 { parts.append("retries \(retries)") }
+    if let rollout { parts.append(rollout.text) }
     return (parts + rateLimits + faults.map { "faults of \($0)" }).joined(separator: "; ")
   }
 }

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Glibc
+internal import MeshControl
 internal import MeshCore
 
 /// Carries out what `RunMachine` decides: the lease, the proxy, the program, timers and probes of one `apus run`.

@@ -72,6 +72,8 @@ package struct WhyAnswer: Encodable, Sendable {
     package var faults: [Fault] = []
     /// What TrafficPolicies contribute, with the source of each field.
     package var policy: [PolicyRow]
+    /// What sets the weights of the backends; absent: the manifests.
+    package var rollout: RolloutNote?
   }
 
   package struct Fault: Encodable, Sendable {

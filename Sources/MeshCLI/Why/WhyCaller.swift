@@ -1,5 +1,6 @@
 internal import Foundation
 internal import MeshAPI
+internal import MeshControl
 internal import MeshCore
 internal import MeshPolicy
 

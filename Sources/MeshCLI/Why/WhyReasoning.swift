@@ -175,7 +175,8 @@ struct WhyReasoning {
       retry: rule.retry.map {
         .init(attempts: $0.attempts, statusCodes: $0.statusCodes, backoffMs: $0.backoff.wholeMilliseconds)
       }, serverNames: rule.serverNames, rateLimits: rule.rateLimits.map(RuleText.rateLimit),
-      policy: view.policies[PolicyPlace(port: port, rule: rule.name)] ?? [])
+      policy: view.policies[PolicyPlace(port: port, rule: rule.name)] ?? [],
+      rollout: view.rollouts[PolicyPlace(port: port, rule: rule.name)])
   }
 
   private func source(of rule: String) -> String? {

@@ -78,6 +78,7 @@ struct WhyText {
         "fault", "\(RuleText.percent(fault.share))  \(fault.effects.joined(separator: ", "))  by \(fault.name)\(state)")
     }
     for row in rule.policy { add("policy", row.text) }
+    if let rollout = rule.rollout { add("rollout", rollout.text) }
     if let reply = answer.reply {
       add("reply", "\(reply.status)\(reply.location.map { " \($0)" } ?? "") by the caller's proxy: \(reply.reason)")
     }

@@ -47,6 +47,8 @@ package struct CompiledMesh: Sendable {
   /// What policies make of every service port and rule, with the source of each field.
   package var policies = PolicyTable()
   /// Ordered by key.
+  package var rollouts: [CompiledRollout] = []
+  /// Ordered by key.
   package var policyStatuses: [PolicyStatus] = []
 
   package static let empty = CompiledMesh()

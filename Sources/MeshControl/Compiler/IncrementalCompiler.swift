@@ -79,7 +79,8 @@ struct RoutePart {
         if routes.count > limit { return nil }
       }
     }
-    guard services.isDisjoint(with: last.servicesWithSplitsOrNames), !last.missesTargets,
+    // A rollout divides rules wherever its policy reaches.
+    guard services.isDisjoint(with: last.servicesWithSplitsOrNames), !last.missesTargets, last.mesh.rollouts.isEmpty,
       last.namedRoutes.isDisjoint(with: changed.union(routes.keys))
     else { return nil }
     self.changed = changed
@@ -92,6 +93,12 @@ extension Compilation {
   /// What of a service stands in other places than its own rules.
   fileprivate var servicesWithSplitsOrNames: Set<ServiceName> {
     var names = Set(splits.splits.map(\.root))
+    // A rollout divides the rules; the routes that are targets of one are among those that policies name.
+    for rollout in mesh.rollouts {
+      for target in rollout.targets where target.kind == .service {
+        names.insert(ServiceName(name: target.name, namespace: rollout.key.namespace))
+      }
+    }
     // A name gets its service's rules. There are few, so whoever has one is compiled as a whole.
     if !table.aliases.isEmpty { names.formUnion(table.services.keys) }
     return names

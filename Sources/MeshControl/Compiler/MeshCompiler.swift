@@ -7,7 +7,8 @@ import MeshResources
 /// Every port of every service gets a `ServiceConfig` and an `EndpointSet`. A service is a `Service` object, or is
 /// implied by the workloads registered for it (`ServiceTable`). A port's rules come from the routes attached to it,
 /// else from a TrafficSplit of the service, else lead to the service itself. Clients of a namespace with consumer
-/// routes for the port get the rules of those instead. Policies say how endpoints are treated, and what the rules do not say themselves.
+/// routes for the port get the rules of those instead. Policies say how endpoints are treated, and what the rules do not say themselves; rollouts
+/// (`RolloutCompiler`) set the weights of two versions.
 package enum MeshCompiler {
   package static func compile(_ snapshot: Snapshot) -> CompiledMesh { Compilation(snapshot).mesh }
 }
@@ -67,6 +68,8 @@ struct Compilation {
     }
     let externals = ExternalCompiler(snapshot, table)
     externals.add(to: &mesh, attachments.table, faults, tls, &policyWarnings)
+    var rollouts = RolloutCompiler(snapshot, table, attachments)
+    rollouts.divide(&mesh)
     var aliases = AliasCompiler(table: table)
     aliases.add(to: &mesh)
     for workload in snapshot.workloads {
@@ -78,12 +81,13 @@ struct Compilation {
     mesh.routes += RouteStatus.workloads(snapshot, mesh) + UDPRouteStatus.statuses(snapshot)
     mesh.routes.sort { $0.key < $1.key }
     mesh.policies = attachments.table
+    mesh.rollouts = rollouts.compiled(mesh)
     mesh.policyStatuses = (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot))
       .sorted { $0.key < $1.key }
     warnings +=
       splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
       + Self.accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
-      + UDPRouteStatus.warnings(snapshot)
+      + UDPRouteStatus.warnings(snapshot) + rollouts.warnings
     self.snapshot = snapshot
     self.table = table
     self.attachments = attachments

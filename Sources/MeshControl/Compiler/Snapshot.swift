@@ -39,6 +39,8 @@ package struct Snapshot: Hashable, Sendable {
   package var trustDomain: String
   /// Somebody has stopped all faults of the mesh.
   package var areFaultsStopped = false
+  /// Where each rollout stands, by `namespace/name` of its policy. What is missing here has not begun.
+  package var rollouts: [String: RolloutShare] = [:]
   /// For the status of routes only: what `ManifestSet` says of the same names.
   package var rejected: [ResourceKey: Located<Resource>]
   package var problems: [ManifestProblem]

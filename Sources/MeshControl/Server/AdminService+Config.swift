@@ -3,6 +3,7 @@ package import MeshAPI
 import MeshControlAPI
 import MeshCore
 import MeshPolicy
+import MeshResources
 import SwiftProtobuf
 
 // MARK: - Configuration, as proxies get it
@@ -21,7 +22,8 @@ extension AdminService {
       throw RPCError(code: .invalidArgument, message: "resource name: \(error)")
     }
     if request.names.isEmpty { services = compiled.services.keys.sorted() }
-    let view = ConfigView(snapshot: await hub.snapshot, compiled: compiled, namespace: request.namespace)
+    let view = ConfigView(
+      snapshot: await hub.snapshot, compiled: compiled, namespace: request.namespace, rollouts: await rollouts.states)
     for message in view.messages(services) { try await response.write(message) }
   }
 }
@@ -31,6 +33,7 @@ struct ConfigView {
   let snapshot: DistributionSnapshot
   let compiled: CompiledMesh
   let namespace: String
+  var rollouts: [String: RolloutState] = [:]
 
   func messages(_ services: [ServicePort]) -> [Apus_V1_ConfigResponse] {
     var messages: [Apus_V1_ConfigResponse] = []
@@ -56,8 +59,24 @@ struct ConfigView {
         $0.namespace = consumer.namespace
       }
     }
+    current.rollouts = rolloutsInForce(asked)
     messages.append(current)
     return messages
+  }
+
+  private func rolloutsInForce(_ services: Set<ServicePort>) -> [Apus_V1_RolloutInForce] {
+    compiled.rollouts.flatMap { plan in
+      plan.rules.filter { services.contains($0.port) }.sorted().map { rule in
+        .with {
+          $0.service = rule.port.description
+          $0.rule = rule.rule
+          $0.rollout = plan.name
+          $0.phase = (rollouts[plan.name]?.phase ?? .waiting).rawValue
+          $0.canary = plan.rollout.versions.canary
+          $0.weight = rollouts[plan.name]?.weight ?? 0
+        }
+      }
+    }
   }
 
   /// The services that exist, then the endpoint sets that come along with them; and the ports of those.

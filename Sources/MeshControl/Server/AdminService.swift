@@ -21,16 +21,19 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
   private let registry: WorkloadRegistry
   let hub: DiscoveryHub
   let state: MeshState
+  let rollouts: RolloutController
   private let clock: ControlClock
 
   package init(
-    facts: Facts, registry: WorkloadRegistry, hub: DiscoveryHub, state: MeshState, clock: ControlClock = .system
+    facts: Facts, registry: WorkloadRegistry, hub: DiscoveryHub, state: MeshState, rollouts: RolloutController,
+    clock: ControlClock = .system
   ) {
     self.clock = clock
     self.facts = facts
     self.registry = registry
     self.hub = hub
     self.state = state
+    self.rollouts = rollouts
   }
 
   // MARK: - Register
@@ -106,7 +109,11 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
 extension AdminService {
   package func routes(request: Apus_V1_RoutesRequest, context: ServerContext) async throws -> Apus_V1_RoutesResponse {
     let mesh = await state.compiled
-    let policies = mesh.policyStatuses.map { $0.at(clock.milliseconds) }
+    let states = await rollouts.states
+    let plans = Dictionary(mesh.rollouts.map { ($0.key, $0) }) { first, _ in first }
+    let policies = mesh.policyStatuses.map { status in
+      status.at(clock.milliseconds).with(plans[status.key], states[CompiledRollout.name(of: status.key)])
+    }
     return Apus_V1_RoutesResponse(mesh.routes, policies, matching: request)
   }
 

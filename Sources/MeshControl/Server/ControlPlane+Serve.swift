@@ -17,6 +17,8 @@ extension ControlPlane {
     let registry: WorkloadRegistry
     let hub: DiscoveryHub
     let state: MeshState
+    let rollouts: RolloutController
+    let rolloutClock: RolloutClock
     let tls: ServerTLS
     let proxies: GRPCServer<HTTP2ServerTransport.Posix>
     let admin: GRPCServer<HTTP2ServerTransport.Posix>
@@ -36,10 +38,16 @@ extension ControlPlane {
       group.addTask { try await parts.proxies.serve() }
       group.addTask { try await parts.admin.serve() }
       group.addTask { await parts.state.run(ManifestDirectory(path: options.manifestDirectory)) }
+      group.addTask {
+        try await RolloutLoop(
+          rollouts: parts.rollouts, state: parts.state, registry: parts.registry, clock: parts.rolloutClock
+        ).run()
+      }
       group.addTask { try await expireLeases(parts.registry) }
       group.addTask { try await renewCertificate(parts.tls) }
       group.addTask {
         await stop.wait()
+        await parts.rollouts.freeze()
         await parts.registry.freeze()
         await parts.hub.closeAll()
         parts.proxies.beginGracefulShutdown()

@@ -80,9 +80,12 @@ package struct ControlPlane: Sendable {
       isAddressFree: options.isAddressFree)
     let hub = DiscoveryHub(clock: options.clock)
     let anchors = TrustAnchors(trustDomain: options.trustDomain, pem: authority.trustBundlePEM)
+    let rolloutClock = RolloutClock(options.clock)
+    let rollouts = try RolloutController(
+      file: RolloutFile(path: directory + "/rollouts.json"), clock: rolloutClock, log: log)
     let state = MeshState(
       registry: registry, hub: hub, anchors: anchors, faultSwitch: FaultSwitch(path: directory + "/faults-stopped"),
-      clock: options.clock, log: log)
+      rollouts: rollouts, clock: options.clock, log: log)
     let tls = try ServerTLS(authority: authority, now: now)
     let proxySocket = try ListeningSocket.tcp(options.listenAddress)
     let adminPath = directory + "/control.sock"
@@ -97,9 +100,9 @@ package struct ControlPlane: Sendable {
       authority: authority, registry: registry, hub: hub, lifetime: options.certificateLifetime, clock: options.clock,
       log: log)
     let admin = AdminService(
-      facts: facts(authority, started: now), registry: registry, hub: hub, state: state)
+      facts: facts(authority, started: now), registry: registry, hub: hub, state: state, rollouts: rollouts)
     return Parts(
-      lock: lock, registry: registry, hub: hub, state: state, tls: tls,
+      lock: lock, registry: registry, hub: hub, state: state, rollouts: rollouts, rolloutClock: rolloutClock, tls: tls,
       proxies: Self.server(
         socket: proxySocket, tls: tls, services: [DiscoveryService(hub: hub, registry: registry, log: log), identity]),
       admin: Self.server(socket: adminSocket, tls: nil, services: [admin]),

@@ -27,9 +27,13 @@ package actor MeshState {
   private var changed: Set<ResourceKey>?
   /// Of the manifests, as their directory counts.
   private var manifestNumber: UInt64 = 0
+  private let rollouts: RolloutController
+  /// The newest that was seen: two compilations may ask for them at a time.
+  private var shares = RolloutShares()
 
   package init(
     registry: WorkloadRegistry, hub: DiscoveryHub, anchors: TrustAnchors, faultSwitch: FaultSwitch,
+    rollouts: RolloutController,
     clock: ControlClock = .system, log: Logger
   ) {
     self.registry = registry
@@ -37,6 +41,7 @@ package actor MeshState {
     self.clock = clock
     self.log = log
     self.faultSwitch = faultSwitch
+    self.rollouts = rollouts
     trustDomain = anchors.trustDomain
     configTime = clock.milliseconds
     snapshot = DistributionSnapshot(configTime: configTime)
@@ -91,13 +96,22 @@ package actor MeshState {
   }
 
   /// All that is known now.
-  package func input() async -> Snapshot { input(await registry.workloads) }
+  package func input() async -> Snapshot {
+    await learnShares()
+    return input(await registry.workloads)
+  }
+
+  private func learnShares() async {
+    let newest = await rollouts.shares
+    if newest.number > shares.number { shares = newest }
+  }
 
   private func input(_ leases: [WorkloadLease]) -> Snapshot {
     var input = Snapshot(
       manifests: manifests.objects, workloads: leases.map(RegisteredWorkload.init), trustDomain: trustDomain,
       rejected: manifests.rejected, problems: manifests.problems)
     input.areFaultsStopped = faultSwitch.isStopped
+    input.rollouts = shares.byPolicy
     return input
   }
 
@@ -116,6 +130,7 @@ package actor MeshState {
   /// ended.
   package func compile() async {
     let leases = await registry.workloads
+    await learnShares()
     let difference = compiler.compile(input(leases), changed: changed, now: clock.milliseconds)
     changed = []
     if !difference.isEmpty {

@@ -14,10 +14,18 @@ extension CompiledMesh {
 
   /// Of the requests that a rule takes.
   func policyInForce(for rule: RouteRule, at port: ServicePort) -> Apus_V1_PolicyInForce? {
-    var policy = policies.effective(for: port)
-    if let (route, name) = rule.route { policy = policies.effective(for: name, of: route, over: policy) }
+    let policy = policies.effective(for: rule, at: port)
     let entries = policy.ordered.filter { !$0.setting.field.isOfBackend && rule.follows($0.setting) }
     return Apus_V1_PolicyInForce(port, rule: rule.name, entries)
+  }
+}
+
+extension PolicyTable {
+  /// For the requests that a compiled rule takes.
+  func effective(for rule: RouteRule, at port: ServicePort) -> EffectivePolicy {
+    let ofPort = effective(for: port)
+    guard let (route, name) = rule.route else { return ofPort }
+    return effective(for: name, of: route, over: ofPort)
   }
 }
 

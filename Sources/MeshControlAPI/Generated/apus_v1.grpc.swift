@@ -734,6 +734,19 @@ package enum Apus_V1_Admin: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Rollouts" metadata.
+        package enum Rollouts: Sendable {
+            /// Request type for "Rollouts".
+            package typealias Input = Apus_V1_RolloutsRequest
+            /// Response type for "Rollouts".
+            package typealias Output = Apus_V1_RolloutsResponse
+            /// Descriptor for "Rollouts".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
+                method: "Rollouts",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "apus.v1.Admin" service.
         package static let descriptors: [GRPCCore.MethodDescriptor] = [
             Register.descriptor,
@@ -741,7 +754,8 @@ package enum Apus_V1_Admin: Sendable {
             Routes.descriptor,
             Config.descriptor,
             Analyze.descriptor,
-            Faults.descriptor
+            Faults.descriptor,
+            Rollouts.descriptor
         ]
     }
 }
@@ -875,6 +889,24 @@ extension Apus_V1_Admin {
             request: GRPCCore.StreamingServerRequest<Apus_V1_FaultsRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_FaultsResponse>
+
+        /// Handle the "Rollouts" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of rollouts, or tells one what to do.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_RolloutsRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_RolloutsResponse` messages.
+        func rollouts(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_RolloutsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RolloutsResponse>
     }
 
     /// Service protocol for the "apus.v1.Admin" service.
@@ -992,6 +1024,24 @@ extension Apus_V1_Admin {
             request: GRPCCore.ServerRequest<Apus_V1_FaultsRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Apus_V1_FaultsResponse>
+
+        /// Handle the "Rollouts" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of rollouts, or tells one what to do.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_RolloutsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_V1_RolloutsResponse` message.
+        func rollouts(
+            request: GRPCCore.ServerRequest<Apus_V1_RolloutsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_V1_RolloutsResponse>
     }
 
     /// Simple service protocol for the "apus.v1.Admin" service.
@@ -1109,6 +1159,24 @@ extension Apus_V1_Admin {
             request: Apus_V1_FaultsRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Apus_V1_FaultsResponse
+
+        /// Handle the "Rollouts" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of rollouts, or tells one what to do.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_V1_RolloutsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_V1_RolloutsResponse` to respond with.
+        func rollouts(
+            request: Apus_V1_RolloutsRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_V1_RolloutsResponse
     }
 }
 
@@ -1182,6 +1250,17 @@ extension Apus_V1_Admin.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Apus_V1_Admin.Method.Rollouts.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_RolloutsRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_RolloutsResponse>(),
+            handler: { request, context in
+                try await self.rollouts(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -1237,6 +1316,17 @@ extension Apus_V1_Admin.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_FaultsResponse> {
         let response = try await self.faults(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func rollouts(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_RolloutsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RolloutsResponse> {
+        let response = try await self.rollouts(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1326,6 +1416,19 @@ extension Apus_V1_Admin.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Apus_V1_FaultsResponse> {
         return GRPCCore.ServerResponse<Apus_V1_FaultsResponse>(
             message: try await self.faults(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func rollouts(
+        request: GRPCCore.ServerRequest<Apus_V1_RolloutsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_V1_RolloutsResponse> {
+        return GRPCCore.ServerResponse<Apus_V1_RolloutsResponse>(
+            message: try await self.rollouts(
                 request: request.message,
                 context: context
             ),
@@ -1479,6 +1582,29 @@ extension Apus_V1_Admin {
             deserializer: some GRPCCore.MessageDeserializer<Apus_V1_FaultsResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_FaultsResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Rollouts" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of rollouts, or tells one what to do.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_RolloutsRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_RolloutsRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_RolloutsResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func rollouts<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_RolloutsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_RolloutsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_RolloutsResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RolloutsResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -1697,6 +1823,40 @@ extension Apus_V1_Admin {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Rollouts" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of rollouts, or tells one what to do.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_RolloutsRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_RolloutsRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_RolloutsResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func rollouts<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_RolloutsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_RolloutsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_RolloutsResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RolloutsResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_V1_Admin.Method.Rollouts.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -1864,6 +2024,35 @@ extension Apus_V1_Admin.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_FaultsRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_FaultsResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Rollouts" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Tells of rollouts, or tells one what to do.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_V1_RolloutsRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func rollouts<Result>(
+        request: GRPCCore.ClientRequest<Apus_V1_RolloutsRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RolloutsResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.rollouts(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_RolloutsRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_RolloutsResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2058,6 +2247,39 @@ extension Apus_V1_Admin.ClientProtocol {
             metadata: metadata
         )
         return try await self.faults(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Rollouts" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Tells of rollouts, or tells one what to do.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func rollouts<Result>(
+        _ message: Apus_V1_RolloutsRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RolloutsResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_V1_RolloutsRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.rollouts(
             request: request,
             options: options,
             onResponse: handleResponse

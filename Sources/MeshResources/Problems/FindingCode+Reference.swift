@@ -19,6 +19,7 @@ extension FindingCode {
     case .splitMatchNotFound, .splitMatchesTCP, .smiWithoutEffect: ofSMI
     case .policyTargetNotFound, .policyConflict, .policyFieldUnused, .policyWithoutProxy, .faultWithoutEffect:
       ofPolicies
+    case .rolloutVersionNotFound, .rolloutPortNotFound, .rolloutWithoutRule: ofRollouts
     }
   }
 
@@ -320,6 +321,29 @@ extension FindingCode {
       Reference(
         .error, "All weights of a TrafficSplit are 0", "Every request to its root is answered 503.",
         fix: "Give one leaf a weight.")
+    }
+  }
+}
+
+extension FindingCode {
+  private var ofRollouts: Reference {
+    switch self {
+    case .rolloutVersionNotFound:
+      Reference(
+        .error, "A version of a rollout does not exist",
+        "Without its canary a rollout waits, and every request goes to the stable version. Without its stable version the rules "
+          + "stay as they are written.",
+        fix: "Create the Service, or correct spec.rollout.")
+    case .rolloutPortNotFound:
+      Reference(
+        .error, "A version of a rollout lacks a port",
+        "Requests go to the same port number of both versions; the rollout cannot divide those to this port.",
+        fix: "Give the version's Service the port numbers of the service that clients ask for.")
+    default:
+      Reference(
+        .error, "A rollout divides no requests",
+        "It divides what a rule sends to the service itself or to both versions; a rule that names one version stays as it is.",
+        fix: "Name both versions in the backendRefs of one rule, or leave the rule out.")
     }
   }
 }

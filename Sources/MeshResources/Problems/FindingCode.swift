@@ -66,6 +66,11 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case policyWithoutProxy = "APUS0604"
   case faultWithoutEffect = "APUS0605"
 
+  // Rollouts
+  case rolloutVersionNotFound = "APUS0901"
+  case rolloutPortNotFound = "APUS0902"
+  case rolloutWithoutRule = "APUS0903"
+
   package enum Severity: String, Hashable, Comparable, Sendable, CaseIterable {
     case error, warning, info
 
@@ -93,7 +98,7 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   package var isAbsence: Bool {
     switch self {
     case .parentNotFound, .routeDetached, .backendNotFound, .splitWithoutService, .splitBackendNotFound, .noEndpoint,
-      .splitMatchNotFound, .policyTargetNotFound:
+      .splitMatchNotFound, .policyTargetNotFound, .rolloutVersionNotFound:
       true
     default: false
     }

@@ -36,6 +36,10 @@ package struct RouteCondition: Hashable, Sendable {
     /// Of a Workload: whether it gets requests, and how it is spoken to.
     case ready = "Ready"
     case meshed = "Meshed"
+    /// Of a policy with a rollout: whether it is under way.
+    case progressing = "Progressing"
+    /// Of a policy with a rollout that needs somebody: it rolled back, or is paused for a reason of its own. Only present when true.
+    case degraded = "Degraded"
     /// Only present when true.
     case partiallyInvalid = "PartiallyInvalid"
   }

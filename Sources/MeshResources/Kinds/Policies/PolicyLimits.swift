@@ -19,4 +19,7 @@ package enum PolicyLimits {
   package static let aggression = 0.01...100.0
   package static let deviations = 0.001...100.0
   package static let factorPercent = 101...100_000
+  package static let rolloutSteps = 32
+  /// Of a step and of the time between two judgements. Shorter ones end before the weights have reached every proxy.
+  package static let shortestRolloutTime = TimeSpan.seconds(1)
 }

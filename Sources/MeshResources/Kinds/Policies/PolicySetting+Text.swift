@@ -20,6 +20,7 @@ extension PolicySetting {
       GatewayDuration.text(span)
     case .requestTimeout(let span), .backendRequestTimeout(let span):
       span == .zero ? "none" : GatewayDuration.text(span)
+    case .rollout(let rollout): rollout.text
     case .panicPercent(let number), .consecutiveFailures(let number), .consecutiveGatewayFailures(let number),
       .consecutiveLocalFailures(let number), .consecutiveConnectFailures(let number),
       .ejectionJitterPercent(let number), .maximumEjectedPercent(let number), .successRateHosts(let number),
@@ -111,6 +112,12 @@ extension SubsetPolicy {
   package var text: String {
     "label \(label) by the header \(header)" + (defaultValue.map { ", without it \($0)" } ?? "")
       + ", fallback \(fallback)"
+  }
+}
+
+extension Rollout {
+  fileprivate var text: String {
+    "from \(versions.stable) to \(versions.canary)\(versions.revision.map { " \($0)" } ?? ""), \(stepsText)"
   }
 }
 

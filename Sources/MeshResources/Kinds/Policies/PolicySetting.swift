@@ -57,6 +57,8 @@ package enum PolicySetting: Hashable, Sendable {
   /// Zero: none, whatever wider policies say.
   case requestTimeout(TimeSpan)
   case backendRequestTimeout(TimeSpan)
+
+  case rollout(Rollout)
 }
 
 /// The path of a setting below `spec`.
@@ -100,11 +102,14 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
   case retryBudgetMinimum = "retries.budget.minimumPerSecond"
   case requestTimeout = "timeouts.request"
   case backendRequestTimeout = "timeouts.backendRequest"
+  case rollout = "rollout"
 
   /// Says something of the endpoints behind a service port. The others are of the requests that a rule takes.
   package var isOfBackend: Bool {
     switch self {
-    case .rateLimits, .retryAttempts, .retryConditions, .retryBackoff, .requestTimeout, .backendRequestTimeout: false
+    case .rateLimits, .retryAttempts, .retryConditions, .retryBackoff, .requestTimeout, .backendRequestTimeout,
+      .rollout:
+      false
     default: true
     }
   }
@@ -157,6 +162,7 @@ extension PolicySetting {
     case .retryBudgetMinimum: .retryBudgetMinimum
     case .requestTimeout: .requestTimeout
     case .backendRequestTimeout: .backendRequestTimeout
+    case .rollout: .rollout
     }
   }
 }

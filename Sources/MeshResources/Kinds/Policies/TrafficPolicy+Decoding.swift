@@ -15,6 +15,7 @@ extension TrafficPolicy {
     let blocks: KeyValuePairs = [
       "balancer": PolicyReader.balancer, "outliers": PolicyReader.outliers, "limits": PolicyReader.limits,
       "retries": PolicyReader.retries, "timeouts": PolicyReader.timeouts, "healthCheck": PolicyReader.healthCheck,
+      "rollout": PolicyReader.rollout,
     ]
     for (name, read) in blocks {
       guard let field = spec.optional(name) else { continue }
@@ -24,6 +25,7 @@ extension TrafficPolicy {
       fields.finish()
       if block.isEmpty, !field.context.hasErrors { field.warning("says nothing", fix: "remove it, or write a field") }
       Self.check(block, for: targets, in: fields)
+      if name == "rollout" { Self.checkRollout(for: targets, in: fields) }
       settings += block
     }
     if let field = spec.optional("rateLimits") {
@@ -34,9 +36,18 @@ extension TrafficPolicy {
     if isBlank, !spec.context.hasErrors {
       spec.warning(
         "targetRefs", "the policy changes nothing",
-        fix: "write balancer, outliers, limits, retries, timeouts, healthCheck or rateLimits")
+        fix: "write balancer, outliers, limits, retries, timeouts, healthCheck, rateLimits or rollout")
     }
     self.init(metadata: metadata, targets: targets.map(\.target), settings: settings.sorted { $0.field < $1.field })
+  }
+
+  /// Versions are of one service.
+  private static func checkRollout(for targets: [(target: PolicyTarget, field: Field)], in fields: Fields) {
+    for (target, field) in targets where target.kind == .mesh || target.kind == .namespace {
+      fields.error(
+        "is for one service, and \(field.path) is a \(target.kind.rawValue)",
+        fix: "write it in a policy whose target is the Service that clients ask for, or a route of it")
+    }
   }
 
   /// Several routes may lead to one service, and its endpoints are shared by all of them.

@@ -13,9 +13,12 @@ package struct MetricSample: Hashable, Sendable {
 
 /// Reads metrics pages. Comments and lines that do not parse are passed over: a page of a newer proxy still works.
 package enum PrometheusText {
-  package static func parse(_ text: some Sequence<UInt8>) -> [MetricSample] {
+  /// With `families`, lines that begin with none of these words are passed over unread: a page may have many.
+  package static func parse(_ text: some Sequence<UInt8>, only families: [String] = []) -> [MetricSample] {
     var samples: [MetricSample] = []
+    let families = families.map { Array($0.utf8) }
     for line in Array(text).split(separator: UInt8(ascii: "\n")) {
+      guard families.isEmpty || families.contains(where: line.starts(with:)) else { continue }
       var scanner = Scanner(line)
       if let sample = scanner.sample() { samples.append(sample) }
     }

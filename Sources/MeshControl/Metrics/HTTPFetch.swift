@@ -1,5 +1,5 @@
-internal import Dispatch
-internal import Glibc
+import Dispatch
+import Glibc
 package import MeshCore
 
 /// A GET of a proxy's small local pages (`/ready`, `/metrics`, `/certs`): one request per connection, blocking calls on a
@@ -77,7 +77,8 @@ package enum HTTPFetch {
       answer += bytes[..<count]
     }
     guard let response = HTTPAnswer.parse(answer) else {
-      throw CLIFailure("\(address)\(path) did not answer with HTTP", fix: "see what listens there: ss -ltnp")
+      throw HTTPFetchFailure(
+        description: "\(address)\(path) did not answer with HTTP; see what listens there: ss -ltnp")
     }
     return response
   }
@@ -109,10 +110,15 @@ package enum HTTPFetch {
     }
   }
 
-  private static func failure(_ address: SocketAddress, _ error: Int32) -> CLIFailure {
+  private static func failure(_ address: SocketAddress, _ error: Int32) -> HTTPFetchFailure {
     let reason = error == EAGAIN || error == EINPROGRESS ? "no answer in time" : String(cString: strerror(error))
-    return CLIFailure("\(address): \(reason)")
+    return HTTPFetchFailure(description: "\(address): \(reason)")
   }
+}
+
+/// Why there is no answer, for people.
+package struct HTTPFetchFailure: Error, Hashable, CustomStringConvertible {
+  package var description: String
 }
 
 /// Reads a whole HTTP/1 answer of a connection that was closed after it (RFC 9112, sections 6 and 7.1).

@@ -33,3 +33,24 @@ package struct Histogram: Hashable, Sendable {
     return floor
   }
 }
+
+// MARK: - Coding
+
+extension Histogram: Codable {
+  /// `{"0.25": 3, "inf": 7}`: JSON has no number for the last bound.
+  package init(from decoder: any Decoder) throws {
+    let texts = try [String: Double](from: decoder)
+    self.init()
+    for (text, count) in texts {
+      guard let bound = Double(text), !bound.isNaN, count >= 0, count.isFinite else {
+        throw DecodingError.dataCorrupted(
+          .init(codingPath: decoder.codingPath, debugDescription: "\(text): \(count) is no bucket"))
+      }
+      add(count, atOrBelow: bound)
+    }
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    try Dictionary(uniqueKeysWithValues: buckets.map { ("\($0.key)", $0.value) }).encode(to: encoder)
+  }
+}
