@@ -49,7 +49,8 @@ import Testing
           activeRequestsPerEndpoint: 33),
         subset: SubsetPolicy(header: "x-version", label: "version", defaultValue: "v1", fallback: .default)),
       outliers: outliers, limits: BackendLimits(connections: 25, pendingRequests: 26, activeRequests: 27),
-      retryBudget: RetryBudget.Settings(percent: 28, minimumPerSecond: 29), healthCheck: check)
+      retryBudget: RetryBudget.Settings(percent: 28, minimumPerSecond: 29), connectTimeout: .milliseconds(33),
+      healthCheck: check)
   }
 
   private static var many: [BackendPolicy] {

@@ -42,8 +42,15 @@ import Testing
           WeightedBackend(backend: key, weight: 90, filters: [.rewrite(URLRewrite(path: .full("/b")))]),
           WeightedBackend(backend: v2, weight: 10, failureStatus: 500),
         ],
-        timeouts: RouteTimeouts(request: .seconds(10), backendRequest: .milliseconds(2)),
-        retry: RetryPolicy(attempts: 2, statusCodes: [500, 503], backoff: .milliseconds(5)),
+        timeouts: RouteTimeouts(
+          request: .seconds(10), backendRequest: .milliseconds(2), idle: .seconds(3), stream: .seconds(40)),
+        retry: RetryPolicy(
+          attempts: 2, statusCodes: [500, 503], grpcStatuses: [.cancelled, .unavailable],
+          failures: [.reset, .connectFailure], backoff: .milliseconds(5), maximumRetryAfter: .zero),
+        hedging: HedgingPolicy(.quantile(9_950), allMethods: true),
+        session: SessionPolicy(
+          .cookie(.init(name: "sid", path: "/a", isPermanent: true)), absoluteTimeout: .seconds(60),
+          idleTimeout: .seconds(5), key: SipKey(1 << 63, 2)),
         rateLimits: [
           RateLimit(9, per: .milliseconds(1_500), burst: 3), RateLimit(1, per: .seconds(1), key: .caller),
           RateLimit(2, per: .seconds(60), key: .header("x-tenant")),
@@ -71,6 +78,10 @@ import Testing
       RouteRule(
         name: "tls", serverNames: ["a.example", "*.b.example", "*"], backends: [WeightedBackend(backend: v2, weight: 1)]
       ),
+      RouteRule(
+        name: "sessions", backends: [WeightedBackend(backend: v2, weight: 1)], timeouts: RouteTimeouts(idle: .zero),
+        hedging: HedgingPolicy(.fixed(.milliseconds(7))),
+        session: SessionPolicy(.header("x-session"), key: SipKey(0, .max))),
       RouteRule(name: "broken", backends: [], failureStatus: 500),
     ])
 
@@ -88,7 +99,9 @@ import Testing
     name: "orders-abcde", namespace: "shop",
     identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders"),
     ports: [
-      InboundPort(port: 8080, appProtocol: .grpc, service: key), InboundPort(port: 9, appProtocol: .tcp, service: nil),
+      InboundPort(port: 8080, appProtocol: .grpc, service: key, longestIdle: .seconds(5)),
+      InboundPort(port: 9, appProtocol: .tcp, service: nil, longestIdle: .zero),
+      InboundPort(port: 10, appProtocol: .tcp, service: nil),
     ], locality: Locality(region: "west", zone: "west-2"))
 
   static let all: [MeshResource] = [
@@ -136,9 +149,22 @@ import Testing
       ("rules[0].rate_limits[1].period_ms", { $0.rules[0].rateLimits[1].periodMs = 0 }),
       ("rules[0].rate_limits[2].header.name", { $0.rules[0].rateLimits[2].header = "a b" }),
       ("rules[0].rate_limits[2].header", { $0.rules[0].rateLimits[2].header = "X-Tenant" }),
+      ("rules[0].hedging", { $0.rules[0].hedging.start = nil }),
+      ("rules[0].hedging.delay_ms", { $0.rules[0].hedging.delayMs = 0 }),
+      ("rules[0].hedging.quantile", { $0.rules[0].hedging.quantile = 10_000 }),
+      ("rules[0].retry.grpc_statuses[0]", { $0.rules[0].retry.grpcStatuses = [0] }),
+      ("rules[0].retry.grpc_statuses[1]", { $0.rules[0].retry.grpcStatuses = [1, 17] }),
+      ("rules[0].retry.failures[0]", { $0.rules[0].retry.failures = [.UNRECOGNIZED(9)] }),
+      ("rules[0].session.carrier", { $0.rules[0].session.carrier = nil }),
+      ("rules[0].session.cookie.name", { $0.rules[0].session.cookie.name = "a=b" }),
+      ("rules[0].session.cookie.path", { $0.rules[0].session.cookie.path = "/; Secure" }),
+      ("rules[0].session.header.name", { $0.rules[0].session.header = "x session" }),
+      ("rules[0].session.header", { $0.rules[0].session.header = "X-Session" }),
+      ("rules[0].session.absolute_timeout_ms", { $0.rules[0].session.absoluteTimeoutMs = 0 }),
+      ("rules[0].session.idle_timeout_ms", { $0.rules[0].session.idleTimeoutMs = 1_500 }),
       ("rules[0].failure_status", { $0.rules[0].failureStatus = 99 }),
       ("rules[0].backends[0].failure_status", { $0.rules[0].backends[0].failureStatus = 70_000 }),
-      ("rules[3].backends", { $0.rules[3].failureStatus = 0 }),
+      ("rules[4].backends", { $0.rules[4].failureStatus = 0 }),
       ("rules[2].server_names[1]", { $0.rules[2].serverNames[1] = "A.example" }),
       ("rules[2].server_names[0]", { $0.rules[2].serverNames[0] = "**" }),
       ("rules[2].server_names[0]", { $0.rules[2].serverNames[0] = "*.*.a" }),
@@ -220,10 +246,10 @@ import Testing
   @Test("each limit holds at its number and rejects one more")
   func limits() {
     var limits = ConversionLimits()
-    limits.maximumRules = 4
+    limits.maximumRules = 5
     limits.maximumEndpoints = 2
     limits.maximumRuleParts = 4
-    limits.maximumInboundPorts = 2
+    limits.maximumInboundPorts = 3
     #expect(rejection(of: .service(Self.service), limits: limits) { _ in } == nil)
     #expect(rejection(of: .endpoints(Self.endpoints), limits: limits) { _ in } == nil)
     #expect(rejection(of: .workload(Self.workload), limits: limits) { _ in } == nil)

@@ -1,4 +1,5 @@
 import MeshCore
+import MeshHTTP
 import MeshPolicy
 import Testing
 
@@ -106,5 +107,69 @@ import Testing
     #expect(none.wait(before: 3, &random) == .zero)
     let long = RetryPolicy(attempts: 1, statusCodes: [], backoff: TimeSpan(nanoseconds: .max))
     #expect(long.wait(before: 9, &random) >= .seconds(3_600))
+  }
+
+  @Test("an answer's own time is waited for, with the jitter behind it, up to the limit")
+  func asked() throws {
+    var random = SeededRandom(seed: 5)
+    var policy = Self.policy
+    policy.maximumRetryAfter = .seconds(2)
+    for _ in 0..<200 {
+      let wait = try #require(policy.wait(before: 1, &random, asked: .after(.seconds(2))))
+      #expect(wait >= .seconds(2) && wait <= .milliseconds(2_100))
+      let own = try #require(policy.wait(before: 1, &random, asked: .after(.zero)))
+      #expect(own >= .milliseconds(100) && own <= .milliseconds(200))
+    }
+    #expect(policy.wait(before: 1, &random, asked: .after(.milliseconds(2_001))) == nil)
+    #expect(policy.wait(before: 1, &random, asked: .never) == nil)
+    policy.maximumRetryAfter = .zero
+    let deaf = try #require(policy.wait(before: 1, &random, asked: .never))
+    #expect(deaf <= .milliseconds(200))
+  }
+
+  @Test("calls of gRPC are repeated by their status")
+  func calls() {
+    let policy = RetryPolicy(attempts: 1, statusCodes: [], grpcStatuses: [.unavailable, .cancelled])
+    func head(_ status: String) -> MessageHead {
+      requestHead("/", status.isEmpty ? [] : [("grpc-status", status)])
+    }
+    #expect(policy.repeats(call: head("14")))
+    #expect(policy.repeats(call: head("1")))
+    for other in ["", "0", "13", "99", "x"] { #expect(!policy.repeats(call: head(other))) }
+    #expect(!Self.policy.repeats(call: head("14")))
+    #expect(GRPCStatusSet(GRPCStatus.allCases).all == GRPCStatus.allCases)
+  }
+}
+
+@Suite("What answers ask for") struct RetryAfterTests {
+  /// Sun, 06 Nov 1994 08:49:37 GMT.
+  private static let date: Int64 = 784_111_777
+
+  private static func read(
+    _ fields: [(String, String)], isGRPC: Bool = false, now: Int64 = date * 1_000
+  )
+    -> RetryAfter?
+  {
+    RetryAfter(requestHead("/", fields), isGRPC: isGRPC, now: now)
+  }
+
+  @Test("seconds, a date, and nothing")
+  func fields() {
+    #expect(Self.read([("retry-after", "120")]) == .after(.seconds(120)))
+    #expect(Self.read([("retry-after", "0")]) == .after(.zero))
+    #expect(Self.read([("retry-after", "99999999999999999999")]) == .after(.seconds(999_999_999)))
+    #expect(Self.read([("retry-after", "Sun, 06 Nov 1994 08:49:40 GMT")]) == .after(.seconds(3)))
+    #expect(
+      Self.read([("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], now: Self.date * 1_000 + 500) == .after(.zero))
+    for text in ["", "-1", "1.5", "soon", "12 "] { #expect(Self.read([("retry-after", text)]) == nil) }
+    #expect(Self.read([]) == nil)
+  }
+
+  @Test("gRPC's pushback counts for calls only, and says no in many words")
+  func pushback() {
+    #expect(Self.read([("grpc-retry-pushback-ms", "250")], isGRPC: true) == .after(.milliseconds(250)))
+    #expect(Self.read([("grpc-retry-pushback-ms", "-1")], isGRPC: true) == .never)
+    #expect(Self.read([("grpc-retry-pushback-ms", "x"), ("retry-after", "1")], isGRPC: true) == .never)
+    #expect(Self.read([("grpc-retry-pushback-ms", "250")]) == nil)
   }
 }

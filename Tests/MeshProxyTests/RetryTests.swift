@@ -233,6 +233,116 @@ struct RetryTests {
     #expect(count.value == 2)
   }
 
+  // MARK: - Which endpoints
+
+  @Test("every endpoint is tried once before any is tried again", arguments: BalancingPolicy.Algorithm.allCases)
+  func everyEndpoint(_ algorithm: BalancingPolicy.Algorithm) throws {
+    let records = (0..<4).map { _ in Record() }
+    let backends = records.map { record in Self.backend(record) { _ in Self.unavailable } }
+    defer { withExtendedLifetime(backends) {} }
+    var outliers = OutlierPolicy()
+    outliers.isEnabled = false
+    let policy = BackendPolicy(
+      balancing: BalancingPolicy(algorithm: algorithm, hashSource: .query("k")), outliers: outliers,
+      retryBudget: .init(percent: 100, minimumPerSecond: 1_000))
+    let proxy = try TestProxy.serving(backends.map(\.address), rules: [Self.rule(3)], policy: policy)
+    let client = try proxy.connect()
+    for i in 1...10 {
+      #expect(try client.exchange("GET /?k=\(i) HTTP/1.1\r\nHost: orders\r\n\r\n").text == "busy")
+      #expect(records.map(\.all.count) == [i, i, i, i])
+    }
+    // One attempt more than there are endpoints goes to one of them again, not to the one that failed last.
+    proxy.configure(backends.map(\.address), rules: [Self.rule(4)], policy: policy)
+    #expect(try client.exchange("GET /?k=0 HTTP/1.1\r\nHost: orders\r\n\r\n").text == "busy")
+    #expect(records.map(\.all.count).sorted() == [11, 11, 11, 12])
+  }
+
+  // MARK: - Conditions
+
+  @Test("only the failures that the rule names are repeated")
+  func failures() throws {
+    let record = Record()
+    let backend = Self.backend(record) { _ in "" }
+    let named = RetryPolicy(attempts: 2, statusCodes: [], failures: .timeout, backoff: .milliseconds(1))
+    let proxy = try TestProxy.serving([backend.address], rules: [.toOrders(retry: named)])
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+    #expect(try proxy.connect().exchange(post).status == 503)
+    #expect(record.all.count == 1)
+    let other = RetryPolicy(attempts: 2, statusCodes: [], failures: .reset, backoff: .milliseconds(1))
+    proxy.configure([backend.address], rules: [.toOrders(retry: other)])
+    #expect(try proxy.connect().exchange(post).status == 503)
+    #expect(record.all.count == 4)
+  }
+
+  @Test("an answer's Retry-After is waited for; one that asks for too long is the client's")
+  func retryAfter() throws {
+    let record = Record()
+    let backend = Self.backend(record) { number in
+      let after = number == 1 ? 1 : 120
+      return number == 2
+        ? Self.ok : "HTTP/1.1 503 Busy\r\nRetry-After: \(after)\r\nContent-Length: 4\r\n\r\nbusy"
+    }
+    let proxy = try TestProxy.serving([backend.address], rules: [Self.rule(1)])
+    let client = try proxy.connect()
+    let start = try proxy.onLoop { $0.loop.now }
+    #expect(try client.exchange(Self.get).text == "ok")
+    #expect(try proxy.onLoop { $0.loop.now } - start >= .seconds(1))
+    let late = try client.exchange(Self.get)
+    #expect(late.text == "busy")
+    #expect(late.value("retry-after") == "120")
+    #expect(record.all.count == 3)
+    #expect(try proxy.onLoop { $0.bufferBudget.held } == 0)
+  }
+
+  @Test("a call of gRPC is repeated by its status, not once a message has come")
+  func calls() throws {
+    let count = Count()
+    let backend = Backend { peer, _ in
+      let server = try HTTP2Peer(peer, role: .server)
+      var stream = try server.nextRequest(after: 0)
+      while true {
+        while !server.stream(stream).isEnded { try server.step() }
+        let number = count.next()
+        let fields = [("content-type", "application/grpc")]
+        switch number {
+        case 0, 2:
+          // Trailers alone.
+          server.engine.sendHead(
+            HTTP2Peer.answer(200, fields + [("grpc-status", "14")]), on: stream, endStream: true)
+          try server.flush()
+        case 1: try Self.finishCall(server, stream, fields, status: "0")
+        default: try Self.finishCall(server, stream, fields, status: "14")
+        }
+        stream = try server.nextRequest(after: stream.rawValue)
+      }
+    }
+    let retry = RetryPolicy(attempts: 1, statusCodes: [], grpcStatuses: [.unavailable], backoff: .milliseconds(1))
+    let proxy = try TestProxy.serving([backend.address], rules: [.toOrders(retry: retry)], appProtocol: .grpc)
+    let client = try HTTP2Peer(proxy.connect())
+    func call() throws -> String {
+      let request = try client.request(
+        .post, "/a.B/C", [("content-type", "application/grpc"), ("te", "trailers")], body: [0, 0, 0, 0, 0])
+      let answer = try client.finish(request)
+      let last = answer.trailers.split(separator: "\n").first { $0.hasPrefix("grpc-status: ") }
+      return last.map { String($0.dropFirst(13)) } ?? answer.head.value("grpc-status") ?? ""
+    }
+    #expect(try call() == "0")
+    #expect(try call() == "14")
+    #expect(count.value == 4)
+    #expect(try proxy.count("retries_total", "reason=\"grpc_status\"") == 2)
+  }
+
+  private static func finishCall(
+    _ server: HTTP2Peer, _ stream: HTTP2StreamID, _ fields: [(String, String)], status: String
+  ) throws {
+    server.engine.sendHead(HTTP2Peer.answer(200, fields), on: stream, endStream: false)
+    try server.send([0, 0, 0, 0, 0], on: stream, endStream: false)
+    let trailers = MessageHead()
+    trailers.append(name: "grpc-status", value: status)
+    server.engine.sendTrailers(trailers, on: stream)
+    try server.flush()
+  }
+
   // MARK: - Budget
 
   @Test("a storm of failures adds no more requests than the budget gives")

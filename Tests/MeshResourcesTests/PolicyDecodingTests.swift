@@ -136,14 +136,34 @@ import Testing
       try settings(
         "retries: {attempts: 0, conditions: [429, gatewayErrors, 503], backoff: 50ms, "
           + "budget: {percent: 0, minimumPerSecond: 3}}") == [
-          .retryAttempts(0), .retryConditions([429, 502, 503, 504]), .retryBackoff(.milliseconds(50)),
+          .retryAttempts(0), .retryConditions(RetryConditions(statuses: [429, 502, 503, 504])),
+          .retryBackoff(.milliseconds(50)),
           .retryBudgetPercent(0), .retryBudgetMinimum(3),
         ])
-    #expect(try settings("retries: {conditions: []}") == [.retryConditions([])])
-    #expect(try settings("retries: {conditions: [serverErrors]}") == [.retryConditions(Array(500...599))])
+    #expect(try settings("retries: {conditions: []}") == [.retryConditions(RetryConditions())])
+    #expect(
+      try settings("retries: {conditions: [serverErrors]}")
+        == [.retryConditions(RetryConditions(statuses: Array(500...599)))])
+    #expect(
+      try settings("retries: {conditions: [retriable4xx, unavailable, cancelled, reset, timeout, connectFailure]}")
+        == [
+          .retryConditions(
+            RetryConditions(
+              statuses: [409], grpcStatuses: [.cancelled, .unavailable], failures: [.reset, .timeout, .connectFailure]))
+        ])
+    #expect(try settings("retries: {maximumRetryAfter: 2s}") == [.maximumRetryAfter(.seconds(2))])
     #expect(
       try settings("timeouts: {request: 1m30s, backendRequest: 0s}") == [
         .requestTimeout(.seconds(90)), .backendRequestTimeout(.zero),
+      ])
+    #expect(try settings("hedging: {delay: 50ms}") == [.hedging(HedgingPolicy(.fixed(.milliseconds(50))))])
+    #expect(try settings("hedging: {delay: 0s}") == [.hedging(nil)])
+    #expect(
+      try settings("hedging: {percentile: 99.5, allMethods: true}")
+        == [.hedging(HedgingPolicy(.quantile(9_950), allMethods: true))])
+    #expect(
+      try settings("timeouts: {stream: 0s, connect: 250ms, idle: 1m}") == [
+        .connectTimeout(.milliseconds(250)), .idleTimeout(.seconds(60)), .streamTimeout(.zero),
       ])
   }
 

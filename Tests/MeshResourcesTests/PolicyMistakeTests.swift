@@ -96,6 +96,7 @@ struct PolicyMistake: Sendable, CustomTestStringConvertible {
       .ofRoute("balancer.algorithm", "balancer: {algorithm: §random}"),
       .ofRoute("outliers.enabled", "outliers: {enabled: §false}"),
       .ofRoute("limits.connections", "limits: {connections: §1}"),
+      .ofRoute("timeouts.connect", "timeouts: {connect: §1s}"),
       .ofRoute("retries.budget", "retries: {budget: §{percent: 1}}"),
     ])
   func targets(_ mistake: PolicyMistake) { check(mistake) }
@@ -216,7 +217,10 @@ struct PolicyMistake: Sendable, CustomTestStringConvertible {
       .block(
         "retries.conditions[0]", "must be a whole number from 400 to 599, not 302", "retries: {conditions: [§302]}"),
       .block(
-        "retries.conditions[1]", "\"5xx\" is not a known value; use one of serverErrors, gatewayErrors",
+        "retries.conditions[1]",
+        "\"5xx\" is not a known value; use one of serverErrors, gatewayErrors, retriable4xx, "
+          + "connectFailure, refusedStream, reset, timeout, cancelled, deadlineExceeded, internal, "
+          + "resourceExhausted, unavailable",
         "retries: {conditions: [500, §5xx]}"),
       .block(
         "retries.backoff", "repeating without a wait is not supported; write 1ms or more, or remove it for 25ms",
@@ -233,8 +237,16 @@ struct PolicyMistake: Sendable, CustomTestStringConvertible {
         "timeouts.backendRequest", "is longer than request, which no attempt can outlast; make it at most as long",
         "timeouts: {request: 1s, backendRequest: §2s}"),
       .block(
-        "timeouts.idle", "is not supported yet; remove it; docs/guide/policies.md tells what proxies do on their own",
-        "timeouts: {§idle: 1s}"),
+        "timeouts.idle", "streams are looked at once a second; write 1s or more, or 0s for none",
+        "timeouts: {idle: §999ms}"),
+      .block(
+        "hedging", "needs either a delay or a percentile; write delay: 50ms, or percentile: 95",
+        "hedging: §{allMethods: true}"),
+      .block(
+        "hedging.percentile", "must be a number from 50.0 to 99.99, not 100", "hedging: {percentile: §100}"),
+      .block(
+        "timeouts.connect", "a connect without an end is not supported; write 1ms or more, or remove it for 2s",
+        "timeouts: {connect: §0s}"),
     ] as [PolicyMistake])
   func requests(_ mistake: PolicyMistake) { check(mistake) }
 
@@ -253,7 +265,7 @@ struct PolicyMistake: Sendable, CustomTestStringConvertible {
     #expect(
       warnings("") == [
         "f.yaml:5:15: TrafficPolicy shop/orders: spec.targetRefs: warning: the policy changes nothing; "
-          + "write balancer, outliers, limits, retries, timeouts, healthCheck, rateLimits or rollout"
+          + "write balancer, outliers, limits, retries, hedging, timeouts, healthCheck, rateLimits or rollout"
       ])
   }
 }

@@ -280,3 +280,48 @@ struct RouteDecodingTests {
     }
   }
 }
+
+extension RouteDecodingTests {
+  @Test("sessions in both forms of the API")
+  func sessions() throws {
+    #expect(try rule("{}").session == nil)
+    #expect(try rule("{sessionPersistence: {}}").session == SessionPersistence())
+    #expect(
+      try rule(
+        "{sessionPersistence: {sessionName: sid, type: Cookie, absoluteTimeout: 1h, idleTimeout: 90s, "
+          + "cookieConfig: {lifetimeType: Permanent}}}"
+      ).session
+        == SessionPersistence(
+          .cookie(path: "/", isPermanent: true), name: "sid", absoluteTimeout: .seconds(3_600),
+          idleTimeout: .seconds(90)))
+    #expect(
+      try rule("{sessionPersistence: {cookie: {name: sid, path: /a, lifetimeType: Session}}}").session
+        == SessionPersistence(.cookie(path: "/a", isPermanent: false), name: "sid"))
+    #expect(
+      try rule("{sessionPersistence: {type: Header, header: {name: X-Session}}}").session
+        == SessionPersistence(.header, name: "x-session"))
+    #expect(
+      try grpcRule("{sessionPersistence: {type: Header, sessionName: X-Session}}").session
+        == SessionPersistence(.header, name: "x-session"))
+  }
+
+  @Test("sessions that cannot be as written are told")
+  func sessionWarnings() {
+    func warnings(_ rules: String) -> [String] {
+      parse("HTTPRoute", parent + "  rules: \(rules)\n").errors.map { "\($0.field): \($0.message)" }
+    }
+    let session = "sessionPersistence: {sessionName: a}"
+    #expect(
+      warnings("[{\(session)}, {\(session)}, {sessionPersistence: {sessionName: b}}]") == [
+        "spec.rules: several rules have sessions called a: going to one of them ends the session with the others"
+      ])
+    #expect(
+      warnings("[{sessionPersistence: {absoluteTimeout: 5s, idleTimeout: 5s}}]") == [
+        "spec.rules[0].sessionPersistence.idleTimeout: is never reached: the absoluteTimeout is no longer"
+      ])
+    #expect(
+      warnings("[{filters: [{type: RequestRedirect, requestRedirect: {}}], \(session)}]") == [
+        "spec.rules[0].sessionPersistence: has no effect beside a RequestRedirect filter"
+      ])
+  }
+}

@@ -96,10 +96,54 @@ struct RouteMistakeTests {
       RouteMistake(
         "rules[0].backendRefs[0].weight", "must be a whole number from 0 to 1000000, not 1000001",
         http("backendRefs: [{name: a, port: 80, weight: §1000001}]")),
-      RouteMistake(
-        "rules[0].sessionPersistence", "is not supported yet; remove it", http("§sessionPersistence: {type: Cookie}")),
     ])
   func rules(_ mistake: RouteMistake) { check(mistake) }
+
+  @Test(
+    "in sessions",
+    arguments: [
+      RouteMistake(
+        "rules[0].sessionPersistence.type", "\"cookies\" is not a known value; did you mean Cookie?",
+        http("sessionPersistence: {type: §cookies}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.sessionName",
+        "\"a b\" is not the name of a cookie; use letters, digits, \"-\" and \"_\"",
+        http("sessionPersistence: {sessionName: §a b}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.sessionName", "must be at most 128 bytes long",
+        http("sessionPersistence: {sessionName: §\(String(repeating: "a", count: 129))}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.sessionName", "the proxy itself writes the header host; remove the entry",
+        grpc("sessionPersistence: {type: Header, sessionName: §Host}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.cookie.name", "the session has a name already; write one of them",
+        http("sessionPersistence: {sessionName: a, cookie: {name: §b}}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.cookie.path",
+        "\"/a;b\" is not the path of a cookie; begin it with /, without spaces and semicolons",
+        http("sessionPersistence: {cookie: {path: §/a;b}}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.cookieConfig", "is for sessions of type Cookie; remove it, or write type: Cookie",
+        http("sessionPersistence: {type: Header, cookieConfig: §{lifetimeType: Session}}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.header", "is for sessions of type Header; remove it, or write type: Header",
+        http("sessionPersistence: {header: §{name: a}}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.absoluteTimeout",
+        "is required: a permanent cookie needs an end; write it, or lifetimeType: Session",
+        http("sessionPersistence: §{cookieConfig: {lifetimeType: Permanent}}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.idleTimeout", "sessions count whole seconds; write 1s or more",
+        http("sessionPersistence: {idleTimeout: §1500ms}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.absoluteTimeout", "sessions count whole seconds; write 1s or more",
+        http("sessionPersistence: {absoluteTimeout: §0s}")),
+      RouteMistake(
+        "rules[0].sessionPersistence.cookieConfig.lifetime",
+        "is not a field of this object; known fields: lifetimeType",
+        http("sessionPersistence: {cookieConfig: {§lifetime: Session}}")),
+    ])
+  func sessions(_ mistake: RouteMistake) { check(mistake) }
 
   @Test(
     "in matches",

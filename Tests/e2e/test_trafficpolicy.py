@@ -4,6 +4,8 @@ told of them. The policies are in manifests/trafficpolicy.yaml; every service ha
 import collections
 import concurrent.futures
 import re
+import socket
+import time
 import uuid
 
 import pytest
@@ -13,7 +15,7 @@ from support.gamma import ROUTES, GammaMesh
 from support.mesh import program
 from support.waiting import until
 
-SERVICES = ["plain", "once", "routed", "turns", "ring", "maglev", "source", "sticky", "bounded", "shaky", "steady", "thrifty", "changing"]
+SERVICES = ["plain", "once", "routed", "turns", "ring", "maglev", "source", "sticky", "bounded", "shaky", "steady", "thrifty", "changing", "hedged", "streams"]
 VERSIONS = {"v1", "v2", "v3"}
 # No test waits this long: it only has to be far beyond every time limit.
 LONG = 60
@@ -133,6 +135,10 @@ def test_outliers_are_ejected_unless_a_policy_says_otherwise(ask, policies):
 def attempts(ask, name, path, key, status=503):
     """How often the programs were asked for a request that fails every time."""
     assert ask(name, f"{path}?key={key}&status={status}").status == status
+    return times_asked(ask, key)
+
+
+def times_asked(ask, key):
     asked = collections.Counter()
     for _ in range(30):
         answer = ask("turns", "/seen")
@@ -154,6 +160,54 @@ def attempts(ask, name, path, key, status=503):
 ])
 def test_each_field_is_that_of_the_most_specific_policy(ask, key, name, path, status, expected):
     assert attempts(ask, name, path, key, status) == expected
+
+
+def test_retry_after_is_waited_for_unless_it_asks_for_too_long(ask, key):
+    start = time.monotonic()
+    assert ask("plain", f"/?status=503&first=1&key={key}&retry-after=1").status == 200
+    assert 1 <= time.monotonic() - start < 5
+    late = ask("plain", f"/?status=503&key={key}-late&retry-after=60")
+    assert (late.status, late.headers["retry-after"]) == (503, "60")
+    assert times_asked(ask, f"{key}-late") == 1
+
+
+def test_a_hedge_answers_for_a_slow_endpoint(ask, policies):
+    start = time.monotonic()
+    assert versions(ask, "hedged", 9, f"/?delay={LONG}&only=v1").keys() == {"v2", "v3"}
+    assert time.monotonic() - start < LONG / 2
+    won = policies.caller.metrics().sum("hedges_total", backend="hedged", result="won")
+    assert won >= 3
+    # A POST may do more when it is sent twice.
+    assert {ask("hedged", "/?delay=0.4&only=v1", method="POST").status for _ in range(3)} == {200}
+    assert policies.caller.metrics().sum("hedges_total", backend="hedged") == won
+
+
+# MARK: Streams
+
+def test_a_silent_stream_ends(ask, policies):
+    start = time.monotonic()
+    answer = ask("streams", f"/?delay={LONG}")
+    # Streams are looked at once a second.
+    assert answer.status == 504 and "stream idle timeout" in answer.text
+    assert 1 <= time.monotonic() - start < 4
+
+
+def test_a_stream_ends_at_its_limit_whatever_it_has_become(policies):
+    """A tunnel through which bytes go all the time."""
+    address = policies.caller.address
+    with socket.create_connection((address, 15001), timeout=10) as tunnel:
+        tunnel.sendall(b"CONNECT streams.shop:80 HTTP/1.1\r\nHost: streams.shop:80\r\n\r\n")
+        assert b" 200 " in tunnel.recv(4096)
+        start = time.monotonic()
+        try:
+            while time.monotonic() < start + 10:
+                tunnel.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                if not tunnel.recv(65536):
+                    break
+                time.sleep(0.2)
+        except OSError:
+            pass
+        assert 3 < time.monotonic() - start < 8
 
 
 # MARK: Changes

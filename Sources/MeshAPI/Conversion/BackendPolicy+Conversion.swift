@@ -20,6 +20,7 @@ extension BackendPolicy {
         percent: UInt64(try convertPercent(message.retryBudget.percent, "retry_budget.percent")),
         minimumPerSecond: UInt64(message.retryBudget.minimumPerSecond))
     }
+    connectTimeout = try convertTimeSpan(message.connectTimeoutMs, "connect_timeout_ms")
     func limit(_ number: UInt32) -> UInt32? { number == 0 ? nil : number }
     self.limits = BackendLimits(
       connections: limit(message.limits.connections), pendingRequests: limit(message.limits.pendingRequests),

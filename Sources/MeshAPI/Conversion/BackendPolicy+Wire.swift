@@ -9,6 +9,7 @@ extension Apus_V1_BackendPolicy {
     let defaults = BackendPolicy()
     if policy.balancing != defaults.balancing { balancing = Apus_V1_Balancing(policy.balancing) }
     if policy.outliers != defaults.outliers { outliers = Apus_V1_Outliers(policy.outliers) }
+    connectTimeoutMs = policy.connectTimeout?.wireMilliseconds ?? 0
     if let check = policy.healthCheck { healthCheck = Apus_V1_HealthCheck(check) }
     if policy.retryBudget != defaults.retryBudget {
       retryBudget.percent = UInt32(clamping: policy.retryBudget.percent)

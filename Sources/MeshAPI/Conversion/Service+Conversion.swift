@@ -39,6 +39,8 @@ extension RouteRule {
       },
       timeouts: try RouteTimeouts(message.timeouts),
       retry: message.hasRetry ? try RetryPolicy(message.retry, limits: limits) : nil,
+      hedging: message.hasHedging ? try HedgingPolicy(message.hedging) : nil,
+      session: message.hasSession ? try SessionPolicy(message.session, limits: limits) : nil,
       rateLimits: try convertRateLimits(message.rateLimits, limits: limits),
       faults: try convertEach(message.faults, "faults") { fault throws(ConversionError) in
         try FaultPolicy(fault, limits: limits)
@@ -76,22 +78,9 @@ extension RouteTimeouts {
   init(_ message: Apus_V1_Timeouts) throws(ConversionError) {
     self.init(
       request: try convertTimeSpan(message.requestMs, "timeouts.request_ms"),
-      backendRequest: try convertTimeSpan(message.backendRequestMs, "timeouts.backend_request_ms"))
-  }
-}
-
-extension RetryPolicy {
-  init(_ message: Apus_V1_Retry, limits: ConversionLimits) throws(ConversionError) {
-    try limits.check(message.statusCodes.count, atMost: limits.maximumRuleParts, "retry.status_codes")
-    self.init(
-      attempts: message.attempts,
-      statusCodes: try convertEach(message.statusCodes, "retry.status_codes") { code throws(ConversionError) in
-        guard let status = UInt16(exactly: code), (400...599).contains(status) else {
-          throw ConversionError(field: "", problem: "\(code) is no status that can be repeated: 400 to 599")
-        }
-        return status
-      },
-      backoff: try convertTimeSpan(message.backoffMs, "retry.backoff_ms") ?? .zero)
+      backendRequest: try convertTimeSpan(message.backendRequestMs, "timeouts.backend_request_ms"),
+      idle: message.hasIdleMs ? try convertTimeSpan(message.idleMs, "timeouts.idle_ms") ?? .zero : nil,
+      stream: try convertTimeSpan(message.streamMs, "timeouts.stream_ms"))
   }
 }
 
@@ -197,13 +186,13 @@ extension Apus_V1_Rule {
     if rule.timeouts != RouteTimeouts() {
       timeouts.requestMs = rule.timeouts.request?.wireMilliseconds ?? 0
       timeouts.backendRequestMs = rule.timeouts.backendRequest?.wireMilliseconds ?? 0
+      if let idle = rule.timeouts.idle { timeouts.idleMs = idle.wireMilliseconds }
+      timeouts.streamMs = rule.timeouts.stream?.wireMilliseconds ?? 0
     }
-    if let policy = rule.retry {
-      retry.attempts = policy.attempts
-      retry.statusCodes = policy.statusCodes.map(UInt32.init)
-      retry.backoffMs = policy.backoff.wireMilliseconds
-    }
+    if let policy = rule.retry { retry = Apus_V1_Retry(policy) }
     faults = rule.faults.map(Apus_V1_Fault.init)
+    if let policy = rule.hedging { hedging = Apus_V1_Hedging(policy) }
+    if let policy = rule.session { session = Apus_V1_Session(policy) }
   }
 }
 

@@ -20,7 +20,9 @@ extension WorkloadConfig {
           port: try convertPort(port.port, "port"),
           appProtocol: try convertAppProtocol(port.appProtocol),
           service: port.service.isEmpty ? nil : try convertServicePort(port.service, "service"),
-          rateLimits: try convertRateLimits(port.rateLimits, limits: limits))
+          rateLimits: try convertRateLimits(port.rateLimits, limits: limits),
+          longestIdle: port.hasLongestIdleMs
+            ? try convertTimeSpan(port.longestIdleMs, "longest_idle_ms") ?? .zero : nil)
       },
       locality: Locality(region: message.region, zone: message.zone))
   }
@@ -42,6 +44,7 @@ extension Apus_V1_Workload {
       message.appProtocol = port.appProtocol.rawValue
       message.service = port.service?.description ?? ""
       message.rateLimits = port.rateLimits.map(Apus_V1_RateLimit.init)
+      if let idle = port.longestIdle { message.longestIdleMs = idle.wireMilliseconds }
       return message
     }
   }

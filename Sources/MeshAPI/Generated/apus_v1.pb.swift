@@ -70,6 +70,53 @@ package nonisolated enum Apus_V1_ResourceKind: SwiftProtobuf.Enum, Swift.CaseIte
 
 }
 
+/// Ends of attempts without an answer.
+package nonisolated enum Apus_V1_RetryFailure: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case connectFailure // = 1
+  case refusedStream // = 2
+  case reset // = 3
+  case timeout // = 4
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .connectFailure
+    case 2: self = .refusedStream
+    case 3: self = .reset
+    case 4: self = .timeout
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .connectFailure: return 1
+    case .refusedStream: return 2
+    case .reset: return 3
+    case .timeout: return 4
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [Apus_V1_RetryFailure] = [
+    .unspecified,
+    .connectFailure,
+    .refusedStream,
+    .reset,
+    .timeout,
+  ]
+
+}
+
 package nonisolated enum Apus_V1_BalancingAlgorithm: SwiftProtobuf.Enum, Swift.CaseIterable {
   package typealias RawValue = Int
   case peakEwma // = 0
@@ -583,53 +630,200 @@ package nonisolated struct Apus_V1_Service: Sendable {
   package init() {}
 }
 
-package nonisolated struct Apus_V1_Rule: Sendable {
+package nonisolated struct Apus_V1_Rule: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
+
+  package var matches: [Apus_V1_Match] {
+    get {_storage._matches}
+    set {_uniqueStorage()._matches = newValue}
+  }
+
+  package var filters: [Apus_V1_RouteFilter] {
+    get {_storage._filters}
+    set {_uniqueStorage()._filters = newValue}
+  }
+
+  package var backends: [Apus_V1_Backend] {
+    get {_storage._backends}
+    set {_uniqueStorage()._backends = newValue}
+  }
+
+  /// 0: none
+  package var failureStatus: UInt32 {
+    get {_storage._failureStatus}
+    set {_uniqueStorage()._failureStatus = newValue}
+  }
+
+  package var timeouts: Apus_V1_Timeouts {
+    get {_storage._timeouts ?? Apus_V1_Timeouts()}
+    set {_uniqueStorage()._timeouts = newValue}
+  }
+  /// Returns true if `timeouts` has been explicitly set.
+  package var hasTimeouts: Bool {_storage._timeouts != nil}
+  /// Clears the value of `timeouts`. Subsequent reads from it will return its default value.
+  package mutating func clearTimeouts() {_uniqueStorage()._timeouts = nil}
+
+  package var retry: Apus_V1_Retry {
+    get {_storage._retry ?? Apus_V1_Retry()}
+    set {_uniqueStorage()._retry = newValue}
+  }
+  /// Returns true if `retry` has been explicitly set.
+  package var hasRetry: Bool {_storage._retry != nil}
+  /// Clears the value of `retry`. Subsequent reads from it will return its default value.
+  package mutating func clearRetry() {_uniqueStorage()._retry = nil}
+
+  /// of TLS connections, in lower case: "a.example.com", "*.example.com", "*"
+  package var serverNames: [String] {
+    get {_storage._serverNames}
+    set {_uniqueStorage()._serverNames = newValue}
+  }
+
+  package var rateLimits: [Apus_V1_RateLimit] {
+    get {_storage._rateLimits}
+    set {_uniqueStorage()._rateLimits = newValue}
+  }
+
+  package var faults: [Apus_V1_Fault] {
+    get {_storage._faults}
+    set {_uniqueStorage()._faults = newValue}
+  }
+
+  /// absent: none
+  package var session: Apus_V1_Session {
+    get {_storage._session ?? Apus_V1_Session()}
+    set {_uniqueStorage()._session = newValue}
+  }
+  /// Returns true if `session` has been explicitly set.
+  package var hasSession: Bool {_storage._session != nil}
+  /// Clears the value of `session`. Subsequent reads from it will return its default value.
+  package mutating func clearSession() {_uniqueStorage()._session = nil}
+
+  /// absent: none
+  package var hedging: Apus_V1_Hedging {
+    get {_storage._hedging ?? Apus_V1_Hedging()}
+    set {_uniqueStorage()._hedging = newValue}
+  }
+  /// Returns true if `hedging` has been explicitly set.
+  package var hasHedging: Bool {_storage._hedging != nil}
+  /// Clears the value of `hedging`. Subsequent reads from it will return its default value.
+  package mutating func clearHedging() {_uniqueStorage()._hedging = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A second attempt beside the first.
+package nonisolated struct Apus_V1_Hedging: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var start: Apus_V1_Hedging.OneOf_Start? = nil
+
+  package var delayMs: Int64 {
+    get {
+      if case .delayMs(let v)? = start {return v}
+      return 0
+    }
+    set {start = .delayMs(newValue)}
+  }
+
+  /// ten-thousandths of the recent answers: 9500
+  package var quantile: UInt32 {
+    get {
+      if case .quantile(let v)? = start {return v}
+      return 0
+    }
+    set {start = .quantile(newValue)}
+  }
+
+  /// not only idempotent ones
+  package var allMethods: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Start: Equatable, Sendable {
+    case delayMs(Int64)
+    /// ten-thousandths of the recent answers: 9500
+    case quantile(UInt32)
+
+  }
+
+  package init() {}
+}
+
+/// Clients keep the endpoint that answered them first.
+package nonisolated struct Apus_V1_Session: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var carrier: Apus_V1_Session.OneOf_Carrier? = nil
+
+  package var cookie: Apus_V1_SessionCookie {
+    get {
+      if case .cookie(let v)? = carrier {return v}
+      return Apus_V1_SessionCookie()
+    }
+    set {carrier = .cookie(newValue)}
+  }
+
+  /// in lower case
+  package var header: String {
+    get {
+      if case .header(let v)? = carrier {return v}
+      return String()
+    }
+    set {carrier = .header(newValue)}
+  }
+
+  /// 0: none
+  package var absoluteTimeoutMs: Int64 = 0
+
+  /// 0: none
+  package var idleTimeoutMs: Int64 = 0
+
+  /// The halves of the key that seals the rule's tokens.
+  package var keyFirst: UInt64 = 0
+
+  package var keySecond: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Carrier: Equatable, Sendable {
+    case cookie(Apus_V1_SessionCookie)
+    /// in lower case
+    case header(String)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_SessionCookie: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var name: String = String()
 
-  package var matches: [Apus_V1_Match] = []
+  package var path: String = String()
 
-  package var filters: [Apus_V1_RouteFilter] = []
-
-  package var backends: [Apus_V1_Backend] = []
-
-  /// 0: none
-  package var failureStatus: UInt32 = 0
-
-  package var timeouts: Apus_V1_Timeouts {
-    get {_timeouts ?? Apus_V1_Timeouts()}
-    set {_timeouts = newValue}
-  }
-  /// Returns true if `timeouts` has been explicitly set.
-  package var hasTimeouts: Bool {self._timeouts != nil}
-  /// Clears the value of `timeouts`. Subsequent reads from it will return its default value.
-  package mutating func clearTimeouts() {self._timeouts = nil}
-
-  package var retry: Apus_V1_Retry {
-    get {_retry ?? Apus_V1_Retry()}
-    set {_retry = newValue}
-  }
-  /// Returns true if `retry` has been explicitly set.
-  package var hasRetry: Bool {self._retry != nil}
-  /// Clears the value of `retry`. Subsequent reads from it will return its default value.
-  package mutating func clearRetry() {self._retry = nil}
-
-  /// of TLS connections, in lower case: "a.example.com", "*.example.com", "*"
-  package var serverNames: [String] = []
-
-  package var rateLimits: [Apus_V1_RateLimit] = []
-
-  package var faults: [Apus_V1_Fault] = []
+  package var permanent: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
-
-  fileprivate var _timeouts: Apus_V1_Timeouts? = nil
-  fileprivate var _retry: Apus_V1_Retry? = nil
 }
 
 /// A token bucket of the proxy for each value of the key.
@@ -861,9 +1055,24 @@ package nonisolated struct Apus_V1_Timeouts: Sendable {
   /// 0: none
   package var backendRequestMs: Int64 = 0
 
+  /// absent: the proxy's own; 0: none
+  package var idleMs: Int64 {
+    get {_idleMs ?? 0}
+    set {_idleMs = newValue}
+  }
+  /// Returns true if `idleMs` has been explicitly set.
+  package var hasIdleMs: Bool {self._idleMs != nil}
+  /// Clears the value of `idleMs`. Subsequent reads from it will return its default value.
+  package mutating func clearIdleMs() {self._idleMs = nil}
+
+  /// 0: none
+  package var streamMs: Int64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _idleMs: Int64? = nil
 }
 
 package nonisolated struct Apus_V1_Retry: Sendable {
@@ -876,6 +1085,13 @@ package nonisolated struct Apus_V1_Retry: Sendable {
   package var statusCodes: [UInt32] = []
 
   package var backoffMs: Int64 = 0
+
+  package var grpcStatuses: [UInt32] = []
+
+  package var failures: [Apus_V1_RetryFailure] = []
+
+  /// 0: what answers ask for does not count
+  package var maximumRetryAfterMs: Int64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1431,6 +1647,12 @@ package nonisolated struct Apus_V1_BackendPolicy: @unchecked Sendable {
   package var hasHealthCheck: Bool {_storage._healthCheck != nil}
   /// Clears the value of `healthCheck`. Subsequent reads from it will return its default value.
   package mutating func clearHealthCheck() {_uniqueStorage()._healthCheck = nil}
+
+  /// 0: the proxy's own
+  package var connectTimeoutMs: Int64 {
+    get {_storage._connectTimeoutMs}
+    set {_uniqueStorage()._connectTimeoutMs = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2026,9 +2248,21 @@ package nonisolated struct Apus_V1_InboundPort: Sendable {
 
   package var rateLimits: [Apus_V1_RateLimit] = []
 
+  /// The longest silence that a rule for the port's requests allows: their clients' proxies see to it.
+  package var longestIdleMs: Int64 {
+    get {_longestIdleMs ?? 0}
+    set {_longestIdleMs = newValue}
+  }
+  /// Returns true if `longestIdleMs` has been explicitly set.
+  package var hasLongestIdleMs: Bool {self._longestIdleMs != nil}
+  /// Clears the value of `longestIdleMs`. Subsequent reads from it will return its default value.
+  package mutating func clearLongestIdleMs() {self._longestIdleMs = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _longestIdleMs: Int64? = nil
 }
 
 package nonisolated struct Apus_V1_TrustBundle: Sendable {
@@ -2958,6 +3192,10 @@ nonisolated extension Apus_V1_ResourceKind: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RESOURCE_KIND_UNSPECIFIED\0\u{1}RESOURCE_KIND_SERVICE\0\u{1}RESOURCE_KIND_ENDPOINTS\0\u{1}RESOURCE_KIND_WORKLOAD\0\u{1}RESOURCE_KIND_TRUST\0\u{2}B\u{1}RESOURCE_KIND_HOSTS\0")
 }
 
+nonisolated extension Apus_V1_RetryFailure: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RETRY_FAILURE_UNSPECIFIED\0\u{1}RETRY_FAILURE_CONNECT_FAILURE\0\u{1}RETRY_FAILURE_REFUSED_STREAM\0\u{1}RETRY_FAILURE_RESET\0\u{1}RETRY_FAILURE_TIMEOUT\0")
+}
+
 nonisolated extension Apus_V1_BalancingAlgorithm: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0BALANCING_ALGORITHM_PEAK_EWMA\0\u{1}BALANCING_ALGORITHM_LEAST_REQUEST\0\u{1}BALANCING_ALGORITHM_ROUND_ROBIN\0\u{1}BALANCING_ALGORITHM_RANDOM\0\u{1}BALANCING_ALGORITHM_RING_HASH\0\u{1}BALANCING_ALGORITHM_MAGLEV\0")
 }
@@ -3645,7 +3883,154 @@ nonisolated extension Apus_V1_Service: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Rule"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{d}server_names\0\u{4}\u{a}rate_limits\0\u{2}\u{a}faults\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{d}server_names\0\u{4}\u{a}rate_limits\0\u{2}\u{a}faults\0\u{2}\u{14}session\0\u{1}hedging\0")
+
+  fileprivate class _StorageClass {
+    var _name: String = String()
+    var _matches: [Apus_V1_Match] = []
+    var _filters: [Apus_V1_RouteFilter] = []
+    var _backends: [Apus_V1_Backend] = []
+    var _failureStatus: UInt32 = 0
+    var _timeouts: Apus_V1_Timeouts? = nil
+    var _retry: Apus_V1_Retry? = nil
+    var _serverNames: [String] = []
+    var _rateLimits: [Apus_V1_RateLimit] = []
+    var _faults: [Apus_V1_Fault] = []
+    var _session: Apus_V1_Session? = nil
+    var _hedging: Apus_V1_Hedging? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _name = source._name
+      _matches = source._matches
+      _filters = source._filters
+      _backends = source._backends
+      _failureStatus = source._failureStatus
+      _timeouts = source._timeouts
+      _retry = source._retry
+      _serverNames = source._serverNames
+      _rateLimits = source._rateLimits
+      _faults = source._faults
+      _session = source._session
+      _hedging = source._hedging
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 2: try { try decoder.decodeRepeatedMessageField(value: &_storage._matches) }()
+        case 3: try { try decoder.decodeRepeatedMessageField(value: &_storage._filters) }()
+        case 4: try { try decoder.decodeRepeatedMessageField(value: &_storage._backends) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._failureStatus) }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._timeouts) }()
+        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._retry) }()
+        case 20: try { try decoder.decodeRepeatedStringField(value: &_storage._serverNames) }()
+        case 30: try { try decoder.decodeRepeatedMessageField(value: &_storage._rateLimits) }()
+        case 40: try { try decoder.decodeRepeatedMessageField(value: &_storage._faults) }()
+        case 60: try { try decoder.decodeSingularMessageField(value: &_storage._session) }()
+        case 61: try { try decoder.decodeSingularMessageField(value: &_storage._hedging) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 1)
+      }
+      if !_storage._matches.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._matches, fieldNumber: 2)
+      }
+      if !_storage._filters.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._filters, fieldNumber: 3)
+      }
+      if !_storage._backends.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._backends, fieldNumber: 4)
+      }
+      if _storage._failureStatus != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._failureStatus, fieldNumber: 5)
+      }
+      try { if let v = _storage._timeouts {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      try { if let v = _storage._retry {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      } }()
+      if !_storage._serverNames.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._serverNames, fieldNumber: 20)
+      }
+      if !_storage._rateLimits.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._rateLimits, fieldNumber: 30)
+      }
+      if !_storage._faults.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._faults, fieldNumber: 40)
+      }
+      try { if let v = _storage._session {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
+      } }()
+      try { if let v = _storage._hedging {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 61)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Rule, rhs: Apus_V1_Rule) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._matches != rhs_storage._matches {return false}
+        if _storage._filters != rhs_storage._filters {return false}
+        if _storage._backends != rhs_storage._backends {return false}
+        if _storage._failureStatus != rhs_storage._failureStatus {return false}
+        if _storage._timeouts != rhs_storage._timeouts {return false}
+        if _storage._retry != rhs_storage._retry {return false}
+        if _storage._serverNames != rhs_storage._serverNames {return false}
+        if _storage._rateLimits != rhs_storage._rateLimits {return false}
+        if _storage._faults != rhs_storage._faults {return false}
+        if _storage._session != rhs_storage._session {return false}
+        if _storage._hedging != rhs_storage._hedging {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Hedging: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Hedging"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}delay_ms\0\u{1}quantile\0\u{3}all_methods\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3653,16 +4038,23 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
-      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.matches) }()
-      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.filters) }()
-      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.backends) }()
-      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.failureStatus) }()
-      case 6: try { try decoder.decodeSingularMessageField(value: &self._timeouts) }()
-      case 7: try { try decoder.decodeSingularMessageField(value: &self._retry) }()
-      case 20: try { try decoder.decodeRepeatedStringField(value: &self.serverNames) }()
-      case 30: try { try decoder.decodeRepeatedMessageField(value: &self.rateLimits) }()
-      case 40: try { try decoder.decodeRepeatedMessageField(value: &self.faults) }()
+      case 1: try {
+        var v: Int64?
+        try decoder.decodeSingularInt64Field(value: &v)
+        if let v = v {
+          if self.start != nil {try decoder.handleConflictingOneOf()}
+          self.start = .delayMs(v)
+        }
+      }()
+      case 2: try {
+        var v: UInt32?
+        try decoder.decodeSingularUInt32Field(value: &v)
+        if let v = v {
+          if self.start != nil {try decoder.handleConflictingOneOf()}
+          self.start = .quantile(v)
+        }
+      }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.allMethods) }()
       default: break
       }
     }
@@ -3673,50 +4065,148 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.name.isEmpty {
-      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    switch self.start {
+    case .delayMs?: try {
+      guard case .delayMs(let v)? = self.start else { preconditionFailure() }
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 1)
+    }()
+    case .quantile?: try {
+      guard case .quantile(let v)? = self.start else { preconditionFailure() }
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 2)
+    }()
+    case nil: break
     }
-    if !self.matches.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.matches, fieldNumber: 2)
-    }
-    if !self.filters.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.filters, fieldNumber: 3)
-    }
-    if !self.backends.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.backends, fieldNumber: 4)
-    }
-    if self.failureStatus != 0 {
-      try visitor.visitSingularUInt32Field(value: self.failureStatus, fieldNumber: 5)
-    }
-    try { if let v = self._timeouts {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-    } }()
-    try { if let v = self._retry {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
-    } }()
-    if !self.serverNames.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.serverNames, fieldNumber: 20)
-    }
-    if !self.rateLimits.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.rateLimits, fieldNumber: 30)
-    }
-    if !self.faults.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.faults, fieldNumber: 40)
+    if self.allMethods != false {
+      try visitor.visitSingularBoolField(value: self.allMethods, fieldNumber: 3)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: Apus_V1_Rule, rhs: Apus_V1_Rule) -> Bool {
+  package static func ==(lhs: Apus_V1_Hedging, rhs: Apus_V1_Hedging) -> Bool {
+    if lhs.start != rhs.start {return false}
+    if lhs.allMethods != rhs.allMethods {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Session: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Session"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}cookie\0\u{1}header\0\u{3}absolute_timeout_ms\0\u{3}idle_timeout_ms\0\u{3}key_first\0\u{3}key_second\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: Apus_V1_SessionCookie?
+        var hadOneofValue = false
+        if let current = self.carrier {
+          hadOneofValue = true
+          if case .cookie(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.carrier = .cookie(v)
+        }
+      }()
+      case 2: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.carrier != nil {try decoder.handleConflictingOneOf()}
+          self.carrier = .header(v)
+        }
+      }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.absoluteTimeoutMs) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.idleTimeoutMs) }()
+      case 5: try { try decoder.decodeSingularFixed64Field(value: &self.keyFirst) }()
+      case 6: try { try decoder.decodeSingularFixed64Field(value: &self.keySecond) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.carrier {
+    case .cookie?: try {
+      guard case .cookie(let v)? = self.carrier else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .header?: try {
+      guard case .header(let v)? = self.carrier else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    }()
+    case nil: break
+    }
+    if self.absoluteTimeoutMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.absoluteTimeoutMs, fieldNumber: 3)
+    }
+    if self.idleTimeoutMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.idleTimeoutMs, fieldNumber: 4)
+    }
+    if self.keyFirst != 0 {
+      try visitor.visitSingularFixed64Field(value: self.keyFirst, fieldNumber: 5)
+    }
+    if self.keySecond != 0 {
+      try visitor.visitSingularFixed64Field(value: self.keySecond, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Session, rhs: Apus_V1_Session) -> Bool {
+    if lhs.carrier != rhs.carrier {return false}
+    if lhs.absoluteTimeoutMs != rhs.absoluteTimeoutMs {return false}
+    if lhs.idleTimeoutMs != rhs.idleTimeoutMs {return false}
+    if lhs.keyFirst != rhs.keyFirst {return false}
+    if lhs.keySecond != rhs.keySecond {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_SessionCookie: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SessionCookie"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}path\0\u{1}permanent\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.permanent) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.path.isEmpty {
+      try visitor.visitSingularStringField(value: self.path, fieldNumber: 2)
+    }
+    if self.permanent != false {
+      try visitor.visitSingularBoolField(value: self.permanent, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_SessionCookie, rhs: Apus_V1_SessionCookie) -> Bool {
     if lhs.name != rhs.name {return false}
-    if lhs.matches != rhs.matches {return false}
-    if lhs.filters != rhs.filters {return false}
-    if lhs.backends != rhs.backends {return false}
-    if lhs.failureStatus != rhs.failureStatus {return false}
-    if lhs._timeouts != rhs._timeouts {return false}
-    if lhs._retry != rhs._retry {return false}
-    if lhs.serverNames != rhs.serverNames {return false}
-    if lhs.rateLimits != rhs.rateLimits {return false}
-    if lhs.faults != rhs.faults {return false}
+    if lhs.path != rhs.path {return false}
+    if lhs.permanent != rhs.permanent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4106,7 +4596,7 @@ nonisolated extension Apus_V1_FaultTruncation: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Apus_V1_Timeouts: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Timeouts"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_ms\0\u{3}backend_request_ms\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_ms\0\u{3}backend_request_ms\0\u{4}:idle_ms\0\u{3}stream_ms\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4116,17 +4606,29 @@ nonisolated extension Apus_V1_Timeouts: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularInt64Field(value: &self.requestMs) }()
       case 2: try { try decoder.decodeSingularInt64Field(value: &self.backendRequestMs) }()
+      case 60: try { try decoder.decodeSingularInt64Field(value: &self._idleMs) }()
+      case 61: try { try decoder.decodeSingularInt64Field(value: &self.streamMs) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.requestMs != 0 {
       try visitor.visitSingularInt64Field(value: self.requestMs, fieldNumber: 1)
     }
     if self.backendRequestMs != 0 {
       try visitor.visitSingularInt64Field(value: self.backendRequestMs, fieldNumber: 2)
+    }
+    try { if let v = self._idleMs {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 60)
+    } }()
+    if self.streamMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.streamMs, fieldNumber: 61)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4134,6 +4636,8 @@ nonisolated extension Apus_V1_Timeouts: SwiftProtobuf.Message, SwiftProtobuf._Me
   package static func ==(lhs: Apus_V1_Timeouts, rhs: Apus_V1_Timeouts) -> Bool {
     if lhs.requestMs != rhs.requestMs {return false}
     if lhs.backendRequestMs != rhs.backendRequestMs {return false}
+    if lhs._idleMs != rhs._idleMs {return false}
+    if lhs.streamMs != rhs.streamMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4141,7 +4645,7 @@ nonisolated extension Apus_V1_Timeouts: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_Retry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Retry"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}attempts\0\u{3}status_codes\0\u{3}backoff_ms\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}attempts\0\u{3}status_codes\0\u{3}backoff_ms\0\u{4}9grpc_statuses\0\u{1}failures\0\u{3}maximum_retry_after_ms\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4152,6 +4656,9 @@ nonisolated extension Apus_V1_Retry: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.attempts) }()
       case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.statusCodes) }()
       case 3: try { try decoder.decodeSingularInt64Field(value: &self.backoffMs) }()
+      case 60: try { try decoder.decodeRepeatedUInt32Field(value: &self.grpcStatuses) }()
+      case 61: try { try decoder.decodeRepeatedEnumField(value: &self.failures) }()
+      case 62: try { try decoder.decodeSingularInt64Field(value: &self.maximumRetryAfterMs) }()
       default: break
       }
     }
@@ -4167,6 +4674,15 @@ nonisolated extension Apus_V1_Retry: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if self.backoffMs != 0 {
       try visitor.visitSingularInt64Field(value: self.backoffMs, fieldNumber: 3)
     }
+    if !self.grpcStatuses.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.grpcStatuses, fieldNumber: 60)
+    }
+    if !self.failures.isEmpty {
+      try visitor.visitPackedEnumField(value: self.failures, fieldNumber: 61)
+    }
+    if self.maximumRetryAfterMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.maximumRetryAfterMs, fieldNumber: 62)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4174,6 +4690,9 @@ nonisolated extension Apus_V1_Retry: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.attempts != rhs.attempts {return false}
     if lhs.statusCodes != rhs.statusCodes {return false}
     if lhs.backoffMs != rhs.backoffMs {return false}
+    if lhs.grpcStatuses != rhs.grpcStatuses {return false}
+    if lhs.failures != rhs.failures {return false}
+    if lhs.maximumRetryAfterMs != rhs.maximumRetryAfterMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5100,7 +5619,7 @@ nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".BackendPolicy"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}balancing\0\u{1}outliers\0\u{1}limits\0\u{4}\u{5}retry_budget\0\u{4}\u{c}health_check\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}balancing\0\u{1}outliers\0\u{1}limits\0\u{4}\u{5}retry_budget\0\u{4}\u{c}health_check\0\u{4}(connect_timeout_ms\0")
 
   fileprivate class _StorageClass {
     var _balancing: Apus_V1_Balancing? = nil
@@ -5108,6 +5627,7 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
     var _limits: Apus_V1_BackendLimits? = nil
     var _retryBudget: Apus_V1_RetryBudget? = nil
     var _healthCheck: Apus_V1_HealthCheck? = nil
+    var _connectTimeoutMs: Int64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -5123,6 +5643,7 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
       _limits = source._limits
       _retryBudget = source._retryBudget
       _healthCheck = source._healthCheck
+      _connectTimeoutMs = source._connectTimeoutMs
     }
   }
 
@@ -5146,6 +5667,7 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
         case 3: try { try decoder.decodeSingularMessageField(value: &_storage._limits) }()
         case 8: try { try decoder.decodeSingularMessageField(value: &_storage._retryBudget) }()
         case 20: try { try decoder.decodeSingularMessageField(value: &_storage._healthCheck) }()
+        case 60: try { try decoder.decodeSingularInt64Field(value: &_storage._connectTimeoutMs) }()
         default: break
         }
       }
@@ -5173,6 +5695,9 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
       try { if let v = _storage._healthCheck {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
       } }()
+      if _storage._connectTimeoutMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._connectTimeoutMs, fieldNumber: 60)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -5187,6 +5712,7 @@ nonisolated extension Apus_V1_BackendPolicy: SwiftProtobuf.Message, SwiftProtobu
         if _storage._limits != rhs_storage._limits {return false}
         if _storage._retryBudget != rhs_storage._retryBudget {return false}
         if _storage._healthCheck != rhs_storage._healthCheck {return false}
+        if _storage._connectTimeoutMs != rhs_storage._connectTimeoutMs {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -6332,7 +6858,7 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InboundPort"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -6344,12 +6870,17 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       case 2: try { try decoder.decodeSingularStringField(value: &self.appProtocol) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.service) }()
       case 10: try { try decoder.decodeRepeatedMessageField(value: &self.rateLimits) }()
+      case 60: try { try decoder.decodeSingularInt64Field(value: &self._longestIdleMs) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.port != 0 {
       try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 1)
     }
@@ -6362,6 +6893,9 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.rateLimits.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.rateLimits, fieldNumber: 10)
     }
+    try { if let v = self._longestIdleMs {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 60)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -6370,6 +6904,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.appProtocol != rhs.appProtocol {return false}
     if lhs.service != rhs.service {return false}
     if lhs.rateLimits != rhs.rateLimits {return false}
+    if lhs._longestIdleMs != rhs._longestIdleMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

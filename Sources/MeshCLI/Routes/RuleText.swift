@@ -1,6 +1,7 @@
 package import MeshCore
 internal import MeshHTTP
 package import MeshPolicy
+internal import MeshResources
 
 /// Rules and their parts in words, the same in every command.
 package enum RuleText {
@@ -127,6 +128,38 @@ package enum RuleText {
       case .tcp: "a connection"
       }
     return "\(probe) every \(time(check.interval))"
+  }
+
+  // MARK: - Retries
+
+  /// `500, 503, unavailable of gRPC, and failures without an answer`.
+  package static func conditions(_ retry: RetryPolicy) -> String {
+    let conditions = RetryConditions(
+      statuses: retry.statusCodes, grpcStatuses: retry.grpcStatuses, failures: retry.failures)
+    if retry.failures == .all, !retry.statusCodes.isEmpty || !retry.grpcStatuses.isEmpty {
+      return conditions.text + " and failures without an answer"
+    }
+    return conditions.text
+  }
+
+  /// `a second attempt after 50ms`.
+  package static func hedging(_ hedging: HedgingPolicy) -> String {
+    "a second attempt \(hedging.text)\(hedging.allMethods ? "" : ", idempotent methods only")"
+  }
+
+  // MARK: - Sessions
+
+  package static func session(_ session: SessionPolicy) -> String {
+    let carrier =
+      switch session.carrier {
+      case .cookie(let cookie):
+        "cookie \(cookie.name)\(cookie.path == "/" ? "" : " for \(cookie.path)")\(cookie.isPermanent ? ", permanent" : "")"
+      case .header(let name): "header \(name)"
+      }
+    let limits = [
+      session.absoluteTimeout.map { ", at most \(time($0))" }, session.idleTimeout.map { ", idle at most \(time($0))" },
+    ]
+    return "session by \(carrier)" + limits.compactMap(\.self).joined()
   }
 
   // MARK: - Numbers

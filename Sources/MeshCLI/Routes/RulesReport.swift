@@ -24,7 +24,13 @@ package struct RulesReport: Encodable, Sendable {
     package var backends: [Backend]
     package var timeoutMs: Int64?
     package var attemptTimeoutMs: Int64?
+    package var idleTimeoutMs: Int64?
+    package var streamTimeoutMs: Int64?
     package var retries: UInt32
+    /// When a second attempt begins beside the first; absent: never.
+    package var hedging: String?
+    /// How clients keep the endpoint that answered them first; absent: not.
+    package var session: String?
     package var rateLimits: [String]
     /// FaultInjections that some of its requests meet, by name.
     package var faults: [String]
@@ -72,7 +78,11 @@ extension RulesReport.Rule {
     filters = rule.filters.map(RuleText.filter)
     timeoutMs = rule.timeouts.request?.wholeMilliseconds
     attemptTimeoutMs = rule.timeouts.backendRequest?.wholeMilliseconds
+    idleTimeoutMs = rule.timeouts.idle?.wholeMilliseconds
+    streamTimeoutMs = rule.timeouts.stream?.wholeMilliseconds
     retries = rule.retry?.attempts ?? 0
+    hedging = rule.hedging.map(RuleText.hedging)
+    session = rule.session.map(RuleText.session)
     rateLimits = rule.rateLimits.map(RuleText.rateLimit)
     faults = rule.faults.map(\.name)
     serverNames = rule.serverNames
@@ -107,8 +117,14 @@ extension RulesReport.Rule {
     var parts = filters + backends.flatMap { backend in backend.filters.map { "\(backend.backend): \($0)" } }
     if let timeoutMs { parts.append("timeout \(RuleText.time(.milliseconds(timeoutMs)))") }
     if let attemptTimeoutMs { parts.append("attempt timeout \(RuleText.time(.milliseconds(attemptTimeoutMs)))") }
+    if let idleTimeoutMs {
+      parts.append(idleTimeoutMs == 0 ? "idle for ever" : "idle timeout \(RuleText.time(.milliseconds(idleTimeoutMs)))")
+    }
+    if let streamTimeoutMs { parts.append("stream timeout \(RuleText.time(.milliseconds(streamTimeoutMs)))") }
     if retries > 0 { parts.append("retries \(retries)") }
     if let rollout { parts.append(rollout.text) }
+    if let hedging { parts.append(hedging) }
+    if let session { parts.append(session) }
     return (parts + rateLimits + faults.map { "faults of \($0)" }).joined(separator: "; ")
   }
 }

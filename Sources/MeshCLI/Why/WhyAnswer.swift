@@ -64,6 +64,9 @@ package struct WhyAnswer: Encodable, Sendable {
     package var filters: [String]
     package var timeouts: Timeouts
     package var retry: Retry?
+    /// When a second attempt begins beside the first; absent: never.
+    package var hedging: String?
+    package var session: Session?
     /// Of TLS connections; empty: the rule does not look at them.
     package var serverNames: [String]
     /// Each a token bucket of the caller's proxy.
@@ -90,12 +93,27 @@ package struct WhyAnswer: Encodable, Sendable {
     /// Absent: none.
     package var requestMs: Int64?
     package var backendRequestMs: Int64?
+    /// Without a byte in either direction. Absent: as long as the proxy has it for everyone; 0: for ever.
+    package var idleMs: Int64?
+    package var streamMs: Int64?
   }
 
   package struct Retry: Encodable, Sendable {
     package var attempts: UInt32
     package var statusCodes: [UInt16]
+    /// What is repeated, as a policy would write it.
+    package var conditions: String
     package var backoffMs: Int64
+    /// An answer that asks for a longer wait is not repeated; 0: what it asks for does not count.
+    package var maximumRetryAfterMs: Int64
+  }
+
+  package struct Session: Encodable, Sendable {
+    /// What carries its token, and how long it lasts.
+    package var carrier: String
+    /// Where the request's own session is; absent for one without.
+    package var endpoint: String?
+    package var backend: String?
   }
 
   package struct RetryBudget: Encodable, Sendable {

@@ -171,12 +171,33 @@ struct WhyReasoning {
       filters: rule.filters.map(RuleText.filter),
       timeouts: .init(
         requestMs: rule.timeouts.request?.wholeMilliseconds,
-        backendRequestMs: rule.timeouts.backendRequest?.wholeMilliseconds),
+        backendRequestMs: rule.timeouts.backendRequest?.wholeMilliseconds,
+        idleMs: rule.timeouts.idle?.wholeMilliseconds, streamMs: rule.timeouts.stream?.wholeMilliseconds),
       retry: rule.retry.map {
-        .init(attempts: $0.attempts, statusCodes: $0.statusCodes, backoffMs: $0.backoff.wholeMilliseconds)
-      }, serverNames: rule.serverNames, rateLimits: rule.rateLimits.map(RuleText.rateLimit),
+        .init(
+          attempts: $0.attempts, statusCodes: $0.statusCodes, conditions: RuleText.conditions($0),
+          backoffMs: $0.backoff.wholeMilliseconds, maximumRetryAfterMs: $0.maximumRetryAfter.wholeMilliseconds)
+      }, hedging: rule.hedging.map(RuleText.hedging), session: rule.session.map { session($0, rule) },
+      serverNames: rule.serverNames,
+      rateLimits: rule.rateLimits.map(RuleText.rateLimit),
       policy: view.policies[PolicyPlace(port: port, rule: rule.name)] ?? [],
       rollout: view.rollouts[PolicyPlace(port: port, rule: rule.name)])
+  }
+
+  private func session(_ policy: SessionPolicy, _ rule: RouteRule) -> WhyAnswer.Session {
+    var session = WhyAnswer.Session(carrier: RuleText.session(policy))
+    let plan = SessionPlan(policy)
+    guard !answer.request.isTunnel, let token = plan.find(in: head, now: UInt32(clamping: now / 1_000)) else {
+      return session
+    }
+    for backend in rule.backends where backend.failureStatus == nil {
+      for endpoint in view.endpoints[backend.backend]?.endpoints ?? []
+      where plan.tag(of: endpoint.address, in: backend.backend) == token.endpoint {
+        session.endpoint = endpoint.address.description
+        session.backend = backend.backend.description
+      }
+    }
+    return session
   }
 
   private func source(of rule: String) -> String? {

@@ -68,9 +68,16 @@ struct WhyText {
     let timeouts = [
       rule.timeouts.requestMs.map { "request \(Self.time($0))" },
       rule.timeouts.backendRequestMs.map { "each attempt \(Self.time($0))" },
+      rule.timeouts.idleMs.map { $0 == 0 ? "idle for ever" : "idle \(Self.time($0))" },
+      rule.timeouts.streamMs.map { "stream \(Self.time($0))" },
     ].compactMap { $0 }
     add("timeout", timeouts.isEmpty ? "none" : timeouts.joined(separator: ", "))
     addRetry(rule)
+    if let hedging = rule.hedging { add("hedge", hedging) }
+    if let session = rule.session {
+      add("session", session.carrier.replacing("session by ", with: "by "))
+      add("session", session.endpoint.map { "goes to \($0) of \(session.backend ?? "")" } ?? "the request begins one")
+    }
     for limit in rule.rateLimits { add("limit", limit) }
     for fault in rule.faults {
       let state = fault.state == "active" ? "" : "  (\(fault.state))"
@@ -86,9 +93,11 @@ struct WhyText {
 
   private mutating func addRetry(_ rule: WhyAnswer.Rule) {
     guard let retry = rule.retry else { return add("retry", "only what is safe for every request (failed connects)") }
-    let codes = retry.statusCodes.isEmpty ? "" : " on \(retry.statusCodes.map(String.init).joined(separator: ", "))"
     let times = retry.attempts == 1 ? "once" : "\(retry.attempts) times"
-    add("retry", "\(times)\(codes) and on failed or timed out attempts, after \(Self.time(retry.backoffMs)) or more")
+    add("retry", "\(times) on \(retry.conditions), after \(Self.time(retry.backoffMs)) or more")
+    if retry.maximumRetryAfterMs > 0 {
+      add("retry", "an answer's Retry-After is waited for up to \(Self.time(retry.maximumRetryAfterMs))")
+    }
   }
 
   private mutating func addBackends() {

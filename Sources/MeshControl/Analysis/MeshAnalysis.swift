@@ -35,7 +35,10 @@ package struct MeshAnalysis {
     let compilation = Compilation(snapshot)
     mesh = compilation.mesh
     table = compilation.table
-    attachments = RouteCompiler(Array(compilation.routes.values), table).attachments
+    attachments =
+      RouteCompiler(
+        Array(compilation.routes.values), table, compilation.snapshot.sessionKey
+      ).attachments
   }
 
   func finding(

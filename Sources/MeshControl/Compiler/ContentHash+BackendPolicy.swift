@@ -10,6 +10,7 @@ extension ContentHasher {
     }
     add(policy.retryBudget.percent)
     add(policy.retryBudget.minimumPerSecond)
+    add(policy.connectTimeout) { $0.add($1.nanoseconds) }
     add(policy.healthCheck) { $0.add($1) }
   }
 

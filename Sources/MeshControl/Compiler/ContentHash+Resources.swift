@@ -57,16 +57,49 @@ extension ContentHasher {
         hasher.add(backend.failureStatus) { $0.add($1) }
       }
       hasher.add(rule.timeouts.request) { $0.add($1.nanoseconds) }
-      hasher.add(rule.timeouts.backendRequest) { $0.add($1.nanoseconds) }
+      for limit in [rule.timeouts.backendRequest, rule.timeouts.idle, rule.timeouts.stream] {
+        hasher.add(limit) { $0.add($1.nanoseconds) }
+      }
       hasher.add(rule.retry) { hasher, retry in
         hasher.add(retry.attempts)
         hasher.add(retry.statusCodes) { $0.add($1) }
         hasher.add(retry.backoff.nanoseconds)
+        hasher.add(retry.grpcStatuses.rawValue)
+        hasher.add(retry.failures.rawValue)
+        hasher.add(retry.maximumRetryAfter.nanoseconds)
       }
+      hasher.add(rule.hedging) { hasher, hedging in
+        switch hedging.delay {
+        case .fixed(let delay):
+          hasher.add(0)
+          hasher.add(delay.nanoseconds)
+        case .quantile(let share):
+          hasher.add(1)
+          hasher.add(share)
+        }
+        hasher.add(hedging.allMethods ? 1 : 0)
+      }
+      hasher.add(rule.session) { $0.add($1) }
       hasher.add(rule.rateLimits) { $0.add($1) }
       hasher.add(rule.faults) { $0.add($1) }
       hasher.add(rule.failureStatus) { $0.add($1) }
     }
+  }
+
+  private mutating func add(_ session: SessionPolicy) {
+    switch session.carrier {
+    case .cookie(let cookie):
+      add(0)
+      add(cookie.name)
+      add(cookie.path)
+      add(cookie.isPermanent ? 1 : 0)
+    case .header(let name):
+      add(1)
+      add(name)
+    }
+    for time in [session.absoluteTimeout, session.idleTimeout] { add(time) { $0.add($1.nanoseconds) } }
+    add(session.key.first)
+    add(session.key.second)
   }
 
   private mutating func add(_ fault: FaultPolicy) {
@@ -221,6 +254,7 @@ extension ContentHasher {
       hasher.add(port.appProtocol.rawValue)
       hasher.add(port.service) { $0.add($1) }
       hasher.add(port.rateLimits) { $0.add($1) }
+      hasher.add(port.longestIdle) { $0.add($1.nanoseconds) }
     }
   }
 

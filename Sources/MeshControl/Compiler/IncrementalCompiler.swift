@@ -79,8 +79,7 @@ struct RoutePart {
         if routes.count > limit { return nil }
       }
     }
-    // A rollout divides rules wherever its policy reaches.
-    guard services.isDisjoint(with: last.servicesWithSplitsOrNames), !last.missesTargets, last.mesh.rollouts.isEmpty,
+    guard services.isDisjoint(with: last.servicesWithSplitsOrNames), !last.missesTargets, !last.limitsSilence,
       last.namedRoutes.isDisjoint(with: changed.union(routes.keys))
     else { return nil }
     self.changed = changed
@@ -104,6 +103,11 @@ extension Compilation {
     return names
   }
 
+  /// Whether the backends of routes concern the proxies of their endpoints (`StreamPatience`).
+  fileprivate var limitsSilence: Bool {
+    attachments.policies.contains { $0.located.value.settings.contains { $0.field == .idleTimeout } }
+  }
+
   /// Whether a policy or a fault names something that does not exist: which name was meant depends on all that exist.
   fileprivate var missesTargets: Bool {
     attachments.policies.contains { $0.targets.contains { $0.missing != nil } }
@@ -124,7 +128,7 @@ extension Compilation {
 
   /// Compiles the part's services anew.
   fileprivate mutating func replace(_ part: RoutePart, _ snapshot: Snapshot, _ now: Int64) -> CompiledDifference {
-    let compiler = RouteCompiler(part.routes, table)
+    let compiler = RouteCompiler(part.routes, table, snapshot.sessionKey)
     var difference = replaceConsumers(part, compiler)
     for name in part.services.sorted() {
       for port in table.services[name]?.ports ?? [] {

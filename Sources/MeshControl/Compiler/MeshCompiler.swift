@@ -29,7 +29,8 @@ struct Compilation {
   init(_ snapshot: Snapshot) {
     var warnings: [ManifestProblem] = []
     let table = ServiceTable(snapshot, &warnings)
-    let routes = RouteCompiler(snapshot.manifests.values.compactMap { MeshRoute($0) }, table)
+    let routes = RouteCompiler(
+      snapshot.manifests.values.compactMap { MeshRoute($0) }, table, snapshot.sessionKey)
     let splits = SplitCompiler(snapshot, table, routes.attachments)
     let attachments = PolicyAttachments(snapshot, table, routes.attachments.routes)
     let faults = FaultTable(snapshot, table, routes.attachments.routes)
@@ -72,8 +73,10 @@ struct Compilation {
     rollouts.divide(&mesh)
     var aliases = AliasCompiler(table: table)
     aliases.add(to: &mesh)
+    let patience = StreamPatience(mesh)
     for workload in snapshot.workloads {
-      mesh.workloads[workload.name] = Self.compile(workload, endpoints.inbound[workload.name] ?? [:], limits)
+      mesh.workloads[workload.name] = Self.compile(
+        workload, endpoints.inbound[workload.name] ?? [:], limits, patience)
       mesh.workloads[workload.name]?.locality = table.locality(of: workload.labels)
     }
     mesh.hashes = mesh.contentHashes()
@@ -118,7 +121,8 @@ struct Compilation {
   }
 
   private static func compile(
-    _ workload: RegisteredWorkload, _ inbound: [UInt16: InboundPort], _ limits: [ServicePort: [RateLimit]]
+    _ workload: RegisteredWorkload, _ inbound: [UInt16: InboundPort], _ limits: [ServicePort: [RateLimit]],
+    _ patience: StreamPatience
   ) -> WorkloadConfig {
     var ports = inbound
     for port in workload.ports where ports[port] == nil {
@@ -127,7 +131,10 @@ struct Compilation {
       }
       ports[port] = InboundPort(port: port, appProtocol: .http, service: service)
     }
-    for (port, config) in ports { ports[port]?.rateLimits = config.service.flatMap { limits[$0] } ?? [] }
+    for (port, config) in ports {
+      ports[port]?.rateLimits = config.service.flatMap { limits[$0] } ?? []
+      ports[port]?.longestIdle = patience.longestIdle(workload.name, port)
+    }
     return WorkloadConfig(
       name: workload.name, namespace: workload.namespace, identity: workload.identity,
       ports: ports.values.sorted { $0.port < $1.port })
@@ -162,10 +169,14 @@ extension RouteRule {
 
   /// A rule that no route made says nothing of retries and time limits itself.
   func with(_ policy: EffectivePolicy, _ faults: [FaultPolicy], _ appProtocol: AppProtocol) -> RouteRule {
-    if appProtocol == .tcp { return self }
     var rule = self
+    guard appProtocol != .tcp else {
+      rule.timeouts = policy.ofConnections.timeouts(of: timeouts)
+      return rule
+    }
     rule.timeouts = policy.timeouts(of: timeouts)
     rule.retry = policy.retry
+    rule.hedging = policy.hedging
     rule.faults = faults
     return rule
   }

@@ -37,6 +37,8 @@ package struct Snapshot: Hashable, Sendable {
   package var manifests: [ResourceKey: Located<Resource>]
   package var workloads: [RegisteredWorkload]
   package var trustDomain: String
+  /// The mesh's secret for the tokens of sessions.
+  package var sessionKey = SipKey(0, 0)
   /// Somebody has stopped all faults of the mesh.
   package var areFaultsStopped = false
   /// Where each rollout stands, by `namespace/name` of its policy. What is missing here has not begun.

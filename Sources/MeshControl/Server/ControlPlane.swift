@@ -85,7 +85,8 @@ package struct ControlPlane: Sendable {
       file: RolloutFile(path: directory + "/rollouts.json"), clock: rolloutClock, log: log)
     let state = MeshState(
       registry: registry, hub: hub, anchors: anchors, faultSwitch: FaultSwitch(path: directory + "/faults-stopped"),
-      rollouts: rollouts, clock: options.clock, log: log)
+      rollouts: rollouts, sessionKey: try SessionSecret.loadOrCreate(directory + "/session.key"), clock: options.clock,
+      log: log)
     let tls = try ServerTLS(authority: authority, now: now)
     let proxySocket = try ListeningSocket.tcp(options.listenAddress)
     let adminPath = directory + "/control.sock"

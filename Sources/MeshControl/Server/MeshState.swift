@@ -1,6 +1,6 @@
 package import Logging
 package import MeshAPI
-import MeshCore
+package import MeshCore
 import MeshPolicy
 import MeshResources
 
@@ -22,6 +22,7 @@ package actor MeshState {
   private let log: Logger
   private var snapshot: DistributionSnapshot
   private var faultSwitch: FaultSwitch
+  private let sessionKey: SipKey
   private var compiler = IncrementalCompiler()
   /// Manifests that may be other than when they were compiled last; nil: any may be.
   private var changed: Set<ResourceKey>?
@@ -33,7 +34,7 @@ package actor MeshState {
 
   package init(
     registry: WorkloadRegistry, hub: DiscoveryHub, anchors: TrustAnchors, faultSwitch: FaultSwitch,
-    rollouts: RolloutController,
+    rollouts: RolloutController, sessionKey: SipKey,
     clock: ControlClock = .system, log: Logger
   ) {
     self.registry = registry
@@ -42,6 +43,7 @@ package actor MeshState {
     self.log = log
     self.faultSwitch = faultSwitch
     self.rollouts = rollouts
+    self.sessionKey = sessionKey
     trustDomain = anchors.trustDomain
     configTime = clock.milliseconds
     snapshot = DistributionSnapshot(configTime: configTime)
@@ -110,6 +112,7 @@ package actor MeshState {
     var input = Snapshot(
       manifests: manifests.objects, workloads: leases.map(RegisteredWorkload.init), trustDomain: trustDomain,
       rejected: manifests.rejected, problems: manifests.problems)
+    input.sessionKey = sessionKey
     input.areFaultsStopped = faultSwitch.isStopped
     input.rollouts = shares.byPolicy
     return input

@@ -46,9 +46,15 @@ extension RouteRule {
     switch setting {
     case .requestTimeout(let limit): timeouts.request == (limit == .zero ? nil : limit)
     case .backendRequestTimeout(let limit): timeouts.backendRequest == (limit == .zero ? nil : limit)
+    case .hedging(let hedging): self.hedging == hedging
+    case .idleTimeout(let limit): timeouts.idle == limit
+    case .streamTimeout(let limit): timeouts.stream == (limit == .zero ? nil : limit)
     case .retryAttempts(let count): (retry?.attempts ?? 0) == count
-    case .retryConditions(let statuses): retry?.statusCodes == statuses
+    case .retryConditions(let conditions):
+      retry.map { RetryConditions(statuses: $0.statusCodes, grpcStatuses: $0.grpcStatuses, failures: $0.failures) }
+        == conditions
     case .retryBackoff(let wait): retry?.backoff == wait
+    case .maximumRetryAfter(let limit): retry?.maximumRetryAfter == limit
     default: true
     }
   }

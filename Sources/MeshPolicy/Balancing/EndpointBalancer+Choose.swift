@@ -2,21 +2,18 @@ import MeshCore
 
 // How the algorithms choose among the eligible endpoints of a group.
 extension EndpointBalancer {
-  /// Nil when nobody but `excluded` is there.
+  /// Nil when nobody but `excluded`, the latest of which stands last, is there.
   func choose(
-    now: Instant, _ random: inout SeededRandom, in group: EndpointGroup, _ tier: Int, excluding excluded: Int?
+    now: Instant, _ random: inout SeededRandom, in group: EndpointGroup, _ tier: Int, excluding excluded: [Int]
   ) -> Int? {
     let part = tiers[tier].part
-    switch part.count {
-    case 0: return takeOver(from: tier, in: group, &random, excluding: excluded)
-    case 1:
-      let only = eligible.slots[part.start]
-      guard only == excluded else { return only }
+    if part.count == 0 { return takeOver(from: tier, in: group, &random, excluding: excluded) }
+    if let latest = excluded.last, eligible.slots[part.start..<part.end].allSatisfy(excluded.contains) {
       if let other = takeOver(from: tier, in: group, &random, excluding: excluded) { return other }
-      // The repeat has nobody better than the one that failed, unless that one cannot even be connected to.
-      return group.isWhole && states[only].rows.connectFailures > 0 ? anyOther(than: only, &random) : nil
-    default: break
+      // The repeat has nobody better than those that failed, unless the latest cannot even be connected to.
+      return group.isWhole && states[latest].rows.connectFailures > 0 ? anyOther(than: excluded, &random) : nil
     }
+    if part.count == 1 { return eligible.slots[part.start] }
     switch algorithm {
     case .peakEWMA, .leastRequest:
       let (a, b) = drawTwo(from: part, now: now, &random, excluding: excluded)
@@ -36,9 +33,9 @@ extension EndpointBalancer {
   /// ones more than their share, at the least of two endpoints half of the requests to each.
   @inline(__always)
   private func drawTwo(
-    from part: WeightedSlots.Part, now: Instant, _ random: inout SeededRandom, excluding excluded: Int?
+    from part: WeightedSlots.Part, now: Instant, _ random: inout SeededRandom, excluding excluded: [Int]
   ) -> (Int, Int) {
-    if part.isWeighted || excluded != nil || now < warmUntil {
+    if part.isWeighted || !excluded.isEmpty || now < warmUntil {
       return (
         draw(from: part, now: now, &random, excluding: excluded),
         draw(from: part, now: now, &random, excluding: excluded)
@@ -52,30 +49,29 @@ extension EndpointBalancer {
 
   /// One by weight, of at least two.
   private func draw(
-    from part: WeightedSlots.Part, now: Instant, _ random: inout SeededRandom, excluding excluded: Int?
+    from part: WeightedSlots.Part, now: Instant, _ random: inout SeededRandom, excluding excluded: [Int]
   ) -> Int {
     var slot = eligible.draw(from: part, &random)
-    if excluded == nil, now >= warmUntil { return slot }
+    if excluded.isEmpty, now >= warmUntil { return slot }
     // Those that start slowly give up a part of their draws.
     for _ in 0..<Self.maximumDraws {
-      if slot != excluded {
+      if !excluded.contains(slot) {
         let share = warmShare(slot, now: now)
         if share >= 1 || random.unit() < share { return slot }
       }
       slot = eligible.draw(from: part, &random)
     }
     // Nearly all of the weight is excluded.
-    return slot != excluded ? slot : eligible.slots[part.start..<part.end].first { $0 != excluded } ?? slot
+    return !excluded.contains(slot) ? slot : eligible.slots[part.start..<part.end].first { !excluded.contains($0) } ?? slot
   }
 
   private static let maximumDraws = 64
 
-  private func anyOther(than excluded: Int, _ random: inout SeededRandom) -> Int? {
-    guard live.count > 1 else { return nil }
+  private func anyOther(than excluded: [Int], _ random: inout SeededRandom) -> Int? {
     let start = random.next(below: live.count)
     for step in 0..<live.count {
       let slot = live[(start + step) % live.count]
-      if slot != excluded { return slot }
+      if !excluded.contains(slot) { return slot }
     }
     return nil
   }
@@ -99,14 +95,14 @@ extension EndpointBalancer {
 
   /// Nobody of `tier` can be used: somebody of the next ones, or of those before.
   private func takeOver(
-    from tier: Int, in group: EndpointGroup, _ random: inout SeededRandom, excluding excluded: Int?
+    from tier: Int, in group: EndpointGroup, _ random: inout SeededRandom, excluding excluded: [Int]
   ) -> Int? {
     for next in group.tiers where next != tier {
       let part = tiers[next].part
       guard part.count > 0 else { continue }
       let slot = eligible.draw(from: part, &random)
-      if slot != excluded { return slot }
-      if let other = eligible.slots[part.start..<part.end].first(where: { $0 != excluded }) { return other }
+      if !excluded.contains(slot) { return slot }
+      if let other = eligible.slots[part.start..<part.end].first(where: { !excluded.contains($0) }) { return other }
     }
     return nil
   }
@@ -119,14 +115,14 @@ extension EndpointBalancer {
   // MARK: - In turn
 
   /// Everyone saves up its share of a turn whenever the round passes, and is served when it has a whole one: the heaviest every time.
-  private func nextTurn(_ tier: Int, now: Instant, excluding excluded: Int?) -> Int {
+  private func nextTurn(_ tier: Int, now: Instant, excluding excluded: [Int]) -> Int {
     let part = tiers[tier].part
     var turn = turns[tier]
     defer { turns[tier] = turn }
     for _ in 0..<(part.count * Self.maximumRounds) {
       turn = turn &+ 1 < part.count ? turn &+ 1 : 0
       let slot = eligible.slots[part.start &+ turn]
-      if slot == excluded { continue }
+      if excluded.contains(slot) { continue }
       let share = part.isWeighted ? Double(states[slot].weight) / Double(part.heaviest) : 1
       states[slot].credit += now < warmUntil ? share * warmShare(slot, now: now) : share
       guard states[slot].credit >= 1 else { continue }
@@ -135,7 +131,7 @@ extension EndpointBalancer {
     }
     // All start slowly, or the heaviest is excluded: nearly nobody has saved up anything.
     let slots = eligible.slots[part.start..<part.end]
-    return slots.first { $0 != excluded } ?? slots[part.start]
+    return slots.first { !excluded.contains($0) } ?? slots[part.start]
   }
 
   private static let maximumRounds = 16
@@ -144,19 +140,19 @@ extension EndpointBalancer {
 
   /// Nil when the tables know of nobody who may be used.
   func find(
-    _ key: UInt64, in group: EndpointGroup, _ tier: Int, excluding excluded: Int?, isRepeat: Bool
+    _ key: UInt64, in group: EndpointGroup, _ tier: Int, excluding excluded: [Int], isRepeat: Bool
   ) -> Int? {
     let isDivided = !group.isWhole || group.tiers.count > 1
     func isUsable(_ slot: Int) -> Bool {
       if isDivided, (group.isWhole ? states[slot].tier : states[slot].subsetTier) != tier { return false }
-      return slot != excluded && (states[slot].isEligible || !isRepeat && states[slot].awaitsProbe)
+      return !excluded.contains(slot) && (states[slot].isEligible || !isRepeat && states[slot].awaitsProbe)
     }
     if let slot = algorithm == .ringHash ? ring?.find(key, isUsable) : maglev?.find(key, isUsable) { return slot }
     // A small part of the table may not be met.
     let part = tiers[tier].part
     guard isDivided, part.count > 0 else { return nil }
     let slot = eligible.slots[part.start &+ Int(key % UInt64(part.count))]
-    return slot == excluded ? nil : slot
+    return excluded.contains(slot) ? nil : slot
   }
 
   // MARK: - Slow start

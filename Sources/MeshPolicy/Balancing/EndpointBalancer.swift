@@ -8,6 +8,8 @@ package struct EndpointRef: Hashable, Sendable {
   let generation: UInt32
   /// The ejection phase the endpoint was in when picked: an old request's outcome cannot end a later ejection.
   let phaseCount: UInt32
+
+  package func isSameEndpoint(as other: EndpointRef) -> Bool { slot == other.slot && generation == other.generation }
 }
 
 /// Chooses endpoints of one backend by its policy, and leaves out those that fail.
@@ -104,26 +106,34 @@ package final class EndpointBalancer {
   // MARK: - Requests
 
   /// An endpoint for the next request; call `started` with it when the request is really sent there. Nil when there is
-  /// none, or none but `excluding`. `key` is what the hashing algorithms go by, and the others do not look at; `subset` is the
-  /// hash of the subset's name (`RequestKey`), nil for a request that names none.
+  /// none, or none but those `tried` by the request before. `key` is what the hashing algorithms go by, and the others do not look
+  /// at; `subset` is the hash of the subset's name (`RequestKey`), nil for a request that names none.
   package func pick(
     now: Instant, _ random: inout SeededRandom, key: UInt64? = nil, subset: UInt64? = nil,
-    excluding excluded: EndpointRef? = nil
+    excluding tried: [EndpointRef] = []
   ) -> EndpointRef? {
     if isStale || now >= nextReturn { look(now: now) }
-    let excludedSlot = excluded.flatMap { isCurrent($0) ? $0.slot : nil }
+    let excluded = tried.isEmpty ? [] : tried.compactMap { isCurrent($0) ? $0.slot : nil }
     guard let number = groupNumber(subset) else { return nil }
     let group = groups[number]
     if group.isFallback { note(.subsetFellBack) }
     let key = algorithm.isHashing ? key : nil
     let tier = chooseTier(group, &random, key: key)
-    if let key, let slot = find(key, in: group, tier, excluding: excludedSlot, isRepeat: excluded != nil) {
+    if let key, let slot = find(key, in: group, tier, excluding: excluded, isRepeat: !tried.isEmpty) {
       return reference(slot)
     }
     // A second attempt must not be the experiment; a first one is, as soon as an ejection is over.
-    if excluded == nil, !probes.isEmpty, let probe = probe(for: number) { return reference(probe) }
-    guard let slot = choose(now: now, &random, in: group, tier, excluding: excludedSlot) else { return nil }
+    if tried.isEmpty, !probes.isEmpty, let probe = probe(for: number) { return reference(probe) }
+    guard let slot = choose(now: now, &random, in: group, tier, excluding: excluded) else { return nil }
     return reference(slot)
+  }
+
+  /// The endpoint of a session, for its next request; nil when it has left the set or may not be used now. One in probation may: its
+  /// session asks for it.
+  package func pin(_ ref: EndpointRef, now: Instant) -> EndpointRef? {
+    if isStale || now >= nextReturn { look(now: now) }
+    guard isCurrent(ref), states[ref.slot].isEligible || states[ref.slot].awaitsProbe else { return nil }
+    return reference(ref.slot)
   }
 
   /// A request goes to this endpoint. Each call is followed by exactly one `finished`.

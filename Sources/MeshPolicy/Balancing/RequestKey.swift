@@ -72,32 +72,13 @@ package struct RequestKey: Sendable {
   /// HTTP/2 may split the list over several field lines (RFC 9113, section 8.2.3).
   private static func cookieKey(_ head: MessageHead, _ name: UnsafeRawBufferPointer) -> UInt64? {
     for field in head.fields where field.token == .cookie && !field.isRemoved {
-      if let value = cookie(named: name, in: head.bytes(field.value)), !value.isEmpty { return key(of: value) }
-    }
-    return nil
-  }
-
-  private static func cookie(
-    named name: UnsafeRawBufferPointer, in list: UnsafeRawBufferPointer
-  ) -> UnsafeRawBufferPointer? {
-    var start = 0
-    while start < list.count {
-      var end = start
-      while end < list.count, list[end] != UInt8(ascii: ";") { end &+= 1 }
-      while start < end, list[start] == UInt8(ascii: " ") { start &+= 1 }
-      let afterName = start &+ name.count
-      if afterName < end, list[afterName] == UInt8(ascii: "="), list.slice(start, name.count).equals(name) {
-        return unquoted(list.slice(afterName &+ 1, end &- afterName &- 1))
+      var first: UnsafeRawBufferPointer?
+      CookieList.forEach(head.bytes(field.value)) { cookie, value in
+        if first == nil, cookie.equals(name) { first = value }
       }
-      start = end &+ 1
+      if let first, !first.isEmpty { return key(of: first) }
     }
     return nil
-  }
-
-  private static func unquoted(_ value: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    let quote = UInt8(ascii: "\"")
-    guard value.count >= 2, value[0] == quote, value[value.count - 1] == quote else { return value }
-    return value.slice(1, value.count - 2)
   }
 }
 

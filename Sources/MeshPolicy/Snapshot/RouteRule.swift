@@ -15,6 +15,10 @@ package struct RouteRule: Hashable, Sendable {
   package var timeouts: RouteTimeouts
   /// Nil: only what is safe for every request is repeated (`ReuseRetry`, failed connects).
   package var retry: RetryPolicy?
+  /// Nil: one attempt at a time.
+  package var hedging: HedgingPolicy?
+  /// Nil: clients have no sessions with endpoints.
+  package var session: SessionPolicy?
   /// Taken from by each request that the rule is chosen for, in this order.
   package var rateLimits: [RateLimit]
   /// Injected before a backend is chosen, in this order.
@@ -25,7 +29,9 @@ package struct RouteRule: Hashable, Sendable {
   package init(
     name: String, matches: [RouteMatch] = [], serverNames: [String] = [], filters: [RouteFilter] = [],
     backends: [WeightedBackend], timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil,
-    rateLimits: [RateLimit] = [], faults: [FaultPolicy] = [], failureStatus: UInt16? = nil
+    hedging: HedgingPolicy? = nil, session: SessionPolicy? = nil, rateLimits: [RateLimit] = [],
+    faults: [FaultPolicy] = [],
+    failureStatus: UInt16? = nil
   ) {
     self.name = name
     self.matches = matches
@@ -34,6 +40,8 @@ package struct RouteRule: Hashable, Sendable {
     self.backends = backends
     self.timeouts = timeouts
     self.retry = retry
+    self.hedging = hedging
+    self.session = session
     self.rateLimits = rateLimits
     self.faults = faults
     self.failureStatus = failureStatus
@@ -58,16 +66,24 @@ package struct WeightedBackend: Hashable, Sendable {
   }
 }
 
-/// How long a request may take. Nil: without limit.
+/// How long a request, or a tunnel, may take. Nil: without limit, but for `idle`.
 package struct RouteTimeouts: Hashable, Sendable {
   /// From the request's first byte to the end of the answer, repeats included. Passing it answers 504.
   package var request: TimeSpan?
   /// Each attempt, from choosing its endpoint to the end of its answer. Passing it counts as a failure that may be repeated.
   package var backendRequest: TimeSpan?
+  /// Without a byte in either direction. Nil: as long as the proxy has it for streams of that kind; zero: for ever.
+  package var idle: TimeSpan?
+  /// From the first byte to the last of whatever it becomes: an answer, a subscription, a WebSocket, a tunnel.
+  package var stream: TimeSpan?
 
-  package init(request: TimeSpan? = nil, backendRequest: TimeSpan? = nil) {
+  package init(
+    request: TimeSpan? = nil, backendRequest: TimeSpan? = nil, idle: TimeSpan? = nil, stream: TimeSpan? = nil
+  ) {
     self.request = request
     self.backendRequest = backendRequest
+    self.idle = idle
+    self.stream = stream
   }
 }
 
@@ -75,14 +91,44 @@ package struct RouteTimeouts: Hashable, Sendable {
 package struct RetryPolicy: Hashable, Sendable {
   /// Repeats after the first attempt.
   package var attempts: UInt32
-  /// Statuses of an answer that are repeated, ascending. Connections that fail and attempts that time out always are.
+  /// Statuses of an answer that are repeated, ascending.
   package var statusCodes: [UInt16]
+  /// Statuses of a call of gRPC that are repeated, where the call ended without a message.
+  package var grpcStatuses: GRPCStatusSet
+  /// What is repeated of attempts that ended without an answer.
+  package var failures: RetryFailures
   /// The shortest wait before a repeat. Grows exponentially, with jitter.
   package var backoff: TimeSpan
+  /// An answer that asks for a longer wait (`Retry-After`) is not repeated. Zero: nobody looks what answers ask for.
+  package var maximumRetryAfter: TimeSpan
 
-  package init(attempts: UInt32, statusCodes: [UInt16], backoff: TimeSpan = .milliseconds(25)) {
+  package static let retryAfter = TimeSpan.seconds(5)
+
+  package init(
+    attempts: UInt32, statusCodes: [UInt16], grpcStatuses: GRPCStatusSet = [], failures: RetryFailures = .all,
+    backoff: TimeSpan = .milliseconds(25), maximumRetryAfter: TimeSpan = retryAfter
+  ) {
     self.attempts = attempts
     self.statusCodes = statusCodes
+    self.grpcStatuses = grpcStatuses
+    self.failures = failures
     self.backoff = backoff
+    self.maximumRetryAfter = maximumRetryAfter
   }
+}
+
+/// Ways in which an attempt ends without an answer.
+package struct RetryFailures: OptionSet, Hashable, Sendable {
+  package let rawValue: UInt8
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// Nobody took the connection, so nothing was sent.
+  package static let connectFailure = RetryFailures(rawValue: 1)
+  /// The endpoint said that it has not looked at the request.
+  package static let refusedStream = RetryFailures(rawValue: 2)
+  /// The stream or its connection ended.
+  package static let reset = RetryFailures(rawValue: 4)
+  /// The attempt took longer than `RouteTimeouts.backendRequest`.
+  package static let timeout = RetryFailures(rawValue: 8)
+  package static let all: RetryFailures = [.connectFailure, .refusedStream, .reset, .timeout]
 }

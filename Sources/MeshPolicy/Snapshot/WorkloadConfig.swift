@@ -30,11 +30,18 @@ package struct InboundPort: Hashable, Sendable {
   package var service: ServicePort?
   /// Taken from by each request that comes for this port, in this order.
   package var rateLimits: [RateLimit]
+  /// The longest silence that a rule for the port's requests allows, which their clients' proxies see to; zero: any. Nil: no rule says
+  /// anything of it.
+  package var longestIdle: TimeSpan?
 
-  package init(port: UInt16, appProtocol: AppProtocol, service: ServicePort?, rateLimits: [RateLimit] = []) {
+  package init(
+    port: UInt16, appProtocol: AppProtocol, service: ServicePort?, rateLimits: [RateLimit] = [],
+    longestIdle: TimeSpan? = nil
+  ) {
     self.port = port
     self.appProtocol = appProtocol
     self.service = service
     self.rateLimits = rateLimits
+    self.longestIdle = longestIdle
   }
 }

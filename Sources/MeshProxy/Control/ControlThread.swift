@@ -281,7 +281,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
           service: ServiceName(name: config.name, namespace: config.namespace), port: port.port)
         return InboundPortConfig(
           port: port.port, appProtocol: port.appProtocol, service: port.service ?? own, application: application,
-          rateLimits: port.rateLimits)
+          rateLimits: port.rateLimits, longestIdle: port.longestIdle)
       },
       locality: config.locality)
   }

@@ -92,6 +92,15 @@ enum Downstream {
     }
   }
 
+  /// The client's connection is encrypted.
+  var isTLS: Bool {
+    switch self {
+    case .none, .raw, .check: false
+    case .http1(let connection): connection.connection.tls != nil
+    case .http2(let connection, _): connection.connection.tls != nil
+    }
+  }
+
   /// More bytes wait in the connection's output than a reader keeps up with.
   var isCongested: Bool {
     switch self {

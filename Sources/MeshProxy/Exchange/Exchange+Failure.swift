@@ -11,10 +11,12 @@ extension Exchange {
     guard phase == .connecting || phase == .open else { return }
     upstream = .none
     stopWaiting()
+    if isTwin { return twinFailed(error) }
     // The answer is complete already, only not yet with a slow reader: it goes on, and what is left of the request has
     // nowhere to go (RFC 9113, section 8.1: a server may reset with NO_ERROR after its answer).
     if responseEnded, !isTunnel { return discardRequest() }
     settleTicket(after: error)
+    if leavesToTwin() { return }
     if repeats(after: error, onReusedConnection: onReusedConnection) { return }
     fail(error)
   }
@@ -22,6 +24,7 @@ extension Exchange {
   /// Ends the exchange with an answer of the proxy's own, or by breaking off a response that has begun.
   func fail(_ error: ProxyError) {
     guard phase != .done, phase != .idle else { return }
+    if isTwin { return twinFailed(error) }
     flag = error.flag
     guard !responseStarted else {
       breakOff(error)
@@ -44,6 +47,7 @@ extension Exchange {
   }
 
   private func beginOwnAnswer(status: UInt16) {
+    if hedge != nil { endTwin(.hedgeLost) }
     settleTicket(after: nil)
     stopWaiting()
     // What the proxy says itself is said whole.
@@ -103,6 +107,7 @@ extension Exchange {
   func complete() {
     guard phase != .done, phase != .idle else { return }
     phase = .done
+    if hedge != nil { endTwin(.hedgeLost) }
     settleTicket(after: nil)
     leaveBackend()
     if let timer { worker.loop.cancel(timer) }

@@ -7,7 +7,7 @@ import MeshTelemetry
 extension Exchange {
   /// A 1xx response other than 101; goes through at once.
   func informationalResponse(_ head: MessageHead) {
-    guard phase == .open, !responseStarted else { return }
+    guard phase == .open, !responseStarted, !isTwin else { return }
     lastActivity = worker.loop.now
     hasInterimResponse = true
     downstream.sendInformational(head)
@@ -16,6 +16,11 @@ extension Exchange {
   /// The final response head. `head` belongs to the upstream and is valid during the call only.
   func responseHead(_ head: MessageHead, framing: BodyFraming, ended: Bool) {
     guard phase == .open, !responseStarted else { return }
+    if isTwin { return twinAnswered(head, framing: framing, ended: ended) }
+    if hedge != nil {
+      if leavesToTwin(after: head, ended: ended) { return }
+      endTwin(.hedgeLost)
+    }
     if head.status >= 500 || head.status == 429 || isGRPC, retryAfterPeerFailure(head) { return }
     if rule?.retry != nil, repeats(after: head, ended: ended) { return }
     let now = worker.loop.now

@@ -17,7 +17,7 @@ extension Exchange {
       worker.router.retry(self)
       return true
     }
-    guard error.retry != .no, let wait = waitBeforeRepeat(), takeFromBudget() else { return false }
+    guard isAskedFor(error), let wait = waitBeforeRepeat(), takeFromBudget() else { return false }
     beginRepeat(error.retryReason)
     backOff(wait)
     return true
@@ -25,18 +25,22 @@ extension Exchange {
 
   /// Repeats after an answer with a status that the rule lists, and drops that answer. False: the answer is the client's.
   func repeats(after head: MessageHead, ended: Bool) -> Bool {
-    guard let retry = rule?.retry, retry.repeats(head.status) else { return false }
+    guard let retry = rule?.retry else { return false }
+    let isOfCall = isGRPC && ended && retry.repeats(call: head)
+    guard isOfCall || retry.repeats(head.status) else { return false }
     guard retry.allowsAnother(after: attempts - 1) else {
       if retry.attempts > 0, flag == .none { flag = .upstreamRetryLimit }
       return false
     }
-    guard canSendBodyAgain, let wait = waitBeforeRepeat(), takeFromBudget() else { return false }
+    let asked = RetryAfter(head, isGRPC: isGRPC, now: WallClock.now)
+    guard canSendBodyAgain, let wait = waitBeforeRepeat(asked: asked), takeFromBudget() else { return false }
+    if isGRPC { noteGRPCStatus(head) }
     settleTicket(status: head.status)
     upstream.release(self, complete: ended && requestEndSent)
     upstream = .none
     flag = .none
     grpcOutcome = isGRPC ? .noStatus : .notGRPC
-    beginRepeat(.status)
+    beginRepeat(isOfCall ? .grpcStatus : .status)
     backOff(wait)
     return true
   }
@@ -44,7 +48,13 @@ extension Exchange {
   /// Whether `error` would be followed by a repeat, budget left aside.
   func mayRepeat(after error: ProxyError) -> Bool {
     guard !responseStarted, canSendBodyAgain else { return false }
-    return isSafe(error, onReusedConnection: false) || error.retry != .no && waitBeforeRepeat() != nil
+    return isSafe(error, onReusedConnection: false) || isAskedFor(error) && waitBeforeRepeat() != nil
+  }
+
+  /// The rule wants failures of this kind repeated.
+  private func isAskedFor(_ error: ProxyError) -> Bool {
+    guard error.retry != .no, let retry = rule?.retry else { return false }
+    return retry.failures.contains(error.retryFailure)
   }
 
   /// Nothing can have been done twice (docs/design/0002-request-path.md, "Retries").
@@ -62,14 +72,15 @@ extension Exchange {
   }
 
   /// Nil when the rule allows no further repeat, or the time left does not.
-  private func waitBeforeRepeat() -> TimeSpan? {
-    guard let retry = rule?.retry, retry.allowsAnother(after: attempts - 1) else { return nil }
-    let wait = retry.wait(before: attempts, &worker.loop.random)
+  private func waitBeforeRepeat(asked: RetryAfter? = nil) -> TimeSpan? {
+    guard let retry = rule?.retry, retry.allowsAnother(after: attempts - 1),
+      let wait = retry.wait(before: attempts, &worker.loop.random, asked: asked)
+    else { return nil }
     if let deadline, worker.loop.now + wait >= deadline { return nil }
     return wait
   }
 
-  private func takeFromBudget() -> Bool {
+  func takeFromBudget() -> Bool {
     guard let backend, !backend.retryBudget.takeRepeat(now: worker.loop.now) else { return true }
     worker.metrics.countRetry(ExchangeReport.retryKey(self, nil))
     return false

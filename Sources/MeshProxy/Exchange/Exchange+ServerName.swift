@@ -37,8 +37,7 @@ extension Exchange {
 
   private func follow(_ name: String?) {
     phase = .resolving
-    attemptEnd = nil
-    if deadline == nil, let timer { worker.loop.cancel(timer) }
+    endWait()
     // For the log, where a request has its host.
     if let name { request.authority = request.intern(string: name) }
     worker.router.route(self, toServer: name)

@@ -16,7 +16,13 @@ extension Exchange {
       }
       armTimer()
     }
-    if rule.retry != nil, !isTunnel, !isUpgrade { beginKeepingBody() }
+    if let limit = rule.timeouts.stream {
+      streamEnd = startTime + limit
+      armTimer()
+    }
+    if isTunnel || isUpgrade { return }
+    mayHedge = rule.hedging != nil
+    if mayHedge || rule.retry != nil { beginKeepingBody() }
   }
 
   /// An attempt begins.
@@ -25,16 +31,36 @@ extension Exchange {
     armTimer()
   }
 
-  /// A tunnel stands: it lasts as long as its ends like.
+  /// A tunnel stands: it lasts as long as its ends like, and as its rule allows.
   func endTimeLimits() {
     deadline = nil
+    endWait()
+  }
+
+  /// What the timer was armed for has come about; the other limits stay.
+  func endWait() {
     attemptEnd = nil
     if let timer { worker.loop.cancel(timer) }
+    armTimer()
+  }
+
+  /// How long the exchange may go on without a byte in either direction; zero: for ever.
+  var idleLimit: TimeSpan {
+    if let own = rule?.timeouts.idle { return own }
+    let limits = worker.limits
+    let usual = isTunnel ? limits.tunnelIdleTimeout : isGRPC ? limits.grpcIdleTimeout : limits.streamIdleTimeout
+    guard let longest = inboundPort?.config.longestIdle else { return usual }
+    return longest == .zero ? .zero : max(usual, longest)
   }
 
   /// Arms the timer for what comes first.
   func armTimer() {
-    guard let first = deadline.map({ min($0, attemptEnd ?? $0) }) ?? attemptEnd else { return }
+    var first = ConnectionLifetime.never
+    if let deadline { first = deadline }
+    if let attemptEnd, attemptEnd < first { first = attemptEnd }
+    if let streamEnd, streamEnd < first { first = streamEnd }
+    if let hedgeStart, hedgeStart < first { first = hedgeStart }
+    if first == ConnectionLifetime.never { return }
     let timer = timer ?? LoopTimer(owner: self)
     self.timer = timer
     worker.loop.schedule(timer, at: first)
@@ -43,6 +69,7 @@ extension Exchange {
   func timerFired(_ timer: LoopTimer) {
     let now = worker.loop.now
     if let deadline, now >= deadline { return fail(isRouteDeadline ? .requestTimeout : .deadlineExceeded) }
+    if let streamEnd, now >= streamEnd { return fail(.streamTimeout) }
     if let attemptEnd, now >= attemptEnd {
       self.attemptEnd = nil
       switch phase {
@@ -51,6 +78,10 @@ extension Exchange {
       case .delaying: endDelay()
       default: attemptTimedOut()
       }
+    }
+    if let hedgeStart, now >= hedgeStart {
+      self.hedgeStart = nil
+      beginHedge()
     }
     // What is left to wait for. The wheel reaches a year; a client may wait longer.
     armTimer()

@@ -29,6 +29,8 @@ final class Exchange: TimerHandler {
     case connecting
     /// The request head is on its way to the upstream.
     case open
+    /// Its own attempt is lost; the one of its hedge goes on.
+    case awaitingTwin
     /// Answered or given up; only accounting is left.
     case done
   }
@@ -84,6 +86,10 @@ final class Exchange: TimerHandler {
   var mirrors: [MirrorLink] = []
   /// This exchange is such a copy: nobody waits for its answer.
   var isMirror = false
+  /// A second attempt beside the first. Both exchanges have the hedge, and both lose it when one of them ends.
+  var hedge: Hedge?
+  /// This exchange carries the second attempt of another.
+  var isTwin = false
   /// The proxy's own question to an endpoint, no request of anybody's.
   var isCheck = false
 
@@ -121,7 +127,7 @@ final class Exchange: TimerHandler {
 
   var service: ServiceEntry?
   var rule: CompiledRule?
-  /// Filters were at work, or a cookie is to be given: only then is any of the next seven set.
+  /// Filters were at work, or the answer may bring a cookie or a session: only then is any of the next eight set.
   var isFiltered = false
   /// Filters with work to do on the response, of the rule and of the backend chosen; nil for none.
   var filters: FilterChain?
@@ -134,6 +140,8 @@ final class Exchange: TimerHandler {
   var corsVerdict = CompiledCORS.Verdict.noOrigin
   /// Goes to the client with the upstream's answer.
   var issuedCookie: IssuedCookie?
+  /// Of a rule with sessions.
+  var session: SessionUse?
   var backend: BackendEntry?
   /// Counted among the backend's active requests, and among those that wait for a connection.
   var isActive = false
@@ -145,8 +153,10 @@ final class Exchange: TimerHandler {
   var endpoint: EndpointEntry?
   /// The balancer is told once how the request ended; nil when it was.
   var ticket: EndpointRef?
-  /// The endpoint tried last, which a retry avoids.
+  /// The endpoint of the present attempt, or of the latest.
   var lastTicket: EndpointRef?
+  /// Those of the attempts before it, which a repeat avoids, the latest last. Empty for most requests.
+  private(set) var tried: [EndpointRef] = []
   var inboundPort: InboundPortEntry?
   var attempts = 0
   /// How often it went out again, without a rule that asks for it, although it may have been processed. Refusals do not
@@ -162,6 +172,12 @@ final class Exchange: TimerHandler {
   var deadline: Instant?
   /// The deadline is the rule's, not the client's.
   var isRouteDeadline = false
+  /// When the rule ends the stream, whatever has become of it; nil without such a limit.
+  var streamEnd: Instant?
+  /// The rule has second attempts beside slow first ones.
+  var mayHedge = false
+  /// When such an attempt begins; nil for most requests.
+  var hedgeStart: Instant?
   /// What the rule gives each attempt; zero: no limit.
   var attemptLimit = TimeSpan.zero
   /// When the present attempt is over, or the wait before the next one.
@@ -228,6 +244,7 @@ final class Exchange: TimerHandler {
     requestBodySent = false
     keepsBody = false
     isMirror = false
+    isTwin = false
     isCheck = false
     hasInterimResponse = false
     responseStarted = false
@@ -258,13 +275,27 @@ final class Exchange: TimerHandler {
     endpoint = nil
     ticket = nil
     lastTicket = nil
+    if !tried.isEmpty { tried.removeAll(keepingCapacity: true) }
     inboundPort = nil
     attempts = 0
     uncertainRepeats = 0
     deadline = nil
     isRouteDeadline = false
+    streamEnd = nil
+    mayHedge = false
+    hedgeStart = nil
     attemptLimit = .zero
     attemptEnd = nil
+  }
+
+  /// The endpoint of the latest attempt is not the first choice of the next.
+  func noteTried() {
+    if let lastTicket { noteTried(lastTicket) }
+  }
+
+  func noteTried(_ ref: EndpointRef) {
+    tried.removeAll { $0.isSameEndpoint(as: ref) }
+    tried.append(ref)
   }
 
   private func resetFilters() {
@@ -276,5 +307,6 @@ final class Exchange: TimerHandler {
     origin = .empty
     corsVerdict = .noOrigin
     issuedCookie = nil
+    session = nil
   }
 }

@@ -144,6 +144,9 @@ struct ProxyError: Error {
   static let requestTimeout = ProxyError(
     status: 504, flag: .requestTimeout, origin: .upstream, retry: .no,
     reason: "timeout: the request took longer than its route allows; see timeouts.request of the rule")
+  static let streamTimeout = ProxyError(
+    status: 504, flag: .requestTimeout, origin: .upstream, retry: .no,
+    reason: "timeout: the stream lasted longer than its policy allows; see timeouts.stream of the TrafficPolicy")
   static let attemptTimeout = ProxyError(
     status: 504, flag: .upstreamTimeout, origin: .upstream, retry: .ifAsked,
     reason: "timeout: the endpoint took longer than the route allows; see timeouts.backendRequest of the rule")
@@ -213,6 +216,16 @@ extension ProxyError {
     case .upstreamTimeout: .timeout
     case .upstreamReset: retry == .notSent ? .refusedStream : .reset
     default: .connectionClosed
+    }
+  }
+
+  /// The same, as rules name it.
+  var retryFailure: RetryFailures {
+    switch retryReason {
+    case .connectFailure: .connectFailure
+    case .refusedStream: .refusedStream
+    case .timeout: .timeout
+    case .connectionClosed, .reset, .status, .grpcStatus: .reset
     }
   }
 }

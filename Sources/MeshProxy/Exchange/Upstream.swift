@@ -79,6 +79,15 @@ enum Upstream {
     }
   }
 
+  /// What comes from here on is for another exchange.
+  func rebind(to exchange: Exchange) {
+    switch self {
+    case .none, .raw: break
+    case .http1(let connection): connection.exchange = exchange
+    case .http2(let connection, let stream): connection.rebind(stream, to: exchange)
+    }
+  }
+
   /// The exchange lets go. `complete`: both messages went through whole, so the connection may serve again.
   func release(_ exchange: Exchange, complete: Bool) {
     switch self {

@@ -38,7 +38,8 @@ final class HTTP1ClientConnection: ConnectionHandler {
     self.exchange = exchange
     place = ConnectionPlace(of: exchange.backend)
     connection = pool.worker.loop.connect(
-      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: pool.tls?.client, handler: nil)
+      to: pool.address, timeout: exchange.backend?.connectTimeout ?? pool.worker.limits.connectTimeout,
+      tls: pool.tls?.client, handler: nil)
     connection.handler = self
     connection.countsWaitingOutput = true
     connection.standsBack = exchange.standsBack

@@ -28,7 +28,8 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     let loop = pool.worker.loop
     lifetime = ConnectionLifetime(pool.worker.limits.upstreamLifetime(isMesh: pool.isMesh), now: loop.now, share: 0.5)
     connection = loop.connect(
-      to: pool.address, timeout: pool.worker.limits.connectTimeout, tls: pool.tlsClient(), handler: nil)
+      to: pool.address, timeout: backend?.connectTimeout ?? pool.worker.limits.connectTimeout, tls: pool.tlsClient(),
+      handler: nil)
     engine = HTTP2Connection(
       role: .client, settings: pool.worker.clientHTTP2Settings, limits: HTTP2Limits(),
       connectionWindow: pool.worker.connectionWindow, output: connection.output, now: loop.now,
@@ -330,6 +331,8 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
     // A place is free, and no event of the peer need follow.
     if !isProcessing, isRetired || !waiting.isEmpty || engine.takesNoMoreStreams { connection.receiveAgain() }
   }
+
+  func rebind(_ stream: HTTP2StreamID, to exchange: Exchange) { engine.setContext(exchange, for: stream) }
 
   // MARK: - Life
 

@@ -28,7 +28,8 @@ final class RawClientConnection: ConnectionHandler {
     self.exchange = exchange
     exchange.upstream = .raw(self)
     connection = worker.loop.connect(
-      to: address, timeout: worker.limits.connectTimeout, tls: tls?.client, handler: self)
+      to: address, timeout: exchange.backend?.connectTimeout ?? worker.limits.connectTimeout, tls: tls?.client,
+      handler: self)
     connection.countsWaitingOutput = true
   }
 

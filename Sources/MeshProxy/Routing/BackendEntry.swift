@@ -13,6 +13,8 @@ final class BackendEntry {
   var retryBudget = RetryBudget()
   /// What is used of the backend now.
   var use = BackendUse()
+  /// Nil: as the proxy has it for everyone.
+  private(set) var connectTimeout: TimeSpan?
   /// Nil unless the balancer goes by keys.
   private(set) var hashSource: HashKeySource?
   /// Where requests name the subset of the endpoints that they want; nil where there are no subsets.
@@ -23,7 +25,11 @@ final class BackendEntry {
   private(set) var isUnresolved = false
   /// False until the control plane has sent the endpoint set.
   private(set) var isKnown = false
+  /// Grows with each update.
+  private(set) var revision = 0
   private var entries: [EndpointEntry?] = []
+  /// Made when a rule first goes by them.
+  private var latencies: LatencyQuantiles?
   /// Nil unless the policy asks for checks.
   private var checker: HealthChecker?
 
@@ -47,10 +53,12 @@ final class BackendEntry {
 
   func update(_ set: EndpointSet, worker: ProxyWorker) {
     isKnown = true
+    revision += 1
     isUnresolved = set.names != nil && set.endpoints.isEmpty
     if isRoot { updateHosts(set.names, worker) }
     use.take(set.policy.limits, worker.part)
     retryBudget.settings = set.policy.retryBudget
+    connectTimeout = set.policy.connectTimeout
     let source = set.policy.balancing.algorithm.isHashing ? set.policy.balancing.hashSource : nil
     hashSource = source.map { HashKeySource(key: RequestKey($0)) }
     subsetSource = set.policy.balancing.subset.map { HashKeySource(key: RequestKey(.header($0.header))) }
@@ -108,6 +116,14 @@ final class BackendEntry {
     if checker != nil { balancer.setHealth(of: report.address, to: report.health, now: now) }
   }
 
+  // MARK: - Latency
+
+  /// What `share` ten-thousandths of the answers took at most; nil while too few have come since somebody asked first.
+  func usualLatency(_ share: UInt32, now: Instant) -> TimeSpan? {
+    if latencies == nil { latencies = LatencyQuantiles(now: now) }
+    return latencies?.value(share, now: now)
+  }
+
   // MARK: - Connections
 
   /// A connection more may be opened; makes room for it where an idle one is in its way.
@@ -122,6 +138,8 @@ final class BackendEntry {
     _ ticket: EndpointRef, latency: TimeSpan, _ outcome: EndpointOutcome, _ worker: ProxyWorker
   ) {
     balancer.finished(ticket, latency: latency, outcome: outcome, now: worker.loop.now)
+    // What was given up would have taken longer still: left out, the slow ones would seem not to be there.
+    if latencies != nil, outcome == .success || outcome == .cancelled { latencies?.note(latency, now: worker.loop.now) }
     if balancer.hasEvents { publishEvents(worker) }
   }
 

@@ -117,6 +117,7 @@ extension Exchange {
     filters?.applyHeaders(to: head)
     backendFilters?.applyHeaders(to: head)
     if let issuedCookie { head.append(name: "set-cookie", value: issuedCookie.field) }
+    if let session { session.table.tell(head, session, of: self) }
     corsFilter?.markOrigin(head, self)
   }
 

@@ -93,7 +93,9 @@ struct Router {
   }
 
   private func chooseBackend(_ exchange: Exchange, _ rule: CompiledRule, _ service: ServiceEntry) {
-    guard let backend = rule.pickBackend() else { return exchange.fail(.noBackendWeight) }
+    // Of a tunnel there is no field to look at.
+    let kept = exchange.isTunnel ? nil : rule.sessions.flatMap { $0.begin(exchange) }
+    guard let backend = kept ?? rule.pickBackend() else { return exchange.fail(.noBackendWeight) }
     exchange.backend = backend.entry
     if let status = backend.failureStatus { return exchange.fail(.rule(status: status)) }
     // Of a tunnel there is nothing to filter.
@@ -117,16 +119,24 @@ struct Router {
     backend.retryBudget.requestStarted(now: worker.loop.now)
     if let source = backend.hashSource { exchange.findHashKey(source.key) }
     if let source = backend.subsetSource { exchange.subset = source.key.find(in: exchange.request, client: nil) }
-    chooseEndpoint(exchange, of: backend, excluding: nil)
+    if let session = exchange.session {
+      backend.count(session.event, worker)
+      if let endpoint = session.endpoint { return send(exchange, to: endpoint, of: backend) }
+    }
+    chooseEndpoint(exchange, of: backend)
   }
 
-  private func chooseEndpoint(_ exchange: Exchange, of backend: BackendEntry, excluding: EndpointRef?) {
-    let ref =
-      pick(exchange, of: backend, excluding: excluding)
-      ?? (excluding == nil ? nil : pick(exchange, of: backend, excluding: nil))
-    guard let ref, let endpoint = backend.entry(ref) else {
-      return exchange.fail(backend.isUnresolved ? .unresolved : .noEndpoint)
+  private func chooseEndpoint(_ exchange: Exchange, of backend: BackendEntry) {
+    var ref = pick(exchange, of: backend, excluding: exchange.tried)
+    if ref == nil, let latest = exchange.tried.last {
+      ref = pick(exchange, of: backend, excluding: [latest]) ?? pick(exchange, of: backend, excluding: [])
     }
+    guard let ref else { return exchange.fail(backend.isUnresolved ? .unresolved : .noEndpoint) }
+    send(exchange, to: ref, of: backend)
+  }
+
+  func send(_ exchange: Exchange, to ref: EndpointRef, of backend: BackendEntry) {
+    guard let endpoint = backend.entry(ref) else { return exchange.fail(.noEndpoint) }
     backend.balancer.started(ref)
     exchange.ticket = ref
     exchange.lastTicket = ref
@@ -134,7 +144,7 @@ struct Router {
     send(exchange, to: endpoint)
   }
 
-  private func pick(_ exchange: Exchange, of backend: BackendEntry, excluding: EndpointRef?) -> EndpointRef? {
+  func pick(_ exchange: Exchange, of backend: BackendEntry, excluding: [EndpointRef]) -> EndpointRef? {
     backend.balancer.pick(
       now: worker.loop.now, &worker.loop.random, key: exchange.hashKey, subset: exchange.subset, excluding: excluding)
   }
@@ -144,13 +154,15 @@ struct Router {
     exchange.attemptTime = worker.loop.now
     exchange.phase = .connecting
     if exchange.attemptLimit.nanoseconds > 0 { exchange.limitAttempt() }
+    if exchange.mayHedge { exchange.planHedge() }
     endpoint.serve(exchange)
   }
 
-  /// Another attempt. Another endpoint first, if there is one.
+  /// Another attempt. Endpoints that the request was not at before go first.
   func retry(_ exchange: Exchange) {
     if let backend = exchange.backend {
-      chooseEndpoint(exchange, of: backend, excluding: exchange.lastTicket)
+      exchange.noteTried()
+      chooseEndpoint(exchange, of: backend)
     } else if let endpoint = exchange.endpoint {
       send(exchange, to: endpoint)
     } else {

@@ -97,6 +97,10 @@ final class CompiledRule {
   let timeouts: RouteTimeouts
   let retry: RetryPolicy?
   /// Nil for none.
+  let hedging: HedgingPolicy?
+  /// Nil for none.
+  let sessions: SessionTable?
+  /// Nil for none.
   let rateLimiter: RateLimiter?
   /// The rule limits times or asks for repeats; most do not.
   let governsAttempts: Bool
@@ -123,8 +127,10 @@ final class CompiledRule {
     faults = FaultPlan(rule.faults, client: worker.client)
     timeouts = rule.timeouts
     retry = rule.retry
+    hedging = rule.hedging
+    sessions = rule.session.map { [backends] in SessionTable($0, backends) }
     rateLimiter = RateLimiter(rule.rateLimits, of: "\(service) \(rule.name)", worker.buckets)
-    governsAttempts = rule.retry != nil || rule.timeouts != RouteTimeouts()
+    governsAttempts = rule.retry != nil || rule.hedging != nil || rule.timeouts != RouteTimeouts()
   }
 
   /// The backend whose turn it is by weight.

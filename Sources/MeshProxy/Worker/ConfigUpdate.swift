@@ -38,6 +38,8 @@ struct InboundPortConfig: Hashable, Sendable {
   /// Where the application listens.
   var application: SocketAddress
   var rateLimits: [RateLimit] = []
+  /// As in `InboundPort`.
+  var longestIdle: TimeSpan?
 }
 
 /// TLS material of the workload as one worker uses it.

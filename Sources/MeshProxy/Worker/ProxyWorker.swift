@@ -373,11 +373,10 @@ final class ProxyWorker: TimerHandler {
 
   private func sweepExchanges(_ now: Instant) {
     var expired: [Exchange] = []
-    for exchange in exchanges where exchange.phase != .delaying {
-      let limit =
-        exchange.isTunnel
-        ? limits.tunnelIdleTimeout : exchange.isGRPC ? limits.grpcIdleTimeout : limits.streamIdleTimeout
-      if now - exchange.lastActivity >= limit { expired.append(exchange) }
+    // Silence that the proxy itself ordered is nobody's.
+    for exchange in exchanges where exchange.phase != .delaying && exchange.phase != .backingOff {
+      let limit = exchange.idleLimit
+      if limit > .zero, now - exchange.lastActivity >= limit { expired.append(exchange) }
     }
     for exchange in expired {
       metrics.limitHit("stream_idle_timeout")

@@ -13,6 +13,10 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
   case limitedForAll, limitedForCaller, limitedForHeader
   // Families without a label of their own
   case leftZone, subsetFellBack
+  // `session_requests_total`, by `session`
+  case sessionBegan, sessionKept, sessionMoved
+  // `hedges_total`, by `result`
+  case hedgeWon, hedgeLost, hedgeFailed
 
   /// The label `limit` or `reason`; empty where there is none.
   var text: StaticString {
@@ -34,6 +38,12 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .limitedForAll: "all"
     case .limitedForCaller: "caller"
     case .limitedForHeader: "header"
+    case .sessionBegan: "new"
+    case .sessionKept: "kept"
+    case .sessionMoved: "moved"
+    case .hedgeWon: "won"
+    case .hedgeLost: "lost"
+    case .hedgeFailed: "failed"
     }
   }
 
@@ -48,6 +58,8 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .limitedForAll, .limitedForCaller, .limitedForHeader: .limited
     case .leftZone: .zones
     case .subsetFellBack: .subsets
+    case .sessionBegan, .sessionKept, .sessionMoved: .sessions
+    case .hedgeWon, .hedgeLost, .hedgeFailed: .hedges
     default: .ejections
     }
   }
@@ -55,7 +67,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
 
 /// The metric families that count `BackendEvent`s.
 enum BackendFamily: CaseIterable {
-  case overflow, ejections, withheld, returns, panics, checks, healthChanges, limited, zones, subsets
+  case overflow, ejections, withheld, returns, panics, checks, healthChanges, limited, zones, subsets, sessions, hedges
 
   var name: String {
     switch self {
@@ -69,6 +81,8 @@ enum BackendFamily: CaseIterable {
     case .limited: "rate_limited_total"
     case .zones: "balancer_cross_zone_total"
     case .subsets: "balancer_subset_fallbacks_total"
+    case .sessions: "session_requests_total"
+    case .hedges: "hedges_total"
     }
   }
 
@@ -83,6 +97,8 @@ enum BackendFamily: CaseIterable {
     case .limited: "Requests past a rate limit, by what the limit's buckets are for."
     case .zones: "Requests and repeats sent to another zone than the client's, where a policy prefers zones."
     case .subsets: "Requests that named a subset without an available endpoint and were given others."
+    case .hedges: "Second attempts beside a slow first one, by what became of them."
+    case .sessions: "Requests of rules with sessions: the first of one, with its endpoint, or moved from it."
     case .healthChanges: "Endpoints that active checks took out (unhealthy) or brought back (healthy)."
     }
   }
@@ -95,6 +111,8 @@ enum BackendFamily: CaseIterable {
     case .checks: "result"
     case .healthChanges: "health"
     case .limited: "key"
+    case .sessions: "session"
+    case .hedges: "result"
     case .withheld, .returns, .panics, .zones, .subsets: nil
     }
   }

@@ -1,6 +1,6 @@
 /// Why a request is sent again.
 package enum RetryReason: UInt8, Sendable, CaseIterable {
-  case connectFailure, refusedStream, connectionClosed, reset, timeout, status
+  case connectFailure, refusedStream, connectionClosed, reset, timeout, status, grpcStatus
 
   package var text: StaticString {
     switch self {
@@ -10,6 +10,7 @@ package enum RetryReason: UInt8, Sendable, CaseIterable {
     case .reset: "reset"
     case .timeout: "timeout"
     case .status: "status"
+    case .grpcStatus: "grpc_status"
     }
   }
 }

@@ -113,7 +113,8 @@ import Testing
         algorithm: .maglev, hashSource: .sourceAddress, slowStart: start, panicPercent: 19, locality: LocalityPolicy(),
         subset: SubsetPolicy(header: "a", label: "b")),
       outliers: outliers, limits: BackendLimits(connections: 20, pendingRequests: 21, activeRequests: 22),
-      retryBudget: RetryBudget.Settings(percent: 23, minimumPerSecond: 24), healthCheck: HealthCheckPolicy(probe: .tcp))
+      retryBudget: RetryBudget.Settings(percent: 23, minimumPerSecond: 24), connectTimeout: .seconds(25),
+      healthCheck: HealthCheckPolicy(probe: .tcp))
     let found = effective(
       .algorithm(.maglev), .hashOn(.sourceAddress), .slowStart(start), .panicPercent(19),
       .locality(LocalityPolicy()), .subset(SubsetPolicy(header: "a", label: "b")), .outliers(false),
@@ -123,7 +124,7 @@ import Testing
       .latency(true), .latencyHosts(10), .latencyRequests(11), .latencyFactorPercent(120), .latencyFloor(.seconds(13)),
       .baseEjection(.seconds(14)), .maximumEjection(.seconds(15)), .ejectionJitterPercent(16),
       .maximumEjectedPercent(17), .connections(20), .pendingRequests(21), .activeRequests(22), .retryBudgetPercent(23),
-      .retryBudgetMinimum(24), .healthCheck(HealthCheckPolicy(probe: .tcp)))
+      .retryBudgetMinimum(24), .connectTimeout(.seconds(25)), .healthCheck(HealthCheckPolicy(probe: .tcp)))
     #expect(found.backend == expected)
     #expect(found.entries.count == PolicyField.allCases.count(where: \.isOfBackend))
   }
@@ -137,12 +138,25 @@ import Testing
 
   @Test("retries begin where a policy says something of them; no attempts are none")
   func retries() {
-    #expect(effective(.retryConditions([503])).retry == RetryPolicy(attempts: 1, statusCodes: [503]))
+    let conditions = RetryConditions(statuses: [503], grpcStatuses: [.internal], failures: .timeout)
+    #expect(
+      effective(.retryConditions(conditions), .maximumRetryAfter(.seconds(9))).retry
+        == RetryPolicy(
+          attempts: 1, statusCodes: [503], grpcStatuses: [.internal], failures: .timeout,
+          maximumRetryAfter: .seconds(9)))
     #expect(
       effective(.retryAttempts(3), .retryBackoff(.seconds(1))).retry
         == RetryPolicy(attempts: 3, statusCodes: [], backoff: .seconds(1)))
-    #expect(effective(.retryAttempts(0), .retryConditions([503])).retry == nil)
+    #expect(effective(.retryAttempts(0), .retryConditions(conditions)).retry == nil)
     #expect(effective(.retryBudgetPercent(1)).retry == nil)
+  }
+
+  @Test("hedging is a rule's, and none where the nearest policy says so")
+  func hedging() {
+    let policy = HedgingPolicy(.fixed(.seconds(1)))
+    #expect(effective(.hedging(policy)).hedging == policy)
+    #expect(effective(.hedging(nil)).hedging == nil)
+    #expect(effective(.hedging(policy)).retry == nil)
   }
 
   @Test("a rule's own time limits stand, none among them")

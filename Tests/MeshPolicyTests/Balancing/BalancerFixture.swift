@@ -45,7 +45,12 @@ final class Fixture {
 
   /// Whatever the balancer picks.
   func pick(at now: Instant, key: UInt64? = nil, excluding: EndpointRef? = nil) -> EndpointRef? {
-    balancer.pick(now: now, &random, key: key, excluding: excluding)
+    pick(at: now, key: key, after: excluding.map { [$0] } ?? [])
+  }
+
+  /// For a request that was at these before.
+  func pick(at now: Instant, key: UInt64? = nil, after tried: [EndpointRef]) -> EndpointRef? {
+    balancer.pick(now: now, &random, key: key, excluding: tried)
   }
 
   /// Picks until it gets the endpoint wanted; nil when it is never picked.

@@ -176,6 +176,18 @@ import Testing
     for _ in 0..<50 { #expect(fixture.pick(at: at(201), excluding: failed)?.slot == 0) }
   }
 
+  @Test("of several excluded endpoints none is picked, by any algorithm", arguments: BalancingPolicy.Algorithm.allCases)
+  func excludingMany(_ algorithm: BalancingPolicy.Algorithm) throws {
+    let fixture = Fixture(endpoints(5), algorithm)
+    let refs = fixture.balancer.current.map(\.0)
+    for key in UInt64(0)..<100 {
+      let ref = try #require(fixture.pick(at: at(0), key: key, after: [refs[0], refs[3], refs[1]]))
+      #expect([2, 4].contains(ref.slot))
+      #expect(fixture.pick(at: at(0), key: key, after: [refs[0], refs[1], refs[2], refs[3]])?.slot == 4)
+      #expect(fixture.pick(at: at(0), key: key, after: refs) == nil)
+    }
+  }
+
   @Test("an excluded endpoint is never picked, even when nothing is left") func excluding() throws {
     let fixture = Fixture(2)
     let first = try #require(fixture.pick(0, at: at(0)))

@@ -20,13 +20,22 @@ extension EffectivePolicy {
     for entry in entries.values {
       switch entry.setting {
       case .retryAttempts(let count): retry.attempts = count
-      case .retryConditions(let statuses): retry.statusCodes = statuses
+      case .retryConditions(let conditions):
+        retry.statusCodes = conditions.statuses
+        retry.grpcStatuses = conditions.grpcStatuses
+        retry.failures = conditions.failures
       case .retryBackoff(let wait): retry.backoff = wait
+      case .maximumRetryAfter(let limit): retry.maximumRetryAfter = limit
       default: continue
       }
       isSaid = true
     }
     return isSaid && retry.attempts > 0 ? retry : nil
+  }
+
+  /// Second attempts of a rule's requests beside the first. Nil: none.
+  package var hedging: HedgingPolicy? {
+    if case .hedging(let hedging)? = entries[.hedging]?.setting { hedging } else { nil }
   }
 
   /// What the proxies of a service port's endpoints keep, of policies for whatever is wider than a route.
@@ -51,9 +60,20 @@ extension EffectivePolicy {
     {
       timeouts.backendRequest = limit
     }
+    if case .idleTimeout(let limit)? = entries[.idleTimeout]?.setting { timeouts.idle = limit }
+    if case .streamTimeout(let limit)? = entries[.streamTimeout]?.setting, limit > .zero { timeouts.stream = limit }
     if timeouts.request == .zero { timeouts.request = nil }
     if timeouts.backendRequest == .zero { timeouts.backendRequest = nil }
     return timeouts
+  }
+}
+
+extension EffectivePolicy {
+  /// What is left where nobody looks at requests: limits on the life of connections.
+  var ofConnections: EffectivePolicy {
+    var policy = self
+    policy.entries = entries.filter { $0.key == .idleTimeout || $0.key == .streamTimeout }
+    return policy
   }
 }
 
@@ -86,6 +106,7 @@ private struct BackendPolicyBuilder {
     case .pendingRequests(let limit): policy.limits.pendingRequests = limit
     case .activeRequests(let limit): policy.limits.activeRequests = limit
     case .healthCheck(let check): policy.healthCheck = check
+    case .connectTimeout(let limit): policy.connectTimeout = limit
     case .retryBudgetPercent(let percent): policy.retryBudget.percent = UInt64(percent)
     case .retryBudgetMinimum(let count): policy.retryBudget.minimumPerSecond = UInt64(count)
     default: break

@@ -41,10 +41,11 @@ final class MeshRoute {
     var backends: [RouteBackend]
     var timeouts = RouteTimeouts()
     var retry: RetryPolicy?
+    var session: SessionPersistence?
 
     init(
       name: String?, matches: [RankedMatch], filters: [DeclaredFilter], backends: [RouteBackend],
-      timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil
+      timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil, session: SessionPersistence? = nil
     ) {
       self.name = name
       self.matches = matches
@@ -52,6 +53,7 @@ final class MeshRoute {
       self.backends = backends
       self.timeouts = timeouts
       self.retry = retry
+      self.session = session
     }
 
     init(_ rule: ConnectionRule) {
@@ -78,7 +80,7 @@ final class MeshRoute {
       rules = route.rules.map { rule in
         Rule(
           name: rule.name, matches: rule.matches.map(RankedMatch.init), filters: rule.filters,
-          backends: rule.backends, timeouts: rule.timeouts, retry: rule.retry)
+          backends: rule.backends, timeouts: rule.timeouts, retry: rule.retry, session: rule.session)
       }
     case .grpcRoute(let route):
       kind = .grpc
@@ -87,7 +89,8 @@ final class MeshRoute {
       rules = route.rules.map { rule in
         let matches = rule.matches.isEmpty ? [GRPCRoute.Match()] : rule.matches
         return Rule(
-          name: rule.name, matches: matches.map(RankedMatch.init), filters: rule.filters, backends: rule.backends)
+          name: rule.name, matches: matches.map(RankedMatch.init), filters: rule.filters, backends: rule.backends,
+          session: rule.session)
       }
     case .tcpRoute(let route):
       kind = .tcp

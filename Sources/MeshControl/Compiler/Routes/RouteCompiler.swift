@@ -8,12 +8,14 @@ struct RouteCompiler {
   /// About the rules of each route.
   let findings: [[RouteFinding]]
   private let references: RouteReferences
+  private let sessionKey: SipKey
 
-  init(_ routes: [MeshRoute], _ table: ServiceTable) {
+  init(_ routes: [MeshRoute], _ table: ServiceTable, _ sessionKey: SipKey) {
     let references = RouteReferences(table: table)
     attachments = RouteAttachments(routes, table)
     findings = attachments.routes.map { references.findings(of: $0) }
     self.references = references
+    self.sessionKey = sessionKey
   }
 
   /// What routes make of a port; nil when none applies there.
@@ -33,7 +35,8 @@ struct RouteCompiler {
     return RoutePrecedence.order(attachments.routes, of: indices).map { group in
       let route = attachments.routes[group.route]
       let policy = policies.effective(for: route.rules[group.rule].name, of: route.key, over: wider)
-      var rule = rule(route, group.rule, group.matches, target.port, route.kind.isOpaque ? EffectivePolicy() : policy)
+      var rule = rule(
+        route, group.rule, group.matches, target.port, route.kind.isOpaque ? policy.ofConnections : policy)
       if !route.kind.isOpaque {
         rule.faults = faults.faults(of: target.port, route.key, rule: route.rules[group.rule].name)
       }
@@ -65,12 +68,15 @@ struct RouteCompiler {
         failureStatus: references.resolve(backend.ref, for: route.kind) == nil ? 500 : nil)
     }
     let canServe = rule.filters.answer || backends.contains { $0.weight > 0 && $0.failureStatus == nil }
+    let name = "\(route.kind.word)/\(path)#\(rule.name ?? "\(index)")"
     return RouteRule(
-      name: "\(route.kind.word)/\(path)#\(rule.name ?? "\(index)")", matches: route.kind.isOpaque ? [] : matches,
+      name: name, matches: route.kind.isOpaque ? [] : matches,
       serverNames: route.serverNames, filters: filters(rule.filters, route.kind), backends: backends,
       timeouts: policy.timeouts(of: rule.timeouts),
       // A rule with a redirect sends nothing that could be sent again.
-      retry: rule.retry ?? (rule.filters.answer ? nil : policy.retry), rateLimits: policy.ruleLimits,
+      retry: rule.retry ?? (rule.filters.answer ? nil : policy.retry),
+      hedging: rule.filters.answer ? nil : policy.hedging, session: rule.session?.policy(of: name, sessionKey),
+      rateLimits: policy.ruleLimits,
       failureStatus: canServe ? nil : 500)
   }
 

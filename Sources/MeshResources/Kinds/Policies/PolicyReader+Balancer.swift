@@ -91,23 +91,6 @@ extension PolicyReader {
 }
 
 extension Field {
-  /// RFC 6265, section 4.1.1.
-  fileprivate func cookieName() -> String? {
-    guard let text = string() else { return nil }
-    if NameSyntax.isToken(text), text.utf8.count <= PolicyLimits.nameBytes { return text }
-    error("\"\(text)\" is not the name of a cookie", fix: "use letters, digits, \"-\" and \"_\"")
-    return nil
-  }
-
-  /// Neither a semicolon nor controls: they would write attributes of their own.
-  fileprivate func cookiePath() -> String? {
-    guard let text = string() else { return nil }
-    let isPlain = text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: ";") }
-    if text.hasPrefix("/"), isPlain, text.utf8.count <= PolicyLimits.cookiePathBytes { return text }
-    error("\"\(text)\" is not the path of a cookie", fix: "begin it with /, without spaces and semicolons")
-    return nil
-  }
-
   fileprivate func queryKey() -> String? {
     guard let text = string() else { return nil }
     if NameSyntax.isToken(text), text.utf8.count <= PolicyLimits.nameBytes { return text }

@@ -14,11 +14,13 @@ extension PolicySetting {
     case .successRateDeviations(let thousandths): "\(Double(thousandths) / 1000)"
     case .healthCheck(let check): check?.text ?? "none"
     case .rateLimits(let limits): limits.isEmpty ? "none" : limits.map(\.text).joined(separator: "; ")
-    case .retryConditions(let statuses): RetryCondition.text(of: statuses)
+    case .hedging(let hedging): hedging?.text ?? "none"
+    case .retryConditions(let conditions): conditions.text
     case .interval(let span), .baseEjection(let span), .maximumEjection(let span), .latencyFloor(let span),
-      .retryBackoff(let span):
+      .retryBackoff(let span), .connectTimeout(let span):
       GatewayDuration.text(span)
-    case .requestTimeout(let span), .backendRequestTimeout(let span):
+    case .requestTimeout(let span), .backendRequestTimeout(let span), .maximumRetryAfter(let span),
+      .idleTimeout(let span), .streamTimeout(let span):
       span == .zero ? "none" : GatewayDuration.text(span)
     case .rollout(let rollout): rollout.text
     case .panicPercent(let number), .consecutiveFailures(let number), .consecutiveGatewayFailures(let number),
@@ -69,6 +71,19 @@ extension HealthCheckPolicy {
       case .tcp: "TCP"
       }
     return "\(question) every \(GatewayDuration.text(interval)), timeout \(GatewayDuration.text(timeout))"
+  }
+}
+
+extension HedgingPolicy {
+  /// `after 50ms`, `after the 95 % of answers that come first, all methods`.
+  package var text: String {
+    let start =
+      switch delay {
+      case .fixed(let span): "after \(GatewayDuration.text(span))"
+      case .quantile(let share):
+        "after the time in which \(share / 100)\(share % 100 == 0 ? "" : ".\(share % 100 < 10 ? "0" : "")\(share % 100)") % of the answers come"
+      }
+    return start + (allMethods ? ", all methods" : "")
   }
 }
 
@@ -137,18 +152,5 @@ extension GatewayDuration {
       rest %= length
     }
     return text.isEmpty ? "0s" : text
-  }
-}
-
-/// The words for groups of statuses in `retries.conditions`.
-enum RetryCondition: String, CaseIterable {
-  case serverErrors, gatewayErrors
-
-  var statuses: [UInt16] { self == .serverErrors ? Array(500...599) : [502, 503, 504] }
-
-  static func text(of statuses: [UInt16]) -> String {
-    let numbers = statuses.allSatisfy { $0 >= 500 } && statuses.count == 100 ? [] : statuses.map(String.init)
-    if statuses.isEmpty { return "connection failures" }
-    return numbers.isEmpty ? serverErrors.rawValue : numbers.joined(separator: ", ")
   }
 }

@@ -48,15 +48,23 @@ package enum PolicySetting: Hashable, Sendable {
   case rateLimits([RateLimit])
 
   case retryAttempts(UInt32)
-  /// Statuses, ascending.
-  case retryConditions([UInt16])
+  case retryConditions(RetryConditions)
   case retryBackoff(TimeSpan)
+  /// Zero: what answers ask for does not count.
+  case maximumRetryAfter(TimeSpan)
   case retryBudgetPercent(UInt32)
   case retryBudgetMinimum(UInt32)
+
+  /// Nil: none, whatever wider policies say.
+  case hedging(HedgingPolicy?)
 
   /// Zero: none, whatever wider policies say.
   case requestTimeout(TimeSpan)
   case backendRequestTimeout(TimeSpan)
+  case connectTimeout(TimeSpan)
+  /// Zero: none, whatever wider policies say.
+  case idleTimeout(TimeSpan)
+  case streamTimeout(TimeSpan)
 
   case rollout(Rollout)
 }
@@ -98,17 +106,22 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
   case retryAttempts = "retries.attempts"
   case retryConditions = "retries.conditions"
   case retryBackoff = "retries.backoff"
+  case maximumRetryAfter = "retries.maximumRetryAfter"
   case retryBudgetPercent = "retries.budget.percent"
   case retryBudgetMinimum = "retries.budget.minimumPerSecond"
+  case hedging = "hedging"
   case requestTimeout = "timeouts.request"
   case backendRequestTimeout = "timeouts.backendRequest"
+  case connectTimeout = "timeouts.connect"
+  case idleTimeout = "timeouts.idle"
+  case streamTimeout = "timeouts.stream"
   case rollout = "rollout"
 
   /// Says something of the endpoints behind a service port. The others are of the requests that a rule takes.
   package var isOfBackend: Bool {
     switch self {
-    case .rateLimits, .retryAttempts, .retryConditions, .retryBackoff, .requestTimeout, .backendRequestTimeout,
-      .rollout:
+    case .rateLimits, .hedging, .retryAttempts, .retryConditions, .retryBackoff, .maximumRetryAfter, .requestTimeout,
+      .backendRequestTimeout, .idleTimeout, .streamTimeout, .rollout:
       false
     default: true
     }
@@ -158,10 +171,15 @@ extension PolicySetting {
     case .retryAttempts: .retryAttempts
     case .retryConditions: .retryConditions
     case .retryBackoff: .retryBackoff
+    case .maximumRetryAfter: .maximumRetryAfter
     case .retryBudgetPercent: .retryBudgetPercent
     case .retryBudgetMinimum: .retryBudgetMinimum
+    case .hedging: .hedging
     case .requestTimeout: .requestTimeout
     case .backendRequestTimeout: .backendRequestTimeout
+    case .connectTimeout: .connectTimeout
+    case .idleTimeout: .idleTimeout
+    case .streamTimeout: .streamTimeout
     case .rollout: .rollout
     }
   }

@@ -16,6 +16,7 @@ extension TrafficPolicy {
       "balancer": PolicyReader.balancer, "outliers": PolicyReader.outliers, "limits": PolicyReader.limits,
       "retries": PolicyReader.retries, "timeouts": PolicyReader.timeouts, "healthCheck": PolicyReader.healthCheck,
       "rollout": PolicyReader.rollout,
+      "hedging": PolicyReader.hedging,
     ]
     for (name, read) in blocks {
       guard let field = spec.optional(name) else { continue }
@@ -36,7 +37,7 @@ extension TrafficPolicy {
     if isBlank, !spec.context.hasErrors {
       spec.warning(
         "targetRefs", "the policy changes nothing",
-        fix: "write balancer, outliers, limits, retries, timeouts, healthCheck, rateLimits or rollout")
+        fix: "write balancer, outliers, limits, retries, hedging, timeouts, healthCheck, rateLimits or rollout")
     }
     self.init(metadata: metadata, targets: targets.map(\.target), settings: settings.sorted { $0.field < $1.field })
   }
@@ -83,19 +84,6 @@ enum PolicyReader {
     ].compactMap(\.self)
   }
 
-  static func timeouts(_ block: Fields) -> [PolicySetting] {
-    for name in ["connect", "idle", "stream"] {
-      block.unsupported(name, fix: "remove it; docs/guide/policies.md tells what proxies do on their own")
-    }
-    let request = block.time("request")
-    let attempt = block.time("backendRequest")
-    if let request, let attempt, request > .zero, attempt > request {
-      block.error(
-        "backendRequest", "is longer than request, which no attempt can outlast", fix: "make it at most as long")
-    }
-    return [request.map { .requestTimeout($0) }, attempt.map { .backendRequestTimeout($0) }].compactMap(\.self)
-  }
-
   static func retries(_ block: Fields) -> [PolicySetting] {
     for name in ["perTryTimeout", "perTry", "timeout"] {
       block.optional(name)?.error(
@@ -103,7 +91,7 @@ enum PolicyReader {
     }
     var settings: [PolicySetting?] = [
       block.count("attempts", 0...RouteLimits.retries).map { .retryAttempts($0) },
-      block.optional("conditions").map { .retryConditions(conditions($0)) },
+      block.optional("conditions").map { .retryConditions(RetryConditions($0)) },
     ]
     if let backoff = block.time("backoff") {
       if backoff == .zero {
@@ -112,24 +100,12 @@ enum PolicyReader {
       }
       settings.append(.retryBackoff(backoff))
     }
+    settings.append(block.time("maximumRetryAfter").map { .maximumRetryAfter($0) })
     if let budget = block.optional("budget")?.fields() {
       settings.append(budget.count("percent", 0...100).map { .retryBudgetPercent($0) })
       settings.append(budget.count("minimumPerSecond", 0...PolicyLimits.count).map { .retryBudgetMinimum($0) })
       budget.finish()
     }
     return settings.compactMap(\.self)
-  }
-
-  /// Statuses, and words for groups of them. Failed connections and attempts that took too long are repeated always.
-  private static func conditions(_ field: Field) -> [UInt16] {
-    var statuses: Set<UInt16> = []
-    for element in field.elements(atMost: RouteLimits.retryCodes) {
-      if case .number = element.node.value {
-        element.integer(in: 400...599).map { _ = statuses.insert(UInt16($0)) }
-      } else if let condition = element.word(RetryCondition.allCases.map(\.rawValue)).flatMap(RetryCondition.init) {
-        statuses.formUnion(condition.statuses)
-      }
-    }
-    return statuses.sorted()
   }
 }

@@ -10,6 +10,7 @@ extension GRPCRoute {
     if let list = spec.optional("rules") {
       rules = list.elements(atMost: RouteLimits.rules).compactMap { Rule($0, namespace: metadata.namespace) }
       RouteSpec.check(names: rules.map(\.name), matches: rules.map(\.matches.count), in: list)
+      RouteSpec.check(sessions: rules.map(\.session), in: list)
     }
     if rules.isEmpty {
       // The API has a default for HTTPRoute only.
@@ -29,9 +30,9 @@ extension GRPCRoute.Rule {
     let reader = RouteFilterReader(kind: .grpc, namespace: namespace)
     let filters = reader.list(fields.optional("filters"))
     let backends = RouteBackend.list(fields.optional("backendRefs"), reader)
-    fields.unsupported("sessionPersistence", fix: "remove it")
+    let session = fields.optional("sessionPersistence").flatMap { SessionPersistence($0) }
     fields.finish()
-    self.init(name: name, matches: matches ?? [], filters: filters, backends: backends)
+    self.init(name: name, matches: matches ?? [], filters: filters, backends: backends, session: session)
   }
 }
 

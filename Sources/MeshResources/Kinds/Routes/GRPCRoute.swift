@@ -18,14 +18,17 @@ package struct GRPCRoute: Hashable, Sendable {
     package var matches: [Match]
     package var filters: [DeclaredFilter]
     package var backends: [RouteBackend]
+    package var session: SessionPersistence?
 
     package init(
-      name: String? = nil, matches: [Match] = [], filters: [DeclaredFilter] = [], backends: [RouteBackend]
+      name: String? = nil, matches: [Match] = [], filters: [DeclaredFilter] = [], backends: [RouteBackend],
+      session: SessionPersistence? = nil
     ) {
       self.name = name
       self.matches = matches
       self.filters = filters
       self.backends = backends
+      self.session = session
     }
   }
 

@@ -14,6 +14,7 @@ extension HTTPRoute {
       if elements.isEmpty { list.error("must not be empty", fix: "remove the field, or list a rule") }
       rules = elements.compactMap { Rule($0, namespace: metadata.namespace) }
       RouteSpec.check(names: rules.map(\.name), matches: rules.map(\.matches.count), in: list)
+      RouteSpec.check(sessions: rules.map(\.session), in: list)
     }
     spec.finish()
     self.init(metadata: metadata, parents: parents, rules: rules)
@@ -40,9 +41,13 @@ extension HTTPRoute.Rule {
     }
     let timeouts = fields.optional("timeouts").flatMap { RouteTimeouts($0) } ?? RouteTimeouts()
     let retry = fields.optional("retry").flatMap { RetryPolicy($0) }
-    fields.unsupported("sessionPersistence", fix: "remove it")
+    let sessionField = fields.optional("sessionPersistence")
+    let session = sessionField.flatMap { SessionPersistence($0) }
+    if filters.answer { sessionField?.warning("has no effect beside a RequestRedirect filter", fix: "remove it") }
     fields.finish()
-    self.init(name: name, matches: matches, filters: filters, backends: backends, timeouts: timeouts, retry: retry)
+    self.init(
+      name: name, matches: matches, filters: filters, backends: backends, timeouts: timeouts, retry: retry,
+      session: session)
   }
 }
 
@@ -62,6 +67,16 @@ enum RouteSpec {
   static func ignoreHostnames(_ spec: Fields) {
     if let hostnames = spec.optional("hostnames"), !hostnames.elements(atMost: RouteLimits.hostnames).isEmpty {
       hostnames.warning("hostnames have no effect on a route with a Service parent", fix: "match the Host header")
+    }
+  }
+
+  /// Rules never share a session, and a client keeps one token under a name.
+  static func check(sessions: [SessionPersistence?], in list: Field) {
+    let names = sessions.compactMap { $0?.name?.lowercased() }
+    for name in Set(names).sorted() where names.count(where: { $0 == name }) > 1 {
+      list.warning(
+        "several rules have sessions called \(name): going to one of them ends the session with the others",
+        fix: "give each a name of its own, or none")
     }
   }
 

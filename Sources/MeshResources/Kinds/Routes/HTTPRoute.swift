@@ -21,10 +21,12 @@ package struct HTTPRoute: Hashable, Sendable {
     package var backends: [RouteBackend]
     package var timeouts: RouteTimeouts
     package var retry: RetryPolicy?
+    package var session: SessionPersistence?
 
     package init(
       name: String? = nil, matches: [RouteMatch] = [RouteMatch(path: .prefix("/"))], filters: [DeclaredFilter] = [],
-      backends: [RouteBackend], timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil
+      backends: [RouteBackend], timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil,
+      session: SessionPersistence? = nil
     ) {
       self.name = name
       self.matches = matches
@@ -32,6 +34,7 @@ package struct HTTPRoute: Hashable, Sendable {
       self.backends = backends
       self.timeouts = timeouts
       self.retry = retry
+      self.session = session
     }
   }
 }

@@ -34,7 +34,7 @@ extension HeaderFilter {
     } ?? []
   }
 
-  private static func permitted(_ name: String, _ field: Field) -> String? {
+  static func permitted(_ name: String, _ field: Field) -> String? {
     let lower = name.lowercased()
     guard ownedByTheProxy.contains(lower) || lower.hasPrefix("x-apus-") else { return name }
     field.error("the proxy itself writes the header \(lower)", fix: "remove the entry")

@@ -13,6 +13,8 @@ package enum RouteLimits {
   package static let backends = 16
   /// Conditions on headers, or on query parameters, of one match; entries of one list of a header filter.
   package static let headers = 16
+  /// Of `sessionPersistence`.
+  package static let sessionNameBytes = 128
   package static let weight = 1_000_000
   /// Bytes of a path, and of a service or method of gRPC.
   package static let pathBytes = 1024

@@ -1,0 +1,83 @@
+import Glibc
+import MeshCore
+import MeshPolicy
+import Testing
+
+@testable import MeshControl
+
+@Suite("Compilation of sessions")
+struct SessionCompilerTests {
+  private static func sessions(
+    key: SipKey = SipKey(1, 2), kind: String = "HTTPRoute", _ session: String
+  )
+    -> [SessionPolicy?]
+  {
+    let backend = "backendRefs: [{name: orders-v1, port: 80}]"
+    var snapshot = MeshFixture.snapshot(
+      MeshFixture.orders
+        + MeshFixture.route(
+          "r", kind: kind,
+          rules: "[{name: a, \(backend), sessionPersistence: \(session)}, {name: b, \(backend), "
+            + "sessionPersistence: \(session)}, {name: c, \(backend)}]"))
+    snapshot.sessionKey = key
+    return MeshCompiler.compile(snapshot).services[MeshFixture.port("orders")]?.rules.map(\.session) ?? []
+  }
+
+  @Test("every rule has a key and a name of its own, the same in each compilation")
+  func keys() throws {
+    let sessions = Self.sessions("{absoluteTimeout: 60s}")
+    #expect(sessions.count == 3 && sessions[2] == nil)
+    let (a, b) = (try #require(sessions[0]), try #require(sessions[1]))
+    #expect(a.key != b.key && a.carrier != b.carrier)
+    #expect(a.absoluteTimeout == .seconds(60))
+    #expect(Self.sessions("{absoluteTimeout: 60s}") == sessions)
+    #expect(Self.sessions(key: SipKey(1, 3), "{}")[0]?.key != a.key)
+    guard case .cookie(let cookie) = a.carrier else { throw NoCookie() }
+    #expect(cookie.name.hasPrefix("apus-session-") && cookie.name.utf8.count == 21)
+    #expect(cookie.path == "/" && !cookie.isPermanent)
+  }
+
+  private struct NoCookie: Error {}
+
+  @Test("a GRPCRoute's, by header")
+  func grpc() {
+    let sessions = Self.sessions(kind: "GRPCRoute", "{type: Header, sessionName: X-S, idleTimeout: 5s}")
+    #expect(sessions.first??.carrier == .header("x-s"))
+    #expect(sessions.first??.idleTimeout == .seconds(5))
+  }
+
+  @Test("a change of any field changes the service's hash")
+  func hash() {
+    let texts = [
+      "{}", "{sessionName: a}", "{cookie: {name: a, path: /a}}", "{type: Header, sessionName: a}",
+      "{sessionName: a, idleTimeout: 1s}", "{sessionName: a, absoluteTimeout: 1s}",
+      "{sessionName: a, absoluteTimeout: 1s, cookieConfig: {lifetimeType: Permanent}}",
+    ]
+    let hashes = texts.map { text in
+      let config = ServiceConfig(
+        key: MeshFixture.port("orders"), appProtocol: .http,
+        rules: [RouteRule(name: "r", backends: [], session: Self.sessions(text)[0])])
+      return ContentHash { $0.add(config) }
+    }
+    #expect(Set(hashes).count == texts.count)
+  }
+
+  @Test("the mesh's secret is made once")
+  func secret() throws {
+    var template = Array("/tmp/apus-session-XXXXXX".utf8CString)
+    let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
+    let path = directory + "/session.key"
+    defer {
+      unlink(path)
+      rmdir(directory)
+    }
+    let key = try SessionSecret.loadOrCreate(path)
+    #expect(try SessionSecret.loadOrCreate(path) == key)
+    unlink(path)
+    #expect(try SessionSecret.loadOrCreate(path) != key)
+    let file = try #require(fopen(path, "w"))
+    fputs("short", file)
+    fclose(file)
+    #expect(throws: ControlPlaneError.self) { try SessionSecret.loadOrCreate(path) }
+  }
+}
