@@ -15,6 +15,7 @@ let fuzzTargets: [(name: String, needs: [Target.Dependency])] = [
   ("HTTP2Client", ["MeshHTTP"]),
   ("GRPC", ["MeshHTTP"]),
   ("ClientHello", ["MeshHTTP", "MeshPolicy"]),
+  ("RateLimitAnswer", ["MeshPolicy"]),
   ("Regex", ["MeshPolicy"]),
   ("Names", []),
   ("Manifest", ["MeshResources"]),

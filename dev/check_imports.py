@@ -28,7 +28,8 @@ DATA_PLANE = {
     "MeshRuntime": {"CAres", "CLinux", "COpenSSL", "MeshCore"} | LIBC,
     "MeshAPI": {"MeshCore", "MeshHTTP", "MeshPolicy", "SwiftProtobuf"},
     "MeshProxy": {
-        "CLinux", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshTelemetry", "MeshRuntime", "MeshAPI", "SwiftProtobuf",
+        "CLinux", "CZlib", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshTelemetry", "MeshRuntime", "MeshAPI",
+        "SwiftProtobuf",
     } | LIBC,
     "apus-proxy": {"MeshCore", "MeshRuntime", "MeshProxy"} | LIBC,
 }

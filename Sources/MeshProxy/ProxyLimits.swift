@@ -92,10 +92,14 @@ package struct ProxyLimits: Sendable {
   /// Callers or header values that one rate limit with keys tells apart, per proxy; 16 bytes each. Past it those that have been
   /// silent longest make room, and none of them gains by it.
   package var maximumRateLimitBuckets = 4_096
+  /// Questions to services that count for global rate limits under way per worker; past it the policy's `onFailure` decides at once.
+  package var maximumRateLimitCalls = 10_000
   /// Copies of requests under way per worker; past it requests are not mirrored.
   package var maximumMirrors = 1_024
   /// Bytes of one copied body that wait for the mirror; one that takes less than the backend is given up. A stream's window.
   package var maximumMirrorBytes = 256 * 1024
+  /// Answers that are compressed at a time, per worker; 128 KiB each. Those past it go out as they are.
+  package var maximumCompressions = 128
   /// Requests per worker that meet injected faults at a time; those past it meet none. A delay holds each of them.
   package var maximumFaults = 10_000
   /// While draining, an idle HTTP/1 connection may bring one more request within this time: it may be on its way already.

@@ -55,6 +55,16 @@ import Testing
           RateLimit(9, per: .milliseconds(1_500), burst: 3), RateLimit(1, per: .seconds(1), key: .caller),
           RateLimit(2, per: .seconds(60), key: .header("x-tenant")),
         ],
+        globalRateLimit: GlobalRateLimit(
+          service: v2, domain: "d",
+          descriptors: [
+            [.init(key: "a", value: .constant("b")), .init(key: "c", value: .header("x-d"))],
+            [GlobalRateLimit.Entry.Value.caller, .remoteAddress, .service, .route, .method, .path].map {
+              .init(key: "e", value: $0)
+            },
+          ], hits: 7, timeout: .milliseconds(9), failure: .local(RateLimit(3, per: .seconds(2)))),
+        requestBody: RequestBodyPolicy(maximumBytes: 1 << 40),
+        overrides: OverridePolicy(kinds: [.attemptTimeout, .retries], callers: ["a/b", "c/d"]),
         faults: [
           FaultPolicy(
             name: "shop/all", match: RouteMatch(path: .prefix("/a"), method: "GET"), clients: ["shop/web"],
@@ -99,7 +109,14 @@ import Testing
     name: "orders-abcde", namespace: "shop",
     identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders"),
     ports: [
-      InboundPort(port: 8080, appProtocol: .grpc, service: key, longestIdle: .seconds(5)),
+      InboundPort(
+        port: 8080, appProtocol: .grpc, service: key,
+        globalRateLimit: GlobalRateLimit(service: v2, domain: "e", descriptors: [], failure: .deny),
+        requestBody: RequestBodyPolicy(maximumBytes: 9, bufferBytes: 4),
+        adaptiveConcurrency: AdaptiveConcurrency(
+          minimum: 2, maximum: 9, interval: .milliseconds(10), probeInterval: .seconds(9), tolerancePercent: 7),
+        compression: CompressionPolicy(contentTypes: ["a/b", "text/*"], minimumBytes: 0, level: 9),
+        longestIdle: .seconds(5)),
       InboundPort(port: 9, appProtocol: .tcp, service: nil, longestIdle: .zero),
       InboundPort(port: 10, appProtocol: .tcp, service: nil),
     ], locality: Locality(region: "west", zone: "west-2"))

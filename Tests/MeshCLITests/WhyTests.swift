@@ -87,7 +87,9 @@ import Testing
       RouteRule(
         name: "httproute/shop/orders#1", matches: [RouteMatch(path: .prefix("/"))], backends: [Self.to("v1")],
         timeouts: RouteTimeouts(request: .seconds(2)), retry: RetryPolicy(attempts: 1, statusCodes: [503]),
-        rateLimits: [RateLimit(10, per: .seconds(1), burst: 20, key: .header("x-who"))]),
+        rateLimits: [RateLimit(10, per: .seconds(1), burst: 20, key: .header("x-who"))],
+        requestBody: RequestBodyPolicy(maximumBytes: 100, bufferBytes: 9),
+        overrides: OverridePolicy(kinds: [.timeout, .retries], callers: ["shop/web"])),
     ]
     let answer = try Self.ask("http://orders/a", Self.view(rules, with: ["v1": [Self.endpoint(7, zone: "a")]]))
     #expect(answer.delivered && answer.failures.isEmpty)
@@ -106,6 +108,10 @@ import Testing
     #expect(row.zone == "a" && row.state == "ejected" && row.ready)
     let text = WhyText.render(answer, color: false)
     #expect(text.contains("not      httproute/shop/orders#0: wants method PUT, the request has GET (and 1 more)\n"))
+    #expect(
+      text.contains(
+        "content  content past 100 bytes is answered 413; content of up to 9 bytes is held until all of it is there\n"))
+    #expect(text.contains("except   requests of shop/web may say x-apus-timeout, x-apus-retries\n"))
     #expect(text.contains("backend  100 %  v1.shop:80\n") && text.hasSuffix("✔ delivered\n"))
   }
 

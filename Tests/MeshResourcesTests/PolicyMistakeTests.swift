@@ -265,7 +265,8 @@ struct PolicyMistake: Sendable, CustomTestStringConvertible {
     #expect(
       warnings("") == [
         "f.yaml:5:15: TrafficPolicy shop/orders: spec.targetRefs: warning: the policy changes nothing; "
-          + "write balancer, outliers, limits, retries, hedging, timeouts, healthCheck, rateLimits or rollout"
+          + "write balancer, outliers, limits, requests, retries, hedging, timeouts, healthCheck, adaptiveConcurrency, "
+          + "compression, overrides, rateLimits, globalRateLimit or rollout"
       ])
   }
 }

@@ -274,8 +274,10 @@ def test_bytes_behind_connect_to_a_port_with_tls_go_over_tls(mesh):
     with socket.create_connection((mesh.caller.address, 15001), timeout=10) as connection:
         connection.sendall(b"CONNECT api.example.com:80 HTTP/1.1\r\nHost: api.example.com:80\r\n\r\n")
         assert b" 200 " in connection.recv(4096).split(b"\r\n")[0]
-        connection.sendall(b"GET /raw HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n")
-        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        connection.sendall(b"GET /raw HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(4096)
     assert b'"target": "/raw"' in answer and b'"secure": true' in answer
 
 

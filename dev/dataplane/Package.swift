@@ -15,6 +15,7 @@ let package = Package(
     .target(name: "CLinux"),
     .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "MeshCore"),
     .target(name: "MeshHTTP", dependencies: ["MeshCore"]),
     .target(name: "MeshPolicy", dependencies: ["MeshCore", "MeshHTTP"]),
@@ -27,7 +28,7 @@ let package = Package(
     .target(
       name: "MeshProxy",
       dependencies: [
-        "CLinux", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshTelemetry", "MeshRuntime", "MeshAPI",
+        "CLinux", "CZlib", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshTelemetry", "MeshRuntime", "MeshAPI",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ]),
     .executableTarget(name: "apus-proxy", dependencies: ["MeshProxy"]),
@@ -43,8 +44,8 @@ let package = Package(
     .testTarget(
       name: "MeshProxyTests",
       dependencies: [
-        "CMallocCounter", "COpenSSL", "MeshAPI", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshProxy", "MeshRuntime",
-        "MeshTelemetry",
+        "CMallocCounter", "COpenSSL", "CZlib", "MeshAPI", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshProxy",
+        "MeshRuntime", "MeshTelemetry",
       ]),
   ],
   swiftLanguageModes: [.v6]

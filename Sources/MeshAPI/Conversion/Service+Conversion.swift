@@ -42,6 +42,10 @@ extension RouteRule {
       hedging: message.hasHedging ? try HedgingPolicy(message.hedging) : nil,
       session: message.hasSession ? try SessionPolicy(message.session, limits: limits) : nil,
       rateLimits: try convertRateLimits(message.rateLimits, limits: limits),
+      globalRateLimit: message.hasGlobalRateLimit
+        ? try GlobalRateLimit(message.globalRateLimit, limits: limits) : nil,
+      requestBody: message.hasRequestBody ? RequestBodyPolicy(message.requestBody) : nil,
+      overrides: message.hasOverrides ? try OverridePolicy(message.overrides, limits: limits) : nil,
       faults: try convertEach(message.faults, "faults") { fault throws(ConversionError) in
         try FaultPolicy(fault, limits: limits)
       },
@@ -183,6 +187,9 @@ extension Apus_V1_Rule {
     }
     failureStatus = UInt32(rule.failureStatus ?? 0)
     rateLimits = rule.rateLimits.map(Apus_V1_RateLimit.init)
+    if let limit = rule.globalRateLimit { globalRateLimit = Apus_V1_GlobalRateLimit(limit) }
+    if let body = rule.requestBody { requestBody = Apus_V1_RequestBody(body) }
+    if let policy = rule.overrides { overrides = Apus_V1_Overrides(policy) }
     if rule.timeouts != RouteTimeouts() {
       timeouts.requestMs = rule.timeouts.request?.wireMilliseconds ?? 0
       timeouts.backendRequestMs = rule.timeouts.backendRequest?.wireMilliseconds ?? 0

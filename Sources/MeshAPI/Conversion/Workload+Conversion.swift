@@ -21,6 +21,11 @@ extension WorkloadConfig {
           appProtocol: try convertAppProtocol(port.appProtocol),
           service: port.service.isEmpty ? nil : try convertServicePort(port.service, "service"),
           rateLimits: try convertRateLimits(port.rateLimits, limits: limits),
+          globalRateLimit: port.hasGlobalRateLimit
+            ? try GlobalRateLimit(port.globalRateLimit, limits: limits) : nil,
+          requestBody: port.hasRequestBody ? RequestBodyPolicy(port.requestBody) : nil,
+          adaptiveConcurrency: try convertAdaptiveConcurrency(port),
+          compression: try convertCompression(port, limits: limits),
           longestIdle: port.hasLongestIdleMs
             ? try convertTimeSpan(port.longestIdleMs, "longest_idle_ms") ?? .zero : nil)
       },
@@ -45,6 +50,12 @@ extension Apus_V1_Workload {
       message.service = port.service?.description ?? ""
       message.rateLimits = port.rateLimits.map(Apus_V1_RateLimit.init)
       if let idle = port.longestIdle { message.longestIdleMs = idle.wireMilliseconds }
+      if let limit = port.globalRateLimit { message.globalRateLimit = Apus_V1_GlobalRateLimit(limit) }
+      if let body = port.requestBody { message.requestBody = Apus_V1_RequestBody(body) }
+      if let settings = port.adaptiveConcurrency {
+        message.adaptiveConcurrency = Apus_V1_AdaptiveConcurrency(settings)
+      }
+      if let policy = port.compression { message.compression = Apus_V1_Compression(policy) }
       return message
     }
   }

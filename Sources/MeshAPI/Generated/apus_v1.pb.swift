@@ -70,6 +70,60 @@ package nonisolated enum Apus_V1_ResourceKind: SwiftProtobuf.Enum, Swift.CaseIte
 
 }
 
+package nonisolated enum Apus_V1_RateLimitSource: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case caller // = 1
+  case remoteAddress // = 2
+  case service // = 3
+  case route // = 4
+  case method // = 5
+  case path // = 6
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .caller
+    case 2: self = .remoteAddress
+    case 3: self = .service
+    case 4: self = .route
+    case 5: self = .method
+    case 6: self = .path
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .caller: return 1
+    case .remoteAddress: return 2
+    case .service: return 3
+    case .route: return 4
+    case .method: return 5
+    case .path: return 6
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [Apus_V1_RateLimitSource] = [
+    .unspecified,
+    .caller,
+    .remoteAddress,
+    .service,
+    .route,
+    .method,
+    .path,
+  ]
+
+}
+
 /// Ends of attempts without an answer.
 package nonisolated enum Apus_V1_RetryFailure: SwiftProtobuf.Enum, Swift.CaseIterable {
   package typealias RawValue = Int
@@ -715,6 +769,35 @@ package nonisolated struct Apus_V1_Rule: @unchecked Sendable {
   /// Clears the value of `hedging`. Subsequent reads from it will return its default value.
   package mutating func clearHedging() {_uniqueStorage()._hedging = nil}
 
+  /// absent: passes as it comes
+  package var requestBody: Apus_V1_RequestBody {
+    get {_storage._requestBody ?? Apus_V1_RequestBody()}
+    set {_uniqueStorage()._requestBody = newValue}
+  }
+  /// Returns true if `requestBody` has been explicitly set.
+  package var hasRequestBody: Bool {_storage._requestBody != nil}
+  /// Clears the value of `requestBody`. Subsequent reads from it will return its default value.
+  package mutating func clearRequestBody() {_uniqueStorage()._requestBody = nil}
+
+  /// absent: none
+  package var overrides: Apus_V1_Overrides {
+    get {_storage._overrides ?? Apus_V1_Overrides()}
+    set {_uniqueStorage()._overrides = newValue}
+  }
+  /// Returns true if `overrides` has been explicitly set.
+  package var hasOverrides: Bool {_storage._overrides != nil}
+  /// Clears the value of `overrides`. Subsequent reads from it will return its default value.
+  package mutating func clearOverrides() {_uniqueStorage()._overrides = nil}
+
+  package var globalRateLimit: Apus_V1_GlobalRateLimit {
+    get {_storage._globalRateLimit ?? Apus_V1_GlobalRateLimit()}
+    set {_uniqueStorage()._globalRateLimit = newValue}
+  }
+  /// Returns true if `globalRateLimit` has been explicitly set.
+  package var hasGlobalRateLimit: Bool {_storage._globalRateLimit != nil}
+  /// Clears the value of `globalRateLimit`. Subsequent reads from it will return its default value.
+  package mutating func clearGlobalRateLimit() {_uniqueStorage()._globalRateLimit = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -820,6 +903,137 @@ package nonisolated struct Apus_V1_SessionCookie: Sendable {
   package var path: String = String()
 
   package var permanent: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A limit that a service counts for all proxies.
+package nonisolated struct Apus_V1_GlobalRateLimit: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "limits.infra:8081"
+  package var service: String = String()
+
+  package var domain: String = String()
+
+  package var descriptors: [Apus_V1_RateLimitDescriptor] = []
+
+  package var hits: UInt32 = 0
+
+  package var timeoutMs: Int64 = 0
+
+  /// when it does not answer; else allow
+  package var deny: Bool = false
+
+  /// kept when it does not answer
+  package var local: Apus_V1_RateLimit {
+    get {_local ?? Apus_V1_RateLimit()}
+    set {_local = newValue}
+  }
+  /// Returns true if `local` has been explicitly set.
+  package var hasLocal: Bool {self._local != nil}
+  /// Clears the value of `local`. Subsequent reads from it will return its default value.
+  package mutating func clearLocal() {self._local = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _local: Apus_V1_RateLimit? = nil
+}
+
+package nonisolated struct Apus_V1_RateLimitDescriptor: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var entries: [Apus_V1_RateLimitEntry] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_RateLimitEntry: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var key: String = String()
+
+  package var value: Apus_V1_RateLimitEntry.OneOf_Value? = nil
+
+  package var constant: String {
+    get {
+      if case .constant(let v)? = value {return v}
+      return String()
+    }
+    set {value = .constant(newValue)}
+  }
+
+  /// in lower case
+  package var header: String {
+    get {
+      if case .header(let v)? = value {return v}
+      return String()
+    }
+    set {value = .header(newValue)}
+  }
+
+  package var source: Apus_V1_RateLimitSource {
+    get {
+      if case .source(let v)? = value {return v}
+      return .unspecified
+    }
+    set {value = .source(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Value: Equatable, Sendable {
+    case constant(String)
+    /// in lower case
+    case header(String)
+    case source(Apus_V1_RateLimitSource)
+
+  }
+
+  package init() {}
+}
+
+/// What requests of these callers may say themselves.
+package nonisolated struct Apus_V1_Overrides: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var timeout: Bool = false
+
+  package var attemptTimeout: Bool = false
+
+  package var retries: Bool = false
+
+  /// "shop/web"
+  package var callers: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// 0: none.
+package nonisolated struct Apus_V1_RequestBody: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var maximumBytes: UInt64 = 0
+
+  package var bufferBytes: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2233,36 +2447,124 @@ package nonisolated struct Apus_V1_Workload: Sendable {
   package init() {}
 }
 
-package nonisolated struct Apus_V1_InboundPort: Sendable {
+package nonisolated struct Apus_V1_InboundPort: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// the endpoint port, as EndpointSlices name it
-  package var port: UInt32 = 0
+  package var port: UInt32 {
+    get {_storage._port}
+    set {_uniqueStorage()._port = newValue}
+  }
 
-  package var appProtocol: String = String()
+  package var appProtocol: String {
+    get {_storage._appProtocol}
+    set {_uniqueStorage()._appProtocol = newValue}
+  }
 
   /// "orders.shop:80", for metrics
-  package var service: String = String()
+  package var service: String {
+    get {_storage._service}
+    set {_uniqueStorage()._service = newValue}
+  }
 
-  package var rateLimits: [Apus_V1_RateLimit] = []
+  package var rateLimits: [Apus_V1_RateLimit] {
+    get {_storage._rateLimits}
+    set {_uniqueStorage()._rateLimits = newValue}
+  }
 
   /// The longest silence that a rule for the port's requests allows: their clients' proxies see to it.
   package var longestIdleMs: Int64 {
-    get {_longestIdleMs ?? 0}
-    set {_longestIdleMs = newValue}
+    get {_storage._longestIdleMs ?? 0}
+    set {_uniqueStorage()._longestIdleMs = newValue}
   }
   /// Returns true if `longestIdleMs` has been explicitly set.
-  package var hasLongestIdleMs: Bool {self._longestIdleMs != nil}
+  package var hasLongestIdleMs: Bool {_storage._longestIdleMs != nil}
   /// Clears the value of `longestIdleMs`. Subsequent reads from it will return its default value.
-  package mutating func clearLongestIdleMs() {self._longestIdleMs = nil}
+  package mutating func clearLongestIdleMs() {_uniqueStorage()._longestIdleMs = nil}
+
+  package var requestBody: Apus_V1_RequestBody {
+    get {_storage._requestBody ?? Apus_V1_RequestBody()}
+    set {_uniqueStorage()._requestBody = newValue}
+  }
+  /// Returns true if `requestBody` has been explicitly set.
+  package var hasRequestBody: Bool {_storage._requestBody != nil}
+  /// Clears the value of `requestBody`. Subsequent reads from it will return its default value.
+  package mutating func clearRequestBody() {_uniqueStorage()._requestBody = nil}
+
+  /// absent: no limit
+  package var adaptiveConcurrency: Apus_V1_AdaptiveConcurrency {
+    get {_storage._adaptiveConcurrency ?? Apus_V1_AdaptiveConcurrency()}
+    set {_uniqueStorage()._adaptiveConcurrency = newValue}
+  }
+  /// Returns true if `adaptiveConcurrency` has been explicitly set.
+  package var hasAdaptiveConcurrency: Bool {_storage._adaptiveConcurrency != nil}
+  /// Clears the value of `adaptiveConcurrency`. Subsequent reads from it will return its default value.
+  package mutating func clearAdaptiveConcurrency() {_uniqueStorage()._adaptiveConcurrency = nil}
+
+  /// absent: answers go out as they are
+  package var compression: Apus_V1_Compression {
+    get {_storage._compression ?? Apus_V1_Compression()}
+    set {_uniqueStorage()._compression = newValue}
+  }
+  /// Returns true if `compression` has been explicitly set.
+  package var hasCompression: Bool {_storage._compression != nil}
+  /// Clears the value of `compression`. Subsequent reads from it will return its default value.
+  package mutating func clearCompression() {_uniqueStorage()._compression = nil}
+
+  package var globalRateLimit: Apus_V1_GlobalRateLimit {
+    get {_storage._globalRateLimit ?? Apus_V1_GlobalRateLimit()}
+    set {_uniqueStorage()._globalRateLimit = newValue}
+  }
+  /// Returns true if `globalRateLimit` has been explicitly set.
+  package var hasGlobalRateLimit: Bool {_storage._globalRateLimit != nil}
+  /// Clears the value of `globalRateLimit`. Subsequent reads from it will return its default value.
+  package mutating func clearGlobalRateLimit() {_uniqueStorage()._globalRateLimit = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _longestIdleMs: Int64? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+package nonisolated struct Apus_V1_Compression: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// in lower case: "application/json", "text/*"
+  package var contentTypes: [String] = []
+
+  package var minimumBytes: UInt32 = 0
+
+  /// 1 to 9
+  package var level: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AdaptiveConcurrency: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var minimum: UInt32 = 0
+
+  package var maximum: UInt32 = 0
+
+  package var intervalMs: Int64 = 0
+
+  package var probeIntervalMs: Int64 = 0
+
+  package var tolerancePercent: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct Apus_V1_TrustBundle: Sendable {
@@ -3192,6 +3494,10 @@ nonisolated extension Apus_V1_ResourceKind: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RESOURCE_KIND_UNSPECIFIED\0\u{1}RESOURCE_KIND_SERVICE\0\u{1}RESOURCE_KIND_ENDPOINTS\0\u{1}RESOURCE_KIND_WORKLOAD\0\u{1}RESOURCE_KIND_TRUST\0\u{2}B\u{1}RESOURCE_KIND_HOSTS\0")
 }
 
+nonisolated extension Apus_V1_RateLimitSource: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RATE_LIMIT_SOURCE_UNSPECIFIED\0\u{1}RATE_LIMIT_SOURCE_CALLER\0\u{1}RATE_LIMIT_SOURCE_REMOTE_ADDRESS\0\u{1}RATE_LIMIT_SOURCE_SERVICE\0\u{1}RATE_LIMIT_SOURCE_ROUTE\0\u{1}RATE_LIMIT_SOURCE_METHOD\0\u{1}RATE_LIMIT_SOURCE_PATH\0")
+}
+
 nonisolated extension Apus_V1_RetryFailure: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RETRY_FAILURE_UNSPECIFIED\0\u{1}RETRY_FAILURE_CONNECT_FAILURE\0\u{1}RETRY_FAILURE_REFUSED_STREAM\0\u{1}RETRY_FAILURE_RESET\0\u{1}RETRY_FAILURE_TIMEOUT\0")
 }
@@ -3883,7 +4189,7 @@ nonisolated extension Apus_V1_Service: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Rule"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{d}server_names\0\u{4}\u{a}rate_limits\0\u{2}\u{a}faults\0\u{2}\u{14}session\0\u{1}hedging\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}matches\0\u{1}filters\0\u{1}backends\0\u{3}failure_status\0\u{1}timeouts\0\u{1}retry\0\u{4}\u{d}server_names\0\u{4}\u{a}rate_limits\0\u{2}\u{a}faults\0\u{2}\u{14}session\0\u{1}hedging\0\u{4}\u{13}request_body\0\u{1}overrides\0\u{3}global_rate_limit\0")
 
   fileprivate class _StorageClass {
     var _name: String = String()
@@ -3898,6 +4204,9 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _faults: [Apus_V1_Fault] = []
     var _session: Apus_V1_Session? = nil
     var _hedging: Apus_V1_Hedging? = nil
+    var _requestBody: Apus_V1_RequestBody? = nil
+    var _overrides: Apus_V1_Overrides? = nil
+    var _globalRateLimit: Apus_V1_GlobalRateLimit? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -3920,6 +4229,9 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _faults = source._faults
       _session = source._session
       _hedging = source._hedging
+      _requestBody = source._requestBody
+      _overrides = source._overrides
+      _globalRateLimit = source._globalRateLimit
     }
   }
 
@@ -3950,6 +4262,9 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 40: try { try decoder.decodeRepeatedMessageField(value: &_storage._faults) }()
         case 60: try { try decoder.decodeSingularMessageField(value: &_storage._session) }()
         case 61: try { try decoder.decodeSingularMessageField(value: &_storage._hedging) }()
+        case 80: try { try decoder.decodeSingularMessageField(value: &_storage._requestBody) }()
+        case 81: try { try decoder.decodeSingularMessageField(value: &_storage._overrides) }()
+        case 82: try { try decoder.decodeSingularMessageField(value: &_storage._globalRateLimit) }()
         default: break
         }
       }
@@ -3998,6 +4313,15 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       try { if let v = _storage._hedging {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 61)
       } }()
+      try { if let v = _storage._requestBody {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+      } }()
+      try { if let v = _storage._overrides {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+      } }()
+      try { if let v = _storage._globalRateLimit {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4019,6 +4343,9 @@ nonisolated extension Apus_V1_Rule: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._faults != rhs_storage._faults {return false}
         if _storage._session != rhs_storage._session {return false}
         if _storage._hedging != rhs_storage._hedging {return false}
+        if _storage._requestBody != rhs_storage._requestBody {return false}
+        if _storage._overrides != rhs_storage._overrides {return false}
+        if _storage._globalRateLimit != rhs_storage._globalRateLimit {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -4207,6 +4534,254 @@ nonisolated extension Apus_V1_SessionCookie: SwiftProtobuf.Message, SwiftProtobu
     if lhs.name != rhs.name {return false}
     if lhs.path != rhs.path {return false}
     if lhs.permanent != rhs.permanent {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_GlobalRateLimit: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GlobalRateLimit"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}domain\0\u{1}descriptors\0\u{1}hits\0\u{3}timeout_ms\0\u{1}deny\0\u{1}local\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.domain) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.descriptors) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.hits) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.timeoutMs) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.deny) }()
+      case 7: try { try decoder.decodeSingularMessageField(value: &self._local) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
+    }
+    if !self.domain.isEmpty {
+      try visitor.visitSingularStringField(value: self.domain, fieldNumber: 2)
+    }
+    if !self.descriptors.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.descriptors, fieldNumber: 3)
+    }
+    if self.hits != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hits, fieldNumber: 4)
+    }
+    if self.timeoutMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.timeoutMs, fieldNumber: 5)
+    }
+    if self.deny != false {
+      try visitor.visitSingularBoolField(value: self.deny, fieldNumber: 6)
+    }
+    try { if let v = self._local {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_GlobalRateLimit, rhs: Apus_V1_GlobalRateLimit) -> Bool {
+    if lhs.service != rhs.service {return false}
+    if lhs.domain != rhs.domain {return false}
+    if lhs.descriptors != rhs.descriptors {return false}
+    if lhs.hits != rhs.hits {return false}
+    if lhs.timeoutMs != rhs.timeoutMs {return false}
+    if lhs.deny != rhs.deny {return false}
+    if lhs._local != rhs._local {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RateLimitDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RateLimitDescriptor"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.entries.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RateLimitDescriptor, rhs: Apus_V1_RateLimitDescriptor) -> Bool {
+    if lhs.entries != rhs.entries {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RateLimitEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RateLimitEntry"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}constant\0\u{1}header\0\u{1}source\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.key) }()
+      case 2: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .constant(v)
+        }
+      }()
+      case 3: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .header(v)
+        }
+      }()
+      case 4: try {
+        var v: Apus_V1_RateLimitSource?
+        try decoder.decodeSingularEnumField(value: &v)
+        if let v = v {
+          if self.value != nil {try decoder.handleConflictingOneOf()}
+          self.value = .source(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.key.isEmpty {
+      try visitor.visitSingularStringField(value: self.key, fieldNumber: 1)
+    }
+    switch self.value {
+    case .constant?: try {
+      guard case .constant(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    }()
+    case .header?: try {
+      guard case .header(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    }()
+    case .source?: try {
+      guard case .source(let v)? = self.value else { preconditionFailure() }
+      try visitor.visitSingularEnumField(value: v, fieldNumber: 4)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RateLimitEntry, rhs: Apus_V1_RateLimitEntry) -> Bool {
+    if lhs.key != rhs.key {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Overrides: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Overrides"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}timeout\0\u{3}attempt_timeout\0\u{1}retries\0\u{1}callers\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.timeout) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.attemptTimeout) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.retries) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.callers) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.timeout != false {
+      try visitor.visitSingularBoolField(value: self.timeout, fieldNumber: 1)
+    }
+    if self.attemptTimeout != false {
+      try visitor.visitSingularBoolField(value: self.attemptTimeout, fieldNumber: 2)
+    }
+    if self.retries != false {
+      try visitor.visitSingularBoolField(value: self.retries, fieldNumber: 3)
+    }
+    if !self.callers.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.callers, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Overrides, rhs: Apus_V1_Overrides) -> Bool {
+    if lhs.timeout != rhs.timeout {return false}
+    if lhs.attemptTimeout != rhs.attemptTimeout {return false}
+    if lhs.retries != rhs.retries {return false}
+    if lhs.callers != rhs.callers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RequestBody: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RequestBody"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}maximum_bytes\0\u{3}buffer_bytes\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.maximumBytes) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.bufferBytes) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.maximumBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.maximumBytes, fieldNumber: 1)
+    }
+    if self.bufferBytes != 0 {
+      try visitor.visitSingularUInt32Field(value: self.bufferBytes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RequestBody, rhs: Apus_V1_RequestBody) -> Bool {
+    if lhs.maximumBytes != rhs.maximumBytes {return false}
+    if lhs.bufferBytes != rhs.bufferBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -6858,7 +7433,133 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InboundPort"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0\u{4}\u{14}request_body\0\u{3}adaptive_concurrency\0\u{1}compression\0\u{3}global_rate_limit\0")
+
+  fileprivate class _StorageClass {
+    var _port: UInt32 = 0
+    var _appProtocol: String = String()
+    var _service: String = String()
+    var _rateLimits: [Apus_V1_RateLimit] = []
+    var _longestIdleMs: Int64? = nil
+    var _requestBody: Apus_V1_RequestBody? = nil
+    var _adaptiveConcurrency: Apus_V1_AdaptiveConcurrency? = nil
+    var _compression: Apus_V1_Compression? = nil
+    var _globalRateLimit: Apus_V1_GlobalRateLimit? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _port = source._port
+      _appProtocol = source._appProtocol
+      _service = source._service
+      _rateLimits = source._rateLimits
+      _longestIdleMs = source._longestIdleMs
+      _requestBody = source._requestBody
+      _adaptiveConcurrency = source._adaptiveConcurrency
+      _compression = source._compression
+      _globalRateLimit = source._globalRateLimit
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt32Field(value: &_storage._port) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._appProtocol) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._service) }()
+        case 10: try { try decoder.decodeRepeatedMessageField(value: &_storage._rateLimits) }()
+        case 60: try { try decoder.decodeSingularInt64Field(value: &_storage._longestIdleMs) }()
+        case 80: try { try decoder.decodeSingularMessageField(value: &_storage._requestBody) }()
+        case 81: try { try decoder.decodeSingularMessageField(value: &_storage._adaptiveConcurrency) }()
+        case 82: try { try decoder.decodeSingularMessageField(value: &_storage._compression) }()
+        case 83: try { try decoder.decodeSingularMessageField(value: &_storage._globalRateLimit) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._port != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._port, fieldNumber: 1)
+      }
+      if !_storage._appProtocol.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._appProtocol, fieldNumber: 2)
+      }
+      if !_storage._service.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._service, fieldNumber: 3)
+      }
+      if !_storage._rateLimits.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._rateLimits, fieldNumber: 10)
+      }
+      try { if let v = _storage._longestIdleMs {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 60)
+      } }()
+      try { if let v = _storage._requestBody {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 80)
+      } }()
+      try { if let v = _storage._adaptiveConcurrency {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 81)
+      } }()
+      try { if let v = _storage._compression {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 82)
+      } }()
+      try { if let v = _storage._globalRateLimit {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_InboundPort, rhs: Apus_V1_InboundPort) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._port != rhs_storage._port {return false}
+        if _storage._appProtocol != rhs_storage._appProtocol {return false}
+        if _storage._service != rhs_storage._service {return false}
+        if _storage._rateLimits != rhs_storage._rateLimits {return false}
+        if _storage._longestIdleMs != rhs_storage._longestIdleMs {return false}
+        if _storage._requestBody != rhs_storage._requestBody {return false}
+        if _storage._adaptiveConcurrency != rhs_storage._adaptiveConcurrency {return false}
+        if _storage._compression != rhs_storage._compression {return false}
+        if _storage._globalRateLimit != rhs_storage._globalRateLimit {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Compression: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Compression"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}content_types\0\u{3}minimum_bytes\0\u{1}level\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -6866,45 +7567,81 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.appProtocol) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.service) }()
-      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.rateLimits) }()
-      case 60: try { try decoder.decodeSingularInt64Field(value: &self._longestIdleMs) }()
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.contentTypes) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.minimumBytes) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.level) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.port != 0 {
-      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 1)
+    if !self.contentTypes.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.contentTypes, fieldNumber: 1)
     }
-    if !self.appProtocol.isEmpty {
-      try visitor.visitSingularStringField(value: self.appProtocol, fieldNumber: 2)
+    if self.minimumBytes != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimumBytes, fieldNumber: 2)
     }
-    if !self.service.isEmpty {
-      try visitor.visitSingularStringField(value: self.service, fieldNumber: 3)
+    if self.level != 0 {
+      try visitor.visitSingularUInt32Field(value: self.level, fieldNumber: 3)
     }
-    if !self.rateLimits.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.rateLimits, fieldNumber: 10)
-    }
-    try { if let v = self._longestIdleMs {
-      try visitor.visitSingularInt64Field(value: v, fieldNumber: 60)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: Apus_V1_InboundPort, rhs: Apus_V1_InboundPort) -> Bool {
-    if lhs.port != rhs.port {return false}
-    if lhs.appProtocol != rhs.appProtocol {return false}
-    if lhs.service != rhs.service {return false}
-    if lhs.rateLimits != rhs.rateLimits {return false}
-    if lhs._longestIdleMs != rhs._longestIdleMs {return false}
+  package static func ==(lhs: Apus_V1_Compression, rhs: Apus_V1_Compression) -> Bool {
+    if lhs.contentTypes != rhs.contentTypes {return false}
+    if lhs.minimumBytes != rhs.minimumBytes {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AdaptiveConcurrency: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AdaptiveConcurrency"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}minimum\0\u{1}maximum\0\u{3}interval_ms\0\u{3}probe_interval_ms\0\u{3}tolerance_percent\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.minimum) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.maximum) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.intervalMs) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.probeIntervalMs) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.tolerancePercent) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.minimum != 0 {
+      try visitor.visitSingularUInt32Field(value: self.minimum, fieldNumber: 1)
+    }
+    if self.maximum != 0 {
+      try visitor.visitSingularUInt32Field(value: self.maximum, fieldNumber: 2)
+    }
+    if self.intervalMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.intervalMs, fieldNumber: 3)
+    }
+    if self.probeIntervalMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.probeIntervalMs, fieldNumber: 4)
+    }
+    if self.tolerancePercent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tolerancePercent, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AdaptiveConcurrency, rhs: Apus_V1_AdaptiveConcurrency) -> Bool {
+    if lhs.minimum != rhs.minimum {return false}
+    if lhs.maximum != rhs.maximum {return false}
+    if lhs.intervalMs != rhs.intervalMs {return false}
+    if lhs.probeIntervalMs != rhs.probeIntervalMs {return false}
+    if lhs.tolerancePercent != rhs.tolerancePercent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

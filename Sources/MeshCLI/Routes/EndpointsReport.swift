@@ -40,7 +40,8 @@ package struct EndpointsReport: Encodable, Sendable {
       let name = "\(port.service).\(port.namespace):\(port.port)"
       if let hosts = port.hosts {
         let security = port.tls.map { "TLS \($0)" } ?? "plaintext"
-        table.rows.append([name, "by DNS", hosts.joined(separator: ",")] + columns.dropFirst(4).map { _ in "" } + [security])
+        table.rows.append(
+          [name, "by DNS", hosts.joined(separator: ",")] + columns.dropFirst(4).map { _ in "" } + [security])
       } else if port.endpoints.isEmpty {
         table.rows.append([name, "none"])
       }

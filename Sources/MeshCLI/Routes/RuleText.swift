@@ -92,6 +92,38 @@ package enum RuleText {
     return "\(limit.requests) requests\(bucket) in \(time(limit.period))\(burst), by each proxy; more are answered 429"
   }
 
+  package static func requestBody(_ body: RequestBodyPolicy) -> String {
+    [
+      body.maximumBytes.map { "content past \($0) bytes is answered 413" },
+      body.bufferBytes.map { "content of up to \($0) bytes is held until all of it is there" },
+    ].compactMap { $0 }.joined(separator: "; ")
+  }
+
+  package static func overrides(_ policy: OverridePolicy) -> String {
+    let fields = [
+      (OverridePolicy.Kinds.timeout, "x-apus-timeout"), (.attemptTimeout, "x-apus-attempt-timeout"),
+      (.retries, "x-apus-retries"),
+    ].filter { policy.kinds.contains($0.0) }.map(\.1)
+    return "requests of \(policy.callers.joined(separator: ", ")) may say \(fields.joined(separator: ", "))"
+  }
+
+  package static func globalRateLimit(_ limit: GlobalRateLimit) -> String {
+    let keys = limit.descriptors.map { $0.map(\.key).joined(separator: " and ") }.joined(separator: "; ")
+    let failure =
+      switch limit.failure {
+      case .allow: "allowed"
+      case .deny: "refused"
+      case .local(let own): "limited here to \(own.requests) in \(time(own.period))"
+      }
+    return "counted by \(limit.service) for domain \(limit.domain) by \(keys); without its answer in "
+      + "\(time(limit.timeout)) \(failure)"
+  }
+
+  /// All limits of a rule, in their order.
+  package static func limits(_ rule: RouteRule) -> [String] {
+    rule.rateLimits.map(rateLimit) + [rule.globalRateLimit.map(globalRateLimit)].compactMap { $0 }
+  }
+
   /// What a fault does to the requests that it is drawn for: `delayed by 2 s`, `answered 503`.
   package static func effects(_ fault: FaultPolicy, isGRPC: Bool) -> [String] {
     var effects: [String] = []

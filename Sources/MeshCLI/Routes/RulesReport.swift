@@ -32,6 +32,8 @@ package struct RulesReport: Encodable, Sendable {
     /// How clients keep the endpoint that answered them first; absent: not.
     package var session: String?
     package var rateLimits: [String]
+    package var requestBody: String?
+    package var overrides: String?
     /// FaultInjections that some of its requests meet, by name.
     package var faults: [String]
     /// What sets the weights; absent: the manifests.
@@ -83,7 +85,9 @@ extension RulesReport.Rule {
     retries = rule.retry?.attempts ?? 0
     hedging = rule.hedging.map(RuleText.hedging)
     session = rule.session.map(RuleText.session)
-    rateLimits = rule.rateLimits.map(RuleText.rateLimit)
+    rateLimits = RuleText.limits(rule)
+    requestBody = rule.requestBody.map(RuleText.requestBody)
+    overrides = rule.overrides.map(RuleText.overrides)
     faults = rule.faults.map(\.name)
     serverNames = rule.serverNames
     rollout = view.rollouts[PolicyPlace(port: port, rule: rule.name)]
@@ -122,10 +126,9 @@ extension RulesReport.Rule {
     }
     if let streamTimeoutMs { parts.append("stream timeout \(RuleText.time(.milliseconds(streamTimeoutMs)))") }
     if retries > 0 { parts.append("retries \(retries)") }
-    if let rollout { parts.append(rollout.text) }
-    if let hedging { parts.append(hedging) }
-    if let session { parts.append(session) }
-    return (parts + rateLimits + faults.map { "faults of \($0)" }).joined(separator: "; ")
+    parts += [rollout?.text, hedging, session].compactMap { $0 }
+    parts += rateLimits + [requestBody, overrides].compactMap { $0 } + faults.map { "faults of \($0)" }
+    return parts.joined(separator: "; ")
   }
 }
 

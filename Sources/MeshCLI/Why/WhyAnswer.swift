@@ -71,6 +71,10 @@ package struct WhyAnswer: Encodable, Sendable {
     package var serverNames: [String]
     /// Each a token bucket of the caller's proxy.
     package var rateLimits: [String]
+    /// What becomes of its requests' content.
+    package var requestBody: String?
+    /// What its requests may say themselves.
+    package var overrides: String?
     /// What FaultInjections do to such requests of the caller, on purpose.
     package var faults: [Fault] = []
     /// What TrafficPolicies contribute, with the source of each field.

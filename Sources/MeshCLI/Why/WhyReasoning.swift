@@ -18,8 +18,8 @@ struct WhyReasoning {
   let known: [ServicePort]
   /// Unix milliseconds.
   let now: Int64
-  private let head: MessageHead
-  private var answer: WhyAnswer
+  let head: MessageHead
+  var answer: WhyAnswer
 
   /// The service port that a client of `namespace` means; nil for an IP address or a host outside the mesh.
   static func servicePort(_ request: WhyRequest, namespace: String, hosts: ExternalHosts) -> ServicePort? {
@@ -179,7 +179,8 @@ struct WhyReasoning {
           backoffMs: $0.backoff.wholeMilliseconds, maximumRetryAfterMs: $0.maximumRetryAfter.wholeMilliseconds)
       }, hedging: rule.hedging.map(RuleText.hedging), session: rule.session.map { session($0, rule) },
       serverNames: rule.serverNames,
-      rateLimits: rule.rateLimits.map(RuleText.rateLimit),
+      rateLimits: RuleText.limits(rule),
+      requestBody: rule.requestBody.map(RuleText.requestBody), overrides: rule.overrides.map(RuleText.overrides),
       policy: view.policies[PolicyPlace(port: port, rule: rule.name)] ?? [],
       rollout: view.rollouts[PolicyPlace(port: port, rule: rule.name)])
   }
@@ -202,26 +203,6 @@ struct WhyReasoning {
 
   private func source(of rule: String) -> String? {
     sources[rule.split(separator: "#", maxSplits: 1).first.map(String.init) ?? rule]
-  }
-
-  // MARK: - Faults
-
-  /// Those that are for the caller and for such a request. What keeps a request from its backend is a failure like any other.
-  private mutating func addFaults(_ rule: RouteRule) {
-    let plan = FaultPlan(rule.faults, client: SPIFFEID(answer.caller.identity))
-    for fault in plan?.policies(for: head) ?? [] {
-      let effects = RuleText.effects(fault, isGRPC: request.isGRPC)
-      guard !effects.isEmpty else { continue }
-      let state = fault.schedule.state(at: now)
-      let share = Double(fault.millionths) / 1e6
-      answer.rule?.faults.append(.init(name: fault.name, share: share, effects: effects, state: state.text))
-      guard state == .active, share > 0, let status = fault.answer(isGRPC: request.isGRPC) else { continue }
-      answer.failures.append(
-        .init(
-          share: share, status: status.http, grpcStatus: status.grpc?.rawValue,
-          reason: "the FaultInjection \(fault.name) makes such requests fail on purpose",
-          fix: "remove it, or stop all faults: apus chaos stop"))
-    }
   }
 
   // MARK: - Filters
@@ -386,27 +367,6 @@ extension WhyRequest {
 
   /// As a TLS client gives it: the host without a port, in lower case.
   var serverName: String { (authority.split(separator: ":").first.map(String.init) ?? authority).lowercased() }
-}
-
-extension FaultPolicy {
-  /// What a request gets that never reaches its backend; status 0: a reset.
-  fileprivate func answer(isGRPC: Bool) -> (http: UInt16, grpc: GRPCStatus?)? {
-    if isReset { return (0, nil) }
-    guard let abort, abort.applies(toGRPC: isGRPC) else { return nil }
-    let status = abort.status ?? 200
-    return (status, isGRPC ? abort.grpcStatus ?? GRPCStatus(httpStatus: status) : nil)
-  }
-}
-
-extension FaultSchedule.State {
-  fileprivate var text: String {
-    switch self {
-    case .active: "active"
-    case .notStarted: "not started"
-    case .betweenWindows: "between windows"
-    case .ended: "ended"
-    }
-  }
 }
 
 extension TimeSpan {

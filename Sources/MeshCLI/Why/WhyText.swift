@@ -79,6 +79,8 @@ struct WhyText {
       add("session", session.endpoint.map { "goes to \($0) of \(session.backend ?? "")" } ?? "the request begins one")
     }
     for limit in rule.rateLimits { add("limit", limit) }
+    if let body = rule.requestBody { add("content", body) }
+    if let overrides = rule.overrides { add("except", overrides) }
     for fault in rule.faults {
       let state = fault.state == "active" ? "" : "  (\(fault.state))"
       add(

@@ -81,6 +81,12 @@ extension ContentHasher {
       }
       hasher.add(rule.session) { $0.add($1) }
       hasher.add(rule.rateLimits) { $0.add($1) }
+      hasher.add(rule.globalRateLimit) { $0.add($1) }
+      hasher.add(rule.requestBody) { $0.add($1) }
+      hasher.add(rule.overrides) { hasher, policy in
+        hasher.add(policy.kinds.rawValue)
+        hasher.add(policy.callers) { $0.add($1) }
+      }
       hasher.add(rule.faults) { $0.add($1) }
       hasher.add(rule.failureStatus) { $0.add($1) }
     }
@@ -255,7 +261,56 @@ extension ContentHasher {
       hasher.add(port.service) { $0.add($1) }
       hasher.add(port.rateLimits) { $0.add($1) }
       hasher.add(port.longestIdle) { $0.add($1.nanoseconds) }
+      hasher.add(port.globalRateLimit) { $0.add($1) }
+      hasher.add(port.requestBody) { $0.add($1) }
+      hasher.add(port.adaptiveConcurrency) { hasher, settings in
+        for number in [settings.minimum, settings.maximum, settings.tolerancePercent] { hasher.add(number) }
+        for time in [settings.interval, settings.probeInterval] { hasher.add(time.nanoseconds) }
+      }
+      hasher.add(port.compression) { hasher, policy in
+        hasher.add(policy.contentTypes) { $0.add($1) }
+        hasher.add(policy.minimumBytes)
+        hasher.add(policy.level)
+      }
     }
+  }
+
+  private mutating func add(_ limit: GlobalRateLimit) {
+    add(limit.service)
+    add(limit.domain)
+    add(limit.descriptors) { $0.add($1) { $0.add($1) } }
+    add(limit.hits)
+    add(limit.timeout.nanoseconds)
+    switch limit.failure {
+    case .allow: add(0)
+    case .deny: add(1)
+    case .local(let own):
+      add(2)
+      add(own)
+    }
+  }
+
+  private mutating func add(_ entry: GlobalRateLimit.Entry) {
+    add(entry.key)
+    switch entry.value {
+    case .constant(let text):
+      add(0)
+      add(text)
+    case .header(let name):
+      add(1)
+      add(name)
+    case .caller: add(2)
+    case .remoteAddress: add(3)
+    case .service: add(4)
+    case .route: add(5)
+    case .method: add(6)
+    case .path: add(7)
+    }
+  }
+
+  private mutating func add(_ body: RequestBodyPolicy) {
+    add(body.maximumBytes) { $0.add($1) }
+    add(body.bufferBytes) { $0.add($1) }
   }
 
   private mutating func add(_ limit: RateLimit) {

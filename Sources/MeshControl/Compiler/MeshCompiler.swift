@@ -38,7 +38,7 @@ struct Compilation {
     var policyWarnings = PolicyWarnings(attachments)
     var endpoints = EndpointCompiler(table: table)
     var mesh = CompiledMesh.empty
-    var limits: [ServicePort: [RateLimit]] = [:]
+    var policies: [ServicePort: EffectivePolicy] = [:]
     for service in table.services.values.sorted(by: { $0.name < $1.name }) {
       for port in service.ports {
         let key = ServicePort(service: service.name, port: port.port)
@@ -51,8 +51,7 @@ struct Compilation {
         set.policy = policy.backend
         set.tls = tls.origination(of: key)
         mesh.endpoints[key] = set
-        guard !policy.inboundLimits.isEmpty else { continue }
-        limits[key] = policy.inboundLimits
+        policies[key] = policy
         policyWarnings.lookAtLimits(policy, set)
       }
     }
@@ -76,7 +75,7 @@ struct Compilation {
     let patience = StreamPatience(mesh)
     for workload in snapshot.workloads {
       mesh.workloads[workload.name] = Self.compile(
-        workload, endpoints.inbound[workload.name] ?? [:], limits, patience)
+        workload, endpoints.inbound[workload.name] ?? [:], policies, patience)
       mesh.workloads[workload.name]?.locality = table.locality(of: workload.labels)
     }
     mesh.hashes = mesh.contentHashes()
@@ -87,6 +86,7 @@ struct Compilation {
     mesh.rollouts = rollouts.compiled(mesh)
     mesh.policyStatuses = (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot))
       .sorted { $0.key < $1.key }
+    policyWarnings.ports = Set(mesh.services.keys)
     warnings +=
       splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
       + Self.accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
@@ -121,7 +121,7 @@ struct Compilation {
   }
 
   private static func compile(
-    _ workload: RegisteredWorkload, _ inbound: [UInt16: InboundPort], _ limits: [ServicePort: [RateLimit]],
+    _ workload: RegisteredWorkload, _ inbound: [UInt16: InboundPort], _ policies: [ServicePort: EffectivePolicy],
     _ patience: StreamPatience
   ) -> WorkloadConfig {
     var ports = inbound
@@ -132,8 +132,9 @@ struct Compilation {
       ports[port] = InboundPort(port: port, appProtocol: .http, service: service)
     }
     for (port, config) in ports {
-      ports[port]?.rateLimits = config.service.flatMap { limits[$0] } ?? []
       ports[port]?.longestIdle = patience.longestIdle(workload.name, port)
+      guard let service = config.service, let policy = policies[service] else { continue }
+      policy.apply(to: &ports[port, default: config])
     }
     return WorkloadConfig(
       name: workload.name, namespace: workload.namespace, identity: workload.identity,
@@ -177,6 +178,8 @@ extension RouteRule {
     rule.timeouts = policy.timeouts(of: timeouts)
     rule.retry = policy.retry
     rule.hedging = policy.hedging
+    rule.requestBody = policy.requestBody
+    rule.overrides = policy.overrides
     rule.faults = faults
     return rule
   }

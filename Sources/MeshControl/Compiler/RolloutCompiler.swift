@@ -99,7 +99,8 @@ struct RolloutCompiler {
     var backends: [WeightedBackend] = []
     for (index, backend) in rule.backends.enumerated() {
       if index == places[0] {
-        backends += hasCanary ? [stable, canary] : [stable]
+        // Sessions go before weights: from a version that gets nothing they are to move, too.
+        backends += (hasCanary ? [stable, canary] : [stable]).filter { rule.session == nil || $0.weight > 0 }
       } else if !places.contains(index) {
         var other = backend
         other.weight = UInt32(clamping: UInt64(backend.weight) * 100)

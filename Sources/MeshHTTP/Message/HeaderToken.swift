@@ -58,6 +58,9 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
   case xApusService
   case xApusResponseFlag
   case xApusUpgrade
+  case xApusTimeout
+  case xApusAttemptTimeout
+  case xApusRetries
   case accessControlAllowOrigin
   case strictTransportSecurity
   case contentDisposition
@@ -131,6 +134,9 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
     "x-apus-service",
     "x-apus-response-flag",
     "x-apus-upgrade",
+    "x-apus-timeout",
+    "x-apus-attempt-timeout",
+    "x-apus-retries",
     "access-control-allow-origin",
     "strict-transport-security",
     "content-disposition",

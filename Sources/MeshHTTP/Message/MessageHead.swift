@@ -262,6 +262,22 @@ public final class MessageHead {
     for i in 0..<fieldCount where fieldStore[i].token == token { fieldStore[i].isRemoved = true }
   }
 
+  /// The fields of a group, in one pass. True: there were some.
+  @discardableResult
+  package func removeFields(_ group: HeaderTokenGroup) -> Bool {
+    var found = false
+    for i in 0..<fieldCount where group.contains(fieldStore[i].token) {
+      fieldStore[i].isRemoved = true
+      found = true
+    }
+    return found
+  }
+
+  package func containsFields(_ group: HeaderTokenGroup) -> Bool {
+    for i in 0..<fieldCount where group.contains(fieldStore[i].token) && !fieldStore[i].isRemoved { return true }
+    return false
+  }
+
   public func remove(named name: UnsafeRawBufferPointer) {
     let token = HeaderToken.lookup(name)
     if token != .other { return remove(token) }

@@ -62,7 +62,8 @@ extension EndpointBalancer {
       slot = eligible.draw(from: part, &random)
     }
     // Nearly all of the weight is excluded.
-    return !excluded.contains(slot) ? slot : eligible.slots[part.start..<part.end].first { !excluded.contains($0) } ?? slot
+    return !excluded.contains(slot)
+      ? slot : eligible.slots[part.start..<part.end].first { !excluded.contains($0) } ?? slot
   }
 
   private static let maximumDraws = 64

@@ -174,6 +174,9 @@ package final class EndpointBalancer {
     live.map { slot in EndpointStatus(endpoints[slot], states[slot], hasLevels: plan != nil, now: now) }
   }
 
+  /// Available or not.
+  package var endpointCount: Int { live.count }
+
   package var hasEvents: Bool { !events.isEmpty }
 
   package func takeEvents() -> [BalancerEvent] {

@@ -21,6 +21,12 @@ package struct RouteRule: Hashable, Sendable {
   package var session: SessionPolicy?
   /// Taken from by each request that the rule is chosen for, in this order.
   package var rateLimits: [RateLimit]
+  /// Kept by all proxies together, after those. Nil: none.
+  package var globalRateLimit: GlobalRateLimit?
+  /// Nil: content passes as it comes, whatever its length.
+  package var requestBody: RequestBodyPolicy?
+  /// Nil: no request changes what the rule says.
+  package var overrides: OverridePolicy?
   /// Injected before a backend is chosen, in this order.
   package var faults: [FaultPolicy]
   /// Set when the rule cannot serve, with the status to answer (Gateway API: no or invalid backends answer 500).
@@ -30,7 +36,8 @@ package struct RouteRule: Hashable, Sendable {
     name: String, matches: [RouteMatch] = [], serverNames: [String] = [], filters: [RouteFilter] = [],
     backends: [WeightedBackend], timeouts: RouteTimeouts = RouteTimeouts(), retry: RetryPolicy? = nil,
     hedging: HedgingPolicy? = nil, session: SessionPolicy? = nil, rateLimits: [RateLimit] = [],
-    faults: [FaultPolicy] = [],
+    globalRateLimit: GlobalRateLimit? = nil, requestBody: RequestBodyPolicy? = nil,
+    overrides: OverridePolicy? = nil, faults: [FaultPolicy] = [],
     failureStatus: UInt16? = nil
   ) {
     self.name = name
@@ -43,6 +50,9 @@ package struct RouteRule: Hashable, Sendable {
     self.hedging = hedging
     self.session = session
     self.rateLimits = rateLimits
+    self.globalRateLimit = globalRateLimit
+    self.requestBody = requestBody
+    self.overrides = overrides
     self.faults = faults
     self.failureStatus = failureStatus
   }

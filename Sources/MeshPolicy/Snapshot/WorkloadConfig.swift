@@ -33,15 +33,29 @@ package struct InboundPort: Hashable, Sendable {
   /// The longest silence that a rule for the port's requests allows, which their clients' proxies see to; zero: any. Nil: no rule says
   /// anything of it.
   package var longestIdle: TimeSpan?
+  /// Kept by all proxies together, after those. Nil: none.
+  package var globalRateLimit: GlobalRateLimit?
+  /// Nil: content passes as it comes, whatever its length.
+  package var requestBody: RequestBodyPolicy?
+  /// Nil: the application gets whatever comes.
+  package var adaptiveConcurrency: AdaptiveConcurrency?
+  /// Nil: answers go out as they are.
+  package var compression: CompressionPolicy?
 
   package init(
     port: UInt16, appProtocol: AppProtocol, service: ServicePort?, rateLimits: [RateLimit] = [],
-    longestIdle: TimeSpan? = nil
+    globalRateLimit: GlobalRateLimit? = nil, requestBody: RequestBodyPolicy? = nil,
+    adaptiveConcurrency: AdaptiveConcurrency? = nil,
+    compression: CompressionPolicy? = nil, longestIdle: TimeSpan? = nil
   ) {
     self.port = port
     self.appProtocol = appProtocol
     self.service = service
     self.rateLimits = rateLimits
     self.longestIdle = longestIdle
+    self.globalRateLimit = globalRateLimit
+    self.requestBody = requestBody
+    self.adaptiveConcurrency = adaptiveConcurrency
+    self.compression = compression
   }
 }

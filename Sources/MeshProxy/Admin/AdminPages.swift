@@ -64,6 +64,7 @@ struct AdminPages {
     process.discoveryRejected = control.rejected
     process.dnsAnswered = control.names.answered
     process.dnsFailed = control.names.failed
+    process.concurrency = control.shared.concurrency.gauges
     process.startTimeSeconds = Double(control.startTime) / 1000
     return process
   }

@@ -15,6 +15,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   let loop: Worker
   let options: ProxyOptions
   let workers: [ProxyWorkerHandle]
+  let shared: SharedLimits
   let log: ProxyLog
   private(set) var store = ConfigStore()
   private(set) lazy var names = NameKeeper(
@@ -44,10 +45,14 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   private(set) var lastInSync: Instant?
   let startTime = WallClock.now
 
-  init(loop: Worker, options: ProxyOptions, workers: [ProxyWorkerHandle], log: ProxyLog, anchors: [UInt8]) {
+  init(
+    loop: Worker, options: ProxyOptions, workers: [ProxyWorkerHandle], shared: SharedLimits, log: ProxyLog,
+    anchors: [UInt8]
+  ) {
     self.loop = loop
     self.options = options
     self.workers = workers
+    self.shared = shared
     self.log = log
     bootstrapAnchors = anchors
     if let id = options.identity { identity = IdentityKeeper(identity: id) }
@@ -281,7 +286,8 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
           service: ServiceName(name: config.name, namespace: config.namespace), port: port.port)
         return InboundPortConfig(
           port: port.port, appProtocol: port.appProtocol, service: port.service ?? own, application: application,
-          rateLimits: port.rateLimits, longestIdle: port.longestIdle)
+          rateLimits: port.rateLimits, globalRateLimit: port.globalRateLimit, requestBody: port.requestBody,
+          adaptiveConcurrency: port.adaptiveConcurrency, compression: port.compression, longestIdle: port.longestIdle)
       },
       locality: config.locality)
   }

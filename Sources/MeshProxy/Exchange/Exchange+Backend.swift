@@ -72,6 +72,9 @@ extension Exchange {
     let outcome: EndpointOutcome
     if flag == .upstreamConnectionFailure {
       outcome = .connectFailure
+    } else if flag == .concurrencyLimited {
+      // Nothing is wrong with an endpoint that does what it can; without it the others would have even more to do.
+      outcome = .cancelled
     } else if grpcOutcome.isServerFault {
       let isGateway = grpcOutcome == .status(.unavailable) || grpcOutcome == .status(.deadlineExceeded)
       outcome = isGateway ? .gatewayError : .serverError

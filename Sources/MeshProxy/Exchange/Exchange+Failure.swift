@@ -49,6 +49,7 @@ extension Exchange {
   private func beginOwnAnswer(status: UInt16) {
     if hedge != nil { endTwin(.hedgeLost) }
     settleTicket(after: nil)
+    if place != nil { leavePlace(.unanswered) }
     stopWaiting()
     // What the proxy says itself is said whole.
     fault?.endShaping()
@@ -109,8 +110,10 @@ extension Exchange {
     phase = .done
     if hedge != nil { endTwin(.hedgeLost) }
     settleTicket(after: nil)
+    if place != nil { leavePlace(.unanswered) }
     leaveBackend()
     if let timer { worker.loop.cancel(timer) }
+    if compression != nil { endCompression() }
     if !mirrors.isEmpty { endMirrors() }
     returnCredit()
     uncountHead()
@@ -132,18 +135,28 @@ extension Exchange {
     if uncreditedRequestBytes > 0 { downstream.creditRequest(uncreditedRequestBytes) }
     uncreditedResponseBytes = 0
     uncreditedRequestBytes = 0
+    if creditedRequestBytes > 0 { creditedRequestBytes = 0 }
   }
 
-  /// A peer proxy that could not reach its application says so; the request was not processed and may go elsewhere.
+  /// A peer proxy that could not reach its application, or would not for its sake, says so; the request was not processed and may go elsewhere.
   func retryAfterPeerFailure(_ head: MessageHead) -> Bool {
     guard direction == .outbound, endpoint?.isMeshed == true,
       let text = head.value(.xApusResponseFlag)
     else { return false }
     flag = ResponseFlag(text) ?? .none
-    guard flag == .upstreamConnectionFailure, mayRepeat(after: .peerCouldNotConnect) else { return false }
+    let error: ProxyError
+    switch flag {
+    case .upstreamConnectionFailure: error = .peerCouldNotConnect
+    case .concurrencyLimited:
+      // Once, and only elsewhere: the same endpoint would say the same, and all of them are busy if two are.
+      guard attempts < 2, let backend, backend.balancer.endpointCount > 1 else { return false }
+      error = .peerRefusedLoad
+    default: return false
+    }
+    guard mayRepeat(after: error) else { return false }
     flag = .none
     upstream.release(self, complete: false)
-    upstreamFailed(.peerCouldNotConnect)
+    upstreamFailed(error)
     return true
   }
 }

@@ -33,14 +33,19 @@ extension Exchange {
     }
     lastActivity = worker.loop.now
     requestBytes &+= UInt64(bytes.count)
+    if requestBytes > maximumRequestBytes { return refuseContent(bytes.count) }
     uncreditedRequestBytes += bytes.count
-    if last { requestEnded = true }
+    if last {
+      requestEnded = true
+      if place != nil { requestIsWhole() }
+    }
     if keepsBody { keepBody(bytes) }
     if !mirrors.isEmpty { mirrorBody(bytes, last: last) }
     guard phase == .open, requestBuffer.isEmpty, !holdsRequestBytes, fault?.limitsRequest != true else {
       requestBuffer.append(bytes)
       settleRequestCredit()
       if phase == .greeting { readServerName() }
+      if phase == .holding { return contentCame() }
       if fault?.limitsRequest == true { upstreamWritable() }
       return
     }
@@ -58,6 +63,7 @@ extension Exchange {
   /// The downstream's message, or its half of a tunnel, is complete.
   func requestFinished(trailers: MessageHead?) {
     guard phase != .done, phase != .idle, !requestEndSent else { return }
+    if place != nil, !requestEnded { requestIsWhole() }
     requestEnded = true
     if let trailers, !trailers.fields.isEmpty {
       if trailers !== requestTrailers { requestTrailers.copy(from: trailers) }
@@ -65,6 +71,7 @@ extension Exchange {
     }
     if !mirrors.isEmpty { mirrorEnd() }
     if phase == .greeting { return readServerName() }
+    if phase == .holding { return contentCame() }
     pumpRequest()
   }
 
@@ -81,7 +88,9 @@ extension Exchange {
     if endsHere { return }
     pumpRequest()
     // An upstream before this one may have been too slow for the client.
-    if attempts > 1 || fault != nil, phase == .open { downstream.resumeRequest() }
+    if attempts > 1 || fault != nil || holdableBytes > 0 || isLimitedGlobally, phase == .open {
+      downstream.resumeRequest()
+    }
   }
 
   /// Hands the upstream what waits for it.
@@ -115,7 +124,9 @@ extension Exchange {
 
   /// Gives the downstream credit for what the upstream took, unless the upstream is congested.
   func settleRequestCredit() {
-    let credit = uncreditedRequestBytes - requestBuffer.count
+    if phase == .holding { return creditHeld() }
+    if creditedRequestBytes > 0 { creditedRequestBytes = min(creditedRequestBytes, requestBuffer.count) }
+    let credit = uncreditedRequestBytes - (requestBuffer.count - creditedRequestBytes)
     guard phase != .open || !upstream.isCongested else {
       downstream.pauseRequest()
       return

@@ -1,5 +1,6 @@
 import MeshCore
 import MeshHTTP
+import MeshPolicy
 import MeshRuntime
 import MeshTelemetry
 
@@ -21,7 +22,7 @@ extension Exchange {
       if leavesToTwin(after: head, ended: ended) { return }
       endTwin(.hedgeLost)
     }
-    if head.status >= 500 || head.status == 429 || isGRPC, retryAfterPeerFailure(head) { return }
+    if head.status >= 500 || head.status == 429 || head.status == 413 || isGRPC, retryAfterPeerFailure(head) { return }
     if rule?.retry != nil, repeats(after: head, ended: ended) { return }
     let now = worker.loop.now
     responseTime = now
@@ -29,6 +30,7 @@ extension Exchange {
     status = head.status
     if isGRPC { noteGRPCHead(head, ended: ended) }
     settleTicket(status: head.status)
+    if place != nil { leavePlace(head.status < 500 ? .answered : .failed) }
     if isTunnel || isUpgrade {
       isTunnel = isTunnel && head.status < 300 || isUpgrade && head.status == 101
       if isTunnel {
@@ -42,6 +44,10 @@ extension Exchange {
     head.remove(.xApusResponseFlag)
     head.remove(.xApusUpgrade)
     if isFiltered { filterResponse(head) }
+    var framing = framing
+    if let compression = inboundPort?.compression {
+      framing = beginCompression(compression, head, framing, ended: ended)
+    }
     responseStarted = true
     if keepsBody { forgetBody() }
     if ended { responseEnded = true }
@@ -63,6 +69,10 @@ extension Exchange {
     responseBytes &+= UInt64(bytes.count)
     uncreditedResponseBytes += bytes.count
     if last { responseEnded = true }
+    if let compression {
+      compression.encode(bytes, last: last, into: responseBuffer)
+      return pumpResponse()
+    }
     if let fault, !isTunnel {
       fault.shape(bytes, into: responseBuffer)
       return pumpResponse()
@@ -91,6 +101,7 @@ extension Exchange {
       if trailers !== responseTrailers { responseTrailers.copy(from: trailers) }
       hasResponseTrailers = true
     }
+    compression?.finish(into: responseBuffer)
     pumpResponse()
   }
 

@@ -112,7 +112,9 @@ extension Exchange {
   }
 
   func keepBody(_ bytes: UnsafeRawBufferPointer) {
-    guard keptBytes + bytes.count <= worker.limits.maximumReplayBytes else { return giveUpRepeats() }
+    guard keptBytes + bytes.count <= max(worker.limits.maximumReplayBytes, holdableBytes) else {
+      return giveUpRepeats()
+    }
     guard !bytes.isEmpty else { return }
     let kept = keptBody ?? ByteQueue(pool: worker.loop.pool)
     keptBody = kept

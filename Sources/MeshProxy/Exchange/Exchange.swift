@@ -23,6 +23,10 @@ final class Exchange: TimerHandler {
     case greeting
     /// An attempt has failed; the next one begins when its wait is over.
     case backingOff
+    /// The service that counts for a global rate limit is being asked.
+    case limiting
+    /// The rule wants the whole request before it goes on.
+    case holding
     /// An injected delay runs.
     case delaying
     /// An endpoint is chosen; its connection is being opened.
@@ -73,6 +77,15 @@ final class Exchange: TimerHandler {
   var uncreditedRequestBytes = 0 {
     didSet { heldChanged(by: uncreditedRequestBytes &- oldValue) }
   }
+  /// Of `requestBuffer`, bytes for which the downstream has its credit already: they were held on purpose.
+  var creditedRequestBytes = 0 {
+    didSet { heldChanged(by: creditedRequestBytes &- oldValue) }
+  }
+  /// What rule or port say of the request's content; `.max` and 0: nothing.
+  var maximumRequestBytes = UInt64.max
+  var holdableBytes = 0
+  /// It had to wait for the service that counts.
+  var isLimitedGlobally = false
   /// True once a byte of the body was handed to an upstream: without `keepsBody` the request cannot be sent again.
   var requestBodySent = false
   /// All that came of the body is in `keptBody`, too, for repeats that the rule asks for.
@@ -116,7 +129,8 @@ final class Exchange: TimerHandler {
 
   /// Bytes that wait in either direction for receivers that do not take them, and what is large of the head.
   var heldBytes: Int {
-    uncreditedRequestBytes &+ uncreditedResponseBytes &+ excessHeadBytes &+ keptBytes &+ upstream.waitingOutput
+    uncreditedRequestBytes &+ creditedRequestBytes &+ uncreditedResponseBytes &+ excessHeadBytes &+ keptBytes
+      &+ upstream.waitingOutput
   }
 
   @inline(__always) private func heldChanged(by difference: Int) {
@@ -158,10 +172,15 @@ final class Exchange: TimerHandler {
   /// Those of the attempts before it, which a repeat avoids, the latest last. Empty for most requests.
   private(set) var tried: [EndpointRef] = []
   var inboundPort: InboundPortEntry?
+  /// Among the requests that the application has, where their number is limited.
+  var place: ConcurrencyPlace?
   var attempts = 0
   /// How often it went out again, without a rule that asks for it, although it may have been processed. Refusals do not
   /// count: they prove that it was not.
   var uncertainRepeats = 0
+
+  /// Set while the answer's content is being compressed.
+  var compression: ResponseCompression?
 
   /// Set where the rule's faults strike; most requests meet none.
   var fault: InjectedFault?
@@ -182,6 +201,8 @@ final class Exchange: TimerHandler {
   var attemptLimit = TimeSpan.zero
   /// When the present attempt is over, or the wait before the next one.
   var attemptEnd: Instant?
+  /// The request has fields that ask for an exception from what its rule says.
+  var asksForOverrides = false
   /// Made with the first time limit and kept.
   var timer: LoopTimer?
 
@@ -241,6 +262,10 @@ final class Exchange: TimerHandler {
     requestEndSent = false
     hasRequestTrailers = false
     uncreditedRequestBytes = 0
+    if creditedRequestBytes > 0 { creditedRequestBytes = 0 }
+    maximumRequestBytes = .max
+    holdableBytes = 0
+    isLimitedGlobally = false
     requestBodySent = false
     keepsBody = false
     isMirror = false
@@ -277,6 +302,7 @@ final class Exchange: TimerHandler {
     lastTicket = nil
     if !tried.isEmpty { tried.removeAll(keepingCapacity: true) }
     inboundPort = nil
+    if place != nil { place = nil }
     attempts = 0
     uncertainRepeats = 0
     deadline = nil
@@ -286,6 +312,7 @@ final class Exchange: TimerHandler {
     hedgeStart = nil
     attemptLimit = .zero
     attemptEnd = nil
+    asksForOverrides = false
   }
 
   /// The endpoint of the latest attempt is not the first choice of the next.

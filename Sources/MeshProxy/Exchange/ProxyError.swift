@@ -111,6 +111,13 @@ struct ProxyError: Error {
   static let overloaded = ProxyError(
     status: 503, flag: .overloadManager, origin: .downstream, retry: .no,
     reason: "overload: too many bytes wait for receivers that do not take them; see limit_hits_total")
+  /// RESOURCE_EXHAUSTED is what gRPC's own size limits say.
+  static let requestTooLarge = ProxyError(
+    status: 413, flag: .requestTooLarge, origin: .downstream, retry: .no, chosenGRPCStatus: .resourceExhausted,
+    reason: "content too large: the request is longer than the policy allows; see requests.maximumBodyBytes")
+  static let concurrencyLimited = ProxyError(
+    status: 503, flag: .concurrencyLimited, origin: .internal, retry: .no,
+    reason: "overload: the application has as many requests as it does at a time; see adaptive_concurrency_limit")
   static let responseTimeout = ProxyError(
     status: 504, flag: .upstreamTimeout, origin: .upstream, retry: .no,
     reason: "timeout: the upstream sent nothing within the stream idle timeout")
@@ -123,6 +130,12 @@ struct ProxyError: Error {
   static let badAuthority = ProxyError(
     status: 400, flag: .downstreamProtocolError, origin: .downstream, retry: .no,
     reason: "bad request: the request names no host")
+  static let rateLimitServiceFailed = ProxyError(
+    status: 503, flag: .rateLimitServiceFailed, origin: .internal, retry: .no,
+    reason: "rate limit unknown: the service that counts did not answer in time; see global_rate_limit_calls_total")
+  static let badOverride = ProxyError(
+    status: 400, flag: .invalidHeader, origin: .downstream, retry: .no, chosenGRPCStatus: .invalidArgument,
+    reason: "bad override: x-apus-timeout and x-apus-attempt-timeout are such as 250ms, x-apus-retries is 0 to 100")
   static let connectNotAllowed = ProxyError(
     status: 405, flag: .noRoute, origin: .downstream, retry: .no,
     reason: "method not allowed: this listener stands for one service; send CONNECT to the outbound proxy port instead")
@@ -155,6 +168,11 @@ struct ProxyError: Error {
   static let peerCouldNotConnect = ProxyError(
     status: 502, flag: .upstreamConnectionFailure, origin: .upstream, retry: .notSent,
     reason: "connect failure: the peer proxy could not reach its application")
+
+  /// The same from the endpoint's proxy: its application has not heard of the request.
+  static let peerRefusedLoad = ProxyError(
+    status: 503, flag: .concurrencyLimited, origin: .internal, retry: .notSent,
+    reason: "overload: the endpoint's application has as many requests as it does at a time")
 
   static func rateLimited(_ refusal: RateLimitRefusal) -> ProxyError {
     ProxyError(
@@ -214,6 +232,7 @@ extension ProxyError {
     switch flag {
     case .upstreamConnectionFailure: .connectFailure
     case .upstreamTimeout: .timeout
+    case .concurrencyLimited: .overload
     case .upstreamReset: retry == .notSent ? .refusedStream : .reset
     default: .connectionClosed
     }
@@ -223,7 +242,7 @@ extension ProxyError {
   var retryFailure: RetryFailures {
     switch retryReason {
     case .connectFailure: .connectFailure
-    case .refusedStream: .refusedStream
+    case .refusedStream, .overload: .refusedStream
     case .timeout: .timeout
     case .connectionClosed, .reset, .status, .grpcStatus: .reset
     }

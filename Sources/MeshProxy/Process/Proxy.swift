@@ -63,7 +63,7 @@ package enum Proxy {
     let startup = Startup(parties: count + 1)
     var generator = SystemRandomNumberGenerator()
     let relay = ControlRelay()
-    let buckets = BucketRegistry(bucketsPerLimit: options.limits.maximumRateLimitBuckets)
+    let shared = SharedLimits(options.limits)
     var handles: [ProxyWorkerHandle] = []
     var threads: [WorkerThread] = []
     for index in 0..<count {
@@ -72,7 +72,7 @@ package enum Proxy {
         let handle = ProxyWorkerHandle(index: index, inbox: loop.inbox)
         cell.put(handle)
         let part = WorkerPart(index: index, count: count)
-        startup.arrive(setUpWorker(loop, handle, part, options, relay, buckets, log, forwardTLS))
+        startup.arrive(setUpWorker(loop, handle, part, options, relay, shared, log, forwardTLS))
       }
       handles.append(cell.take())
       threads.append(thread)
@@ -80,7 +80,8 @@ package enum Proxy {
     let workers = handles
     let cell = ControlCell()
     let controlThread = try WorkerThread(index: 0, seed: generator.next(), name: "control") { loop in
-      let control = ControlThread(loop: loop, options: options, workers: workers, log: log, anchors: anchors)
+      let control = ControlThread(
+        loop: loop, options: options, workers: workers, shared: shared, log: log, anchors: anchors)
       let handle = ControlHandle(inbox: loop.inbox)
       handle.bind(control)
       relay.set(handle)
@@ -93,13 +94,13 @@ package enum Proxy {
 
   private static func setUpWorker(
     _ loop: Worker, _ handle: ProxyWorkerHandle, _ part: WorkerPart, _ options: ProxyOptions, _ relay: ControlRelay,
-    _ buckets: BucketRegistry, _ log: ProxyLog, _ forwardTLS: TLSConfiguration?
+    _ shared: SharedLimits, _ log: ProxyLog, _ forwardTLS: TLSConfiguration?
   ) -> Bool {
     let index = handle.index
     let worker = ProxyWorker(
       loop: loop, limits: options.limits, part: part, namespace: options.namespace, client: options.identity,
       accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool), log: log,
-      buckets: buckets, share: { report in relay.post { $0.share(report, from: index) } },
+      shared: shared, share: { report in relay.post { $0.share(report, from: index) } },
       names: { notice in relay.post { $0.take(notice, from: index) } },
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
     handle.bind(worker)

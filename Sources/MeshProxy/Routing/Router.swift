@@ -14,7 +14,9 @@ struct Router {
   // MARK: - Outbound
 
   func routeOutbound(_ exchange: Exchange) {
-    removeMeshFields(exchange.request)
+    // No field of ours is believed when it comes from an application.
+    exchange.request.removeFields(.mesh)
+    exchange.asksForOverrides = exchange.request.containsFields(.overrides)
     // Meant for this proxy, which asks for none (RFC 9110, section 11.7.1): credentials go no further.
     exchange.request.remove(.proxyAuthorization)
     if let service = exchange.service { return route(exchange, to: service) }
@@ -28,13 +30,6 @@ struct Router {
     case .itself: exchange.fail(.loop)
     case .unknown: exchange.fail(.notAProxyRequest)
     }
-  }
-
-  /// No field of ours is believed when it comes from an application.
-  private func removeMeshFields(_ head: MessageHead) {
-    head.remove(.xApusTargetPort)
-    head.remove(.xApusService)
-    head.remove(.xApusResponseFlag)
   }
 
   func route(_ exchange: Exchange, to service: ServiceEntry) {
@@ -74,10 +69,28 @@ struct Router {
   }
 
   private func follow(_ exchange: Exchange, _ service: ServiceEntry, _ index: Int) {
-    let rule = service.rules[index]
+    var rule = service.rules[index]
     exchange.rule = rule
+    if exchange.asksForOverrides {
+      guard let own = exchange.ownRule(rule) else { return }
+      rule = own
+      exchange.rule = own
+    }
     if let status = rule.failureStatus { return exchange.fail(.rule(status: status)) }
     if let limiter = rule.rateLimiter, limiter.refuses(exchange) { return }
+    if let limiter = rule.globalLimiter, limiter.asks(for: exchange) { return }
+    admit(exchange, rule, service)
+  }
+
+  /// What the service that counts for a global rate limit lets through goes on.
+  func passedLimits(_ exchange: Exchange) {
+    if let port = exchange.inboundPort { return admit(exchange, to: port) }
+    guard let rule = exchange.rule, let service = exchange.service else { return exchange.fail(.noRoute) }
+    admit(exchange, rule, service)
+  }
+
+  private func admit(_ exchange: Exchange, _ rule: CompiledRule, _ service: ServiceEntry) {
+    if let body = rule.requestBody, exchange.refuses(under: body) { return }
     if rule.governsAttempts { exchange.begin(under: rule) }
     // Of a tunnel there is nothing to filter.
     let filters = exchange.isTunnel ? nil : rule.filters
@@ -86,13 +99,15 @@ struct Router {
     chooseBackend(exchange, rule, service)
   }
 
-  /// What the rule's faults left of the request goes on.
+  /// What the rule's faults left of the request goes on, and what waited for its content.
   func goOn(_ exchange: Exchange) {
+    if let port = exchange.inboundPort { return deliver(exchange, to: port) }
     guard let rule = exchange.rule, let service = exchange.service else { return exchange.fail(.noRoute) }
     chooseBackend(exchange, rule, service)
   }
 
   private func chooseBackend(_ exchange: Exchange, _ rule: CompiledRule, _ service: ServiceEntry) {
+    if exchange.holdableBytes > 0, exchange.holdsContent() { return }
     // Of a tunnel there is no field to look at.
     let kept = exchange.isTunnel ? nil : rule.sessions.flatMap { $0.begin(exchange) }
     guard let backend = kept ?? rule.pickBackend() else { return exchange.fail(.noBackendWeight) }
@@ -172,6 +187,7 @@ struct Router {
 
   /// An IP address given by the client: a workload of the mesh is reached as one elsewhere; the rest as it is.
   private func passThrough(_ exchange: Exchange, to address: SocketAddress) {
+    if exchange.asksForOverrides { exchange.request.removeFields(.overrides) }
     let endpoint = worker.upstreams.passThroughEndpoint(address)
     exchange.endpoint = endpoint
     send(exchange, to: endpoint)
@@ -181,10 +197,25 @@ struct Router {
 
   func routeInbound(_ exchange: Exchange) {
     guard let port = inboundPort(exchange) else { return exchange.fail(.unknownInboundPort) }
-    removeMeshFields(exchange.request)
+    exchange.request.removeFields(.mesh)
+    exchange.request.removeFields(.overrides)
     exchange.inboundPort = port
     if let limiter = port.rateLimiter, limiter.refuses(exchange) { return }
     exchange.endpoint = port.endpoint
+    if let limiter = port.globalLimiter, limiter.asks(for: exchange) { return }
+    admit(exchange, to: port)
+  }
+
+  private func admit(_ exchange: Exchange, to port: InboundPortEntry) {
+    if let body = port.config.requestBody {
+      if exchange.refuses(under: body) { return }
+      if exchange.holdableBytes > 0, exchange.holdsContent() { return }
+    }
+    deliver(exchange, to: port)
+  }
+
+  private func deliver(_ exchange: Exchange, to port: InboundPortEntry) {
+    if let limiter = port.concurrency, !exchange.isTunnel, !exchange.enters(limiter) { return }
     send(exchange, to: port.endpoint)
   }
 

@@ -102,6 +102,12 @@ final class CompiledRule {
   let sessions: SessionTable?
   /// Nil for none.
   let rateLimiter: RateLimiter?
+  let globalLimiter: GlobalLimiter?
+  let requestBody: RequestBodyPolicy?
+  /// What requests of the own workload may say themselves.
+  let overrides: OverridePolicy.Kinds
+  /// Of one request's own rule, the one it comes from: backends take turns over all requests.
+  private let common: CompiledRule?
   /// The rule limits times or asks for repeats; most do not.
   let governsAttempts: Bool
 
@@ -129,10 +135,39 @@ final class CompiledRule {
     retry = rule.retry
     hedging = rule.hedging
     sessions = rule.session.map { [backends] in SessionTable($0, backends) }
-    rateLimiter = RateLimiter(rule.rateLimits, of: "\(service) \(rule.name)", worker.buckets)
+    rateLimiter = RateLimiter(rule.rateLimits, of: "\(service) \(rule.name)", worker.shared.buckets)
+    globalLimiter = GlobalLimiter(rule.globalRateLimit, of: "\(service) \(rule.name)", worker: worker)
+    requestBody = rule.requestBody
+    overrides = rule.overrides?.kinds(for: worker.client) ?? []
+    common = nil
     governsAttempts = rule.retry != nil || rule.hedging != nil || rule.timeouts != RouteTimeouts()
   }
 
+  /// The rule for a request that asks for some things otherwise.
+  init(_ rule: CompiledRule, with overrides: RequestOverrides) {
+    name = rule.name
+    nameLabel = rule.nameLabel
+    matchesEverything = rule.matchesEverything
+    failureStatus = rule.failureStatus
+    pick = rule.pick
+    draws = rule.draws
+    backends = rule.backends
+    filters = rule.filters
+    faults = rule.faults
+    timeouts = overrides.apply(to: rule.timeouts)
+    retry = overrides.apply(to: rule.retry)
+    hedging = rule.hedging
+    sessions = rule.sessions
+    rateLimiter = rule.rateLimiter
+    globalLimiter = rule.globalLimiter
+    requestBody = rule.requestBody
+    self.overrides = rule.overrides
+    common = rule
+    governsAttempts = retry != nil || timeouts != RouteTimeouts()
+  }
+
   /// The backend whose turn it is by weight.
-  func pickBackend() -> Share? { pick.pick(draws.next()).map { backends[$0] } }
+  func pickBackend() -> Share? { common.map { $0.pickBackend() } ?? ownPick() }
+
+  private func ownPick() -> Share? { pick.pick(draws.next()).map { backends[$0] } }
 }

@@ -38,6 +38,10 @@ struct InboundPortConfig: Hashable, Sendable {
   /// Where the application listens.
   var application: SocketAddress
   var rateLimits: [RateLimit] = []
+  var globalRateLimit: GlobalRateLimit?
+  var requestBody: RequestBodyPolicy?
+  var adaptiveConcurrency: AdaptiveConcurrency?
+  var compression: CompressionPolicy?
   /// As in `InboundPort`.
   var longestIdle: TimeSpan?
 }
@@ -57,6 +61,11 @@ final class InboundPortEntry {
   let namespaceLabel: Int32
   /// Nil for none.
   let rateLimiter: RateLimiter?
+  let globalLimiter: GlobalLimiter?
+  /// Nil: whatever comes.
+  let concurrency: ConcurrencyLimiter?
+  /// Nil: as they are.
+  let compression: CompiledCompression?
 
   init(_ config: InboundPortConfig, worker: ProxyWorker, workload: String) {
     self.config = config
@@ -70,6 +79,12 @@ final class InboundPortEntry {
       labels: worker.metrics.labels)
     serviceLabel = worker.metrics.labels.id(config.service.service.name)
     namespaceLabel = worker.metrics.labels.id(config.service.service.namespace)
-    rateLimiter = RateLimiter(config.rateLimits, of: "port \(config.port)", worker.buckets)
+    rateLimiter = RateLimiter(config.rateLimits, of: "port \(config.port)", worker.shared.buckets)
+    globalLimiter = GlobalLimiter(config.globalRateLimit, of: "port \(config.port)", worker: worker)
+    compression = config.compression.map { CompiledCompression($0) }
+    concurrency = config.adaptiveConcurrency.map {
+      worker.shared.concurrency.limiter(
+        $0, of: config, seed: worker.loop.random.next(), now: worker.loop.now)
+    }
   }
 }

@@ -25,8 +25,7 @@ final class ProxyWorker: TimerHandler {
   private(set) lazy var departures = Departures(self)
   /// Asks the control thread to subscribe to a service.
   let subscribe: @Sendable (ServicePort) -> Void
-  /// Of rate limits, shared with the proxy's other workers.
-  let buckets: BucketRegistry
+  let shared: SharedLimits
   /// Tells the control thread of hosts outside the mesh.
   let names: @Sendable (HostNotice) -> Void
   /// Tells the proxy's other workers.
@@ -41,6 +40,7 @@ final class ProxyWorker: TimerHandler {
 
   var router: Router { Router(worker: self) }
   var counters = ProxyCounters()
+  var compressors = CompressorPool()
   private(set) var isDraining = false
 
   // Settings of the hop between proxies.
@@ -72,6 +72,8 @@ final class ProxyWorker: TimerHandler {
   private(set) var mirrorCount = 0
   /// Exchanges that meet faults.
   private(set) var faultCount = 0
+  /// Questions to services that count for global rate limits.
+  var rateLimitCalls = 0
   private var downstreamCount = 0
   private var drainables: [ObjectIdentifier: any Drainable] = [:]
   private var listeners: [Listener] = []
@@ -83,7 +85,7 @@ final class ProxyWorker: TimerHandler {
 
   init(
     loop: Worker, limits: ProxyLimits, part: WorkerPart = WorkerPart(), namespace: String, client: SPIFFEID? = nil,
-    accessLog: AccessLogWriter, log: ProxyLog? = nil, buckets: BucketRegistry? = nil,
+    accessLog: AccessLogWriter, log: ProxyLog? = nil, shared: SharedLimits? = nil,
     share: @escaping @Sendable (HealthReport) -> Void = { _ in },
     names: @escaping @Sendable (HostNotice) -> Void = { _ in }, subscribe: @escaping @Sendable (ServicePort) -> Void
   ) {
@@ -94,7 +96,7 @@ final class ProxyWorker: TimerHandler {
     self.client = client
     self.accessLog = accessLog
     self.log = log
-    self.buckets = buckets ?? BucketRegistry(bucketsPerLimit: limits.maximumRateLimitBuckets)
+    self.shared = shared ?? SharedLimits(limits)
     self.share = share
     self.names = names
     self.subscribe = subscribe

@@ -10,13 +10,17 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
   // `health_checks_total`, by `result`, and `endpoint_health_changes_total`, by `health`
   case checkPassed, checkFailed, becameHealthy, becameUnhealthy
   // `rate_limited_total`, by `key`
-  case limitedForAll, limitedForCaller, limitedForHeader
+  case limitedForAll, limitedForCaller, limitedForHeader, limitedGlobally
   // Families without a label of their own
   case leftZone, subsetFellBack
   // `session_requests_total`, by `session`
   case sessionBegan, sessionKept, sessionMoved
   // `hedges_total`, by `result`
   case hedgeWon, hedgeLost, hedgeFailed
+  // `global_rate_limit_calls_total`, by `result`
+  case globallyAllowed, globallyLimited, globalLimitFailed
+  // `adaptive_concurrency_refused_total`
+  case concurrencyRefused
 
   /// The label `limit` or `reason`; empty where there is none.
   var text: StaticString {
@@ -30,7 +34,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .ejectedForConnectFailures: "connect_failures"
     case .ejectedForSuccessRate: "success_rate"
     case .ejectedForLatency: "latency"
-    case .ejectionWithheld, .returned, .panicBegan, .leftZone, .subsetFellBack: ""
+    case .ejectionWithheld, .returned, .panicBegan, .leftZone, .subsetFellBack, .concurrencyRefused: ""
     case .checkPassed: "success"
     case .checkFailed: "failure"
     case .becameHealthy: "healthy"
@@ -44,6 +48,10 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .hedgeWon: "won"
     case .hedgeLost: "lost"
     case .hedgeFailed: "failed"
+    case .limitedGlobally: "global"
+    case .globallyAllowed: "ok"
+    case .globallyLimited: "over_limit"
+    case .globalLimitFailed: "error"
     }
   }
 
@@ -55,11 +63,13 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .panicBegan: .panics
     case .checkPassed, .checkFailed: .checks
     case .becameHealthy, .becameUnhealthy: .healthChanges
-    case .limitedForAll, .limitedForCaller, .limitedForHeader: .limited
+    case .limitedForAll, .limitedForCaller, .limitedForHeader, .limitedGlobally: .limited
     case .leftZone: .zones
     case .subsetFellBack: .subsets
     case .sessionBegan, .sessionKept, .sessionMoved: .sessions
     case .hedgeWon, .hedgeLost, .hedgeFailed: .hedges
+    case .globallyAllowed, .globallyLimited, .globalLimitFailed: .globalCalls
+    case .concurrencyRefused: .refusedForConcurrency
     default: .ejections
     }
   }
@@ -67,7 +77,8 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
 
 /// The metric families that count `BackendEvent`s.
 enum BackendFamily: CaseIterable {
-  case overflow, ejections, withheld, returns, panics, checks, healthChanges, limited, zones, subsets, sessions, hedges
+  case overflow, ejections, withheld, returns, panics, checks, healthChanges, limited, zones, subsets, sessions, hedges,
+    refusedForConcurrency, globalCalls
 
   var name: String {
     switch self {
@@ -83,6 +94,8 @@ enum BackendFamily: CaseIterable {
     case .subsets: "balancer_subset_fallbacks_total"
     case .sessions: "session_requests_total"
     case .hedges: "hedges_total"
+    case .refusedForConcurrency: "adaptive_concurrency_refused_total"
+    case .globalCalls: "global_rate_limit_calls_total"
     }
   }
 
@@ -94,6 +107,8 @@ enum BackendFamily: CaseIterable {
     case .returns: "Endpoints whose probation went well."
     case .panics: "Times too few endpoints were available and the others were used, too."
     case .checks: "Active health checks, by result."
+    case .globalCalls: "Questions to the service that counts for global rate limits, by its answer."
+    case .refusedForConcurrency: "Requests refused because the application had as many as it does at a time."
     case .limited: "Requests past a rate limit, by what the limit's buckets are for."
     case .zones: "Requests and repeats sent to another zone than the client's, where a policy prefers zones."
     case .subsets: "Requests that named a subset without an available endpoint and were given others."
@@ -108,12 +123,12 @@ enum BackendFamily: CaseIterable {
     switch self {
     case .overflow: "limit"
     case .ejections: "reason"
-    case .checks: "result"
+    case .checks, .globalCalls: "result"
     case .healthChanges: "health"
     case .limited: "key"
     case .sessions: "session"
     case .hedges: "result"
-    case .withheld, .returns, .panics, .zones, .subsets: nil
+    case .withheld, .returns, .panics, .zones, .subsets, .refusedForConcurrency: nil
     }
   }
 }

@@ -144,6 +144,15 @@ package final class MetricsShard {
     data.pointee.backendEvents[key, default: 0] &+= 1
   }
 
+  // MARK: - Compression
+
+  /// `response_compressed_total` and the two beside it.
+  package func countCompression(service: Int32, namespace: Int32, bytesIn: UInt64, bytesOut: UInt64) {
+    // As many as the workload has ports: configuration, not clients, makes them.
+    data.pointee.compression[CompressionSeriesKey(service: service, namespace: namespace), default: CompressionCounts()]
+      .add(bytesIn, bytesOut)
+  }
+
   // MARK: - Faults
 
   /// `injected_faults_total`.

@@ -85,6 +85,7 @@ package struct MetricsSnapshot: Sendable {
   var reasons: [ReasonCount] = []
   var retries: [RetrySeriesKey: UInt64] = [:]
   var backendEvents: [BackendSeriesKey: UInt64] = [:]
+  var compression: [CompressionSeriesKey: CompressionCounts] = [:]
   var faults: [FaultSeriesKey: UInt64] = [:]
   var overflows: UInt64 = 0
   var strings: [String] = []

@@ -18,6 +18,9 @@ package struct ProcessMetrics: Sendable {
   package var dnsAnswered: UInt64 = 0
   package var dnsFailed: UInt64 = 0
 
+  /// Of the workload's ports that have one.
+  package var concurrency: [ConcurrencyGauge] = []
+
   package var cpuSeconds: Double = 0
   package var residentBytes: UInt64 = 0
   package var openDescriptors: UInt64 = 0

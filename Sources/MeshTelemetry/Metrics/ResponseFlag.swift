@@ -25,6 +25,9 @@ package enum ResponseFlag: UInt8, Sendable, CaseIterable {
   case failedHealthCheck
   case localReset
   case overloadManager
+  case requestTooLarge
+  case concurrencyLimited
+  case rateLimitServiceFailed
 
   /// The short code of metrics and logs.
   package var code: StaticString {
@@ -53,6 +56,9 @@ package enum ResponseFlag: UInt8, Sendable, CaseIterable {
     case .failedHealthCheck: "LH"
     case .localReset: "LR"
     case .overloadManager: "OM"
+    case .requestTooLarge: "TL"
+    case .concurrencyLimited: "CL"
+    case .rateLimitServiceFailed: "RLSE"
     }
   }
 
@@ -83,6 +89,9 @@ package enum ResponseFlag: UInt8, Sendable, CaseIterable {
     case .failedHealthCheck: "the local service failed its health check"
     case .localReset: "the proxy reset the stream"
     case .overloadManager: "the proxy is overloaded"
+    case .rateLimitServiceFailed: "the service that counts for rate limits did not answer"
+    case .concurrencyLimited: "the application has as many requests as it does at a time"
+    case .requestTooLarge: "the request's content is longer than the policy allows"
     }
   }
 }

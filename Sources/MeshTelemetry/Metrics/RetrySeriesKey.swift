@@ -1,6 +1,6 @@
 /// Why a request is sent again.
 package enum RetryReason: UInt8, Sendable, CaseIterable {
-  case connectFailure, refusedStream, connectionClosed, reset, timeout, status, grpcStatus
+  case connectFailure, refusedStream, connectionClosed, reset, timeout, status, grpcStatus, overload
 
   package var text: StaticString {
     switch self {
@@ -11,6 +11,7 @@ package enum RetryReason: UInt8, Sendable, CaseIterable {
     case .timeout: "timeout"
     case .status: "status"
     case .grpcStatus: "grpc_status"
+    case .overload: "overload"
     }
   }
 }

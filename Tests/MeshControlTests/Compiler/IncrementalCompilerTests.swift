@@ -29,7 +29,11 @@ private struct ChangingMesh {
     text += MeshFixture.policy(
       "of-kept", targets: ["group: gateway.networking.k8s.io, kind: HTTPRoute, name: kept"], "timeouts: {request: 3s}")
     text += MeshFixture.route("kept", parents: ["name: e"], rules: "[{backendRefs: [{name: e, port: 80}]}]")
+    text += MeshFixture.policy(
+      "of-d", targets: ["group: \"\", kind: Service, name: d"],
+      "rollout: {stable: {service: a}, canary: {service: b}, steps: [{weight: 20, pause: 1m}]}")
     snapshot = MeshFixture.snapshot(text)
+    snapshot.rollouts = ["shop/of-d": RolloutShare(versions: .init(stable: "a", canary: "b"), weight: 20)]
   }
 
   /// A route comes, changes or goes. Returns its key.
@@ -82,7 +86,7 @@ private struct ChangingMesh {
       expectSame(compiler.mesh, whole)
       #expect(difference == CompiledMesh.difference(from: before, to: whole))
     }
-    // Those that reach the split or the route with a policy are compiled as a whole.
+    // Those that reach the split, the rollout or the route with a policy are compiled as a whole.
     #expect((20...90).contains(compiler.partCount))
   }
 
@@ -96,6 +100,7 @@ private struct ChangingMesh {
     #expect(part.warnings == whole.warnings)
     #expect(part.routes == whole.routes)
     #expect(part.policyStatuses == whole.policyStatuses)
+    #expect(part.rollouts == whole.rollouts)
   }
 
   @Test("what is not known to be the change of routes alone compiles everything")
@@ -118,6 +123,8 @@ private struct ChangingMesh {
     #expect(parts([key, service]) { $0.manifests[key] = nil } == 0)
     #expect(parts([key]) { $0.workloads = [MeshFixture.workload("o", service: "orders", host: 9)] } == 0)
     #expect(parts([key]) { $0.areFaultsStopped = true } == 0)
+    let share = RolloutShare(versions: .init(stable: "a", canary: "b"), weight: 1)
+    #expect(parts([key]) { $0.rollouts = ["shop/o": share] } == 0)
   }
 
   @Test("which route a policy's author meant depends on all routes")

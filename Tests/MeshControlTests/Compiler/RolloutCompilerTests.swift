@@ -66,6 +66,15 @@ import Testing
       ])
   }
 
+  @Test("a session does not keep its client at a version that gets nothing: roll-backs are for everybody")
+  func sessions() {
+    let rules = "[{sessionPersistence: {sessionName: s}, backendRefs: [{name: orders, port: 80}]}]"
+    let manifests = MeshFixture.route("orders", rules: rules) + Self.rollout()
+    #expect(shares(compile(manifests, weight: 20)) == ["orders-v1 80, orders-v2 20"])
+    #expect(shares(compile(manifests, weight: 0)) == ["orders-v1 100"])
+    #expect(shares(compile(manifests, weight: 100)) == ["orders-v2 100"])
+  }
+
   @Test(
     "of a route's rules those are divided that name the service or both versions; others are pins, or keep their part")
   func routes() {

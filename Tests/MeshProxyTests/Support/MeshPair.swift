@@ -13,27 +13,46 @@ final class MeshPair: Sendable {
 
   let sender: TestProxy
   let receiver: TestProxy
+  private let port: InboundPortConfig
+  private let endpoint: Endpoint
+  private let policy: BackendPolicy
 
   init(
     to backend: Backend, appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy(),
-    rateLimits: [RateLimit] = []
+    rateLimits: [RateLimit] = [], requestBody: RequestBodyPolicy? = nil,
+    adaptiveConcurrency: AdaptiveConcurrency? = nil
   ) throws {
     let authority = TestAuthority()
     receiver = try TestProxy([.mesh, .inboundPlaintext])
     sender = try TestProxy([.mapped(.orders)])
     try Self.identify(receiver, as: Self.orders, by: authority)
     try Self.identify(sender, as: Self.web, by: authority)
-    let port = InboundPortConfig(
+    port = InboundPortConfig(
       port: 80, appProtocol: appProtocol, service: .orders, application: backend.address,
-      rateLimits: rateLimits)
+      rateLimits: rateLimits, requestBody: requestBody, adaptiveConcurrency: adaptiveConcurrency)
     receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
-    let endpoint = Endpoint(
+    self.policy = policy
+    endpoint = Endpoint(
       address: .loopback(port: 80), workload: "orders-0", identity: Self.orders, meshPort: receiver.port())
     let service = ServiceConfig(key: .orders, appProtocol: appProtocol, rules: [.toOrders()])
     sender.apply(
       ConfigUpdate(
         endpoints: [(.orders, EndpointSet(key: .orders, endpoints: [endpoint], policy: policy))],
         services: [(.orders, service)]))
+  }
+
+  /// Another endpoint beside the receiver.
+  func add(_ other: Endpoint) {
+    let set = EndpointSet(key: .orders, endpoints: [endpoint, other], policy: policy)
+    sender.apply(ConfigUpdate(endpoints: [(.orders, set)]))
+  }
+
+  /// The receiver's port, with other limits.
+  func reconfigure(rateLimits: [RateLimit], _ adaptiveConcurrency: AdaptiveConcurrency?) {
+    var port = port
+    port.rateLimits = rateLimits
+    port.adaptiveConcurrency = adaptiveConcurrency
+    receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
   }
 
   private static func identify(_ proxy: TestProxy, as identity: SPIFFEID, by authority: TestAuthority) throws {

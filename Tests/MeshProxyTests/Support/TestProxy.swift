@@ -28,7 +28,7 @@ final class TestProxy: Sendable {
   /// A listener for each of `kinds`; port 0 of `ports` belongs to the first.
   init(
     _ kinds: [EntryPoint.Kind], limits: ProxyLimits = ProxyLimits(), accessLog: AccessLogPolicy = .off,
-    keeping backend: Backend? = nil
+    client: SPIFFEID? = nil, keeping backend: Backend? = nil
   ) throws {
     let reserved = kinds.map { _ in ReservedPort() }
     let log = LogFile()
@@ -38,7 +38,7 @@ final class TestProxy: Sendable {
     thread = try WorkerThread(index: 0, seed: 7) { loop in
       let handle = ProxyWorkerHandle(index: 0, inbox: loop.inbox)
       let worker = ProxyWorker(
-        loop: loop, limits: limits, namespace: "shop",
+        loop: loop, limits: limits, namespace: "shop", client: client,
         accessLog: AccessLogWriter(policy: accessLog, pool: loop.pool, descriptor: log.descriptor),
         subscribe: { asked.add($0) })
       handle.bind(worker)
@@ -63,9 +63,11 @@ final class TestProxy: Sendable {
   /// A listener for `orders.shop:80`, configured with `rules` and `endpoints` of `orders.shop:80`.
   static func serving(
     _ endpoints: [SocketAddress], rules: [RouteRule] = [.toOrders()], limits: ProxyLimits = ProxyLimits(),
-    accessLog: AccessLogPolicy = .off, appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy()
+    accessLog: AccessLogPolicy = .off, appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy(),
+    client: SPIFFEID? = nil
   ) throws -> TestProxy {
-    let proxy = try TestProxy([.mapped(.orders), .outboundProxy], limits: limits, accessLog: accessLog)
+    let proxy = try TestProxy(
+      [.mapped(.orders), .outboundProxy], limits: limits, accessLog: accessLog, client: client)
     proxy.configure(endpoints, rules: rules, appProtocol: appProtocol, policy: policy)
     return proxy
   }

@@ -73,12 +73,15 @@ struct BackendTLSTable {
 
   var warnings: [ManifestProblem] {
     entries.filter(\.errors.isEmpty).flatMap { entry in
-      entry.targets.compactMap(\.missing).map { entry.located.warning($0.field, $0.message, fix: $0.fix) }
+      entry.targets.compactMap(\.missing).map {
+        entry.located.warning($0.field, $0.message, fix: $0.fix, code: .policyTargetNotFound)
+      }
         + entry.findings.map { entry.located.warning("spec.validation.\($0.field)", $0.message, fix: $0.fix) }
         + entry.targets.indices.compactMap { target in
           entry.winners[target].map { winner in
             entry.located.warning(
-              "spec.targetRefs[\(target)]", "the older \(winner) has the same target", fix: "remove one of the two")
+              "spec.targetRefs[\(target)]", "the older \(winner) has the same target", fix: "remove one of the two",
+              code: .policyConflict)
           }
         } + opaque(entry)
     }

@@ -44,9 +44,42 @@ extension EffectivePolicy {
   /// What clients' proxies keep for a rule, of policies for its route or for itself.
   package var ruleLimits: [RateLimit] { rateLimits(ofRoutes: true) }
 
+  /// The limit that all proxies keep together, as `inboundLimits` and `ruleLimits`.
+  package func globalLimit(ofRoutes: Bool) -> GlobalRateLimit? {
+    guard let entry = entries[.globalRateLimit], case .globalRateLimit(let limit) = entry.setting else { return nil }
+    return (entry.source.level == .route || entry.source.level == .rule) == ofRoutes ? limit : nil
+  }
+
   private func rateLimits(ofRoutes: Bool) -> [RateLimit] {
     guard let entry = entries[.rateLimits], case .rateLimits(let limits) = entry.setting else { return [] }
     return (entry.source.level == .route || entry.source.level == .rule) == ofRoutes ? limits : []
+  }
+
+  /// What clients' proxies do with the content of a rule's requests, and the proxies of endpoints with that of all that they get.
+  package var requestBody: RequestBodyPolicy? {
+    var body = RequestBodyPolicy()
+    if case .maximumBodyBytes(let bytes)? = entries[.maximumBodyBytes]?.setting, bytes > 0 { body.maximumBytes = bytes }
+    if case .bodyBufferBytes(let bytes)? = entries[.bodyBufferBytes]?.setting, bytes > 0 { body.bufferBytes = bytes }
+    return body == RequestBodyPolicy() ? nil : body
+  }
+
+  /// What requests may say themselves, to clients' proxies.
+  package var overrides: OverridePolicy? {
+    guard case .overrides(let policy)? = entries[.overrides]?.setting else { return nil }
+    return policy
+  }
+
+  /// What the proxy of an endpoint does with requests for a port of its workload; of the policy for the service port.
+  func apply(to port: inout InboundPort) {
+    port.rateLimits = inboundLimits
+    // The service that counts is not asked about itself: that would have no end.
+    let global = globalLimit(ofRoutes: false)
+    port.globalRateLimit = global?.service.service == port.service?.service ? nil : global
+    port.requestBody = requestBody
+    if case .adaptiveConcurrency(let settings)? = entries[.adaptiveConcurrency]?.setting {
+      port.adaptiveConcurrency = settings
+    }
+    if case .compression(let policy)? = entries[.compression]?.setting { port.compression = policy }
   }
 
   /// The time limits of a rule. What it says itself stands; zero is its word for none.

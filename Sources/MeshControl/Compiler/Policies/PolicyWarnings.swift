@@ -11,6 +11,8 @@ struct PolicyWarnings {
   private var withoutKey: Set<AttachedPolicy> = []
   /// Of single endpoints and ports.
   private var useless: [ManifestProblem] = []
+  /// Ports that the mesh knows.
+  var ports: Set<ServicePort> = []
 
   /// Policies that say something, and those of them that it matters for somewhere.
   private struct Use {
@@ -44,12 +46,27 @@ struct PolicyWarnings {
 
   /// An endpoint without a proxy has nobody to keep a limit.
   mutating func lookAtLimits(_ effective: EffectivePolicy, _ set: EndpointSet) {
-    guard let source = effective.entries[.rateLimits]?.source,
+    let ofRoute = "write the limit in a policy whose target is a route"
+    if !effective.inboundLimits.isEmpty { tell(.rateLimits, effective, set, fix: ofRoute) }
+    if effective.globalLimit(ofRoutes: false) != nil { tell(.globalRateLimit, effective, set, fix: ofRoute) }
+    if case .adaptiveConcurrency(.some)? = effective.entries[.adaptiveConcurrency]?.setting {
+      tell(.adaptiveConcurrency, effective, set, fix: "run it with a proxy, or write limits.activeRequests")
+    }
+    if case .compression(.some)? = effective.entries[.compression]?.setting {
+      tell(.compression, effective, set, says: "no proxy compresses its answers", fix: "run it with a proxy")
+    }
+  }
+
+  private mutating func tell(
+    _ field: PolicyField, _ effective: EffectivePolicy, _ set: EndpointSet,
+    says consequence: String = "no proxy limits what it gets", fix: String
+  ) {
+    guard let source = effective.entries[field]?.source,
       let bare = set.names?.hosts.first ?? set.endpoints.first(where: { $0.identity == nil })?.address.description
     else { return }
-    let message = "the endpoint \(bare) of \(set.key) is outside the mesh, so no proxy limits what it gets"
+    let message = "the endpoint \(bare) of \(set.key) is outside the mesh, so \(consequence)"
     useless.append(
-      finding(.rateLimits, message, "write the limit in a policy whose target is a route", .policyWithoutProxy)
+      finding(field, message, fix, .policyWithoutProxy)
         .warning(of: AttachedPolicy(key: source.policy, position: source.position, settings: [])))
   }
 
@@ -74,6 +91,11 @@ struct PolicyWarnings {
     for policy in attachments.policies {
       let attached = policy.attached
       problems += Set(policy.targets.flatMap(findings)).map { $0.warning(of: attached) }
+      for case .globalRateLimit(let limit?) in attached.settings where !ports.contains(limit.service) {
+        let message = "the mesh knows no \(limit.service), so nobody counts: every request is treated as onFailure says"
+        problems.append(
+          finding(.globalRateLimit, message, "add the Service, or correct its name").warning(of: attached))
+      }
       if keys.unused.contains(attached.key) {
         problems.append(
           finding(

@@ -76,8 +76,8 @@ struct RouteCompiler {
       // A rule with a redirect sends nothing that could be sent again.
       retry: rule.retry ?? (rule.filters.answer ? nil : policy.retry),
       hedging: rule.filters.answer ? nil : policy.hedging, session: rule.session?.policy(of: name, sessionKey),
-      rateLimits: policy.ruleLimits,
-      failureStatus: canServe ? nil : 500)
+      rateLimits: policy.ruleLimits, globalRateLimit: policy.globalLimit(ofRoutes: true),
+      requestBody: policy.requestBody, overrides: policy.overrides, failureStatus: canServe ? nil : 500)
   }
 
   /// A mirror whose backend does not resolve is left out: "not configure this backend".

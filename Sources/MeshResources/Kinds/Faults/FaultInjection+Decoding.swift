@@ -41,7 +41,7 @@ extension FaultPolicy {
   fileprivate mutating func read(_ spec: Fields) {
     if let fields = spec.optional("match")?.fields() {
       match = RouteMatch(httpRouteMatch: fields)
-      clients = Self.clients(fields.optional("clients"))
+      clients = fields.optional("clients")?.serviceAccounts(atMost: FaultLimits.clients) ?? []
       fields.finish()
     }
     if let share = spec.optional("percent")?.millionths() { millionths = share }
@@ -81,21 +81,6 @@ extension FaultPolicy {
       corruptMillionths = field?.millionths()
       if corruptMillionths == 0 { field?.error("corrupts nothing", fix: "write 0.0001 or more") }
       fields.finish()
-    }
-  }
-
-  private static func clients(_ field: Field?) -> [String] {
-    guard let field else { return [] }
-    let elements = field.elements(atMost: FaultLimits.clients)
-    if elements.isEmpty { field.error("must not be empty", fix: "remove it, or name service accounts") }
-    return elements.compactMap { element in
-      guard let text = element.string() else { return nil }
-      let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-      guard parts.count == 2, NameSyntax.isLabel(parts[0]), NameSyntax.isSubdomain(parts[1]) else {
-        element.error("\"\(text)\" is no service account", fix: "write NAMESPACE/NAME, such as shop/web")
-        return nil
-      }
-      return text
     }
   }
 }

@@ -9,6 +9,15 @@ package enum PolicyLimits {
   /// Health checks in a row.
   package static let checks = 1...1_000
   package static let rateLimits = 16
+  /// Of a global rate limit, and entries of each.
+  package static let descriptors = 16
+  package static let contentTypes = 64
+  package static let minimumCompressedBytes = 1 << 30
+  package static let tolerancePercent = 1...1_000
+  /// A tebibyte.
+  package static let bodyBytes = 1 << 40
+  /// A quarter of what one worker holds for all its connections (`ProxyLimits.maximumBufferedBytes`).
+  package static let bodyBufferBytes = 4 << 20
   package static let nameBytes = 256
   package static let cookiePathBytes = 1_024
   /// A shorter interval judges by chance.

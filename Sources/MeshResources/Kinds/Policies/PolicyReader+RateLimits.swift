@@ -8,7 +8,7 @@ extension PolicyReader {
     return field.context.hasErrors ? [] : [.rateLimits(limits)]
   }
 
-  private static func rateLimit(_ field: Field, ofRoute: Bool) -> RateLimit? {
+  static func rateLimit(_ field: Field, ofRoute: Bool) -> RateLimit? {
     guard let fields = field.fields() else { return nil }
     let requests = fields.required("requests", fix: "write how many requests may pass in a period")?
       .integer(in: 1...PolicyLimits.count)

@@ -13,7 +13,13 @@ extension PolicySetting {
     case .outliers(let flag), .countLocalFailuresApart(let flag), .successRate(let flag), .latency(let flag): "\(flag)"
     case .successRateDeviations(let thousandths): "\(Double(thousandths) / 1000)"
     case .healthCheck(let check): check?.text ?? "none"
+    case .adaptiveConcurrency(let settings): settings?.text ?? "none"
+    case .overrides(let policy): policy?.text ?? "none"
+    case .compression(let policy): policy?.text ?? "none"
     case .rateLimits(let limits): limits.isEmpty ? "none" : limits.map(\.text).joined(separator: "; ")
+    case .globalRateLimit(let limit): limit?.text ?? "none"
+    case .maximumBodyBytes(let bytes): bytes == 0 ? "none" : "\(bytes)"
+    case .bodyBufferBytes(let bytes): bytes == 0 ? "none" : "\(bytes)"
     case .hedging(let hedging): hedging?.text ?? "none"
     case .retryConditions(let conditions): conditions.text
     case .interval(let span), .baseEjection(let span), .maximumEjection(let span), .latencyFloor(let span),
@@ -85,6 +91,30 @@ extension HedgingPolicy {
       }
     return start + (allMethods ? ", all methods" : "")
   }
+}
+
+extension OverridePolicy {
+  fileprivate var text: String {
+    let words = OverrideWord.allCases.filter { kinds.contains($0.kind) }.map(\.rawValue)
+    return "\(words.joined(separator: ", ")) by \(callers.joined(separator: ", "))"
+  }
+}
+
+extension GlobalRateLimit {
+  fileprivate var text: String {
+    "domain \(domain) of \(service) by "
+      + descriptors.map { $0.map(\.key).joined(separator: " and ") }.joined(separator: "; ")
+  }
+}
+
+extension CompressionPolicy {
+  fileprivate var text: String {
+    "gzip at level \(level) from \(minimumBytes) bytes on of \(contentTypes.joined(separator: ", "))"
+  }
+}
+
+extension AdaptiveConcurrency {
+  fileprivate var text: String { "\(minimum) to \(maximum) requests, tolerance \(tolerancePercent) %" }
 }
 
 extension RateLimit {

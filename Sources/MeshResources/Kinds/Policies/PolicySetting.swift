@@ -44,8 +44,16 @@ package enum PolicySetting: Hashable, Sendable {
 
   /// Nil: none, whatever wider policies say.
   case healthCheck(HealthCheckPolicy?)
+  case adaptiveConcurrency(AdaptiveConcurrency?)
+  case compression(CompressionPolicy?)
   /// Empty: none, whatever wider policies say.
   case rateLimits([RateLimit])
+  /// Nil: none, whatever wider policies say.
+  case globalRateLimit(GlobalRateLimit?)
+
+  /// Zero: none, whatever wider policies say.
+  case maximumBodyBytes(UInt64)
+  case bodyBufferBytes(UInt32)
 
   case retryAttempts(UInt32)
   case retryConditions(RetryConditions)
@@ -57,6 +65,7 @@ package enum PolicySetting: Hashable, Sendable {
 
   /// Nil: none, whatever wider policies say.
   case hedging(HedgingPolicy?)
+  case overrides(OverridePolicy?)
 
   /// Zero: none, whatever wider policies say.
   case requestTimeout(TimeSpan)
@@ -102,7 +111,12 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
   case pendingRequests = "limits.pendingRequests"
   case activeRequests = "limits.activeRequests"
   case healthCheck = "healthCheck"
+  case adaptiveConcurrency = "adaptiveConcurrency"
+  case compression = "compression"
   case rateLimits = "rateLimits"
+  case globalRateLimit = "globalRateLimit"
+  case maximumBodyBytes = "requests.maximumBodyBytes"
+  case bodyBufferBytes = "requests.bufferBytes"
   case retryAttempts = "retries.attempts"
   case retryConditions = "retries.conditions"
   case retryBackoff = "retries.backoff"
@@ -116,12 +130,15 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
   case idleTimeout = "timeouts.idle"
   case streamTimeout = "timeouts.stream"
   case rollout = "rollout"
+  case overrides = "overrides"
 
   /// Says something of the endpoints behind a service port. The others are of the requests that a rule takes.
   package var isOfBackend: Bool {
     switch self {
-    case .rateLimits, .hedging, .retryAttempts, .retryConditions, .retryBackoff, .maximumRetryAfter, .requestTimeout,
-      .backendRequestTimeout, .idleTimeout, .streamTimeout, .rollout:
+    case .rateLimits, .globalRateLimit, .maximumBodyBytes, .bodyBufferBytes, .hedging, .retryAttempts, .retryConditions,
+      .retryBackoff, .maximumRetryAfter, .requestTimeout, .backendRequestTimeout, .idleTimeout, .streamTimeout,
+      .rollout,
+      .overrides:
       false
     default: true
     }
@@ -167,7 +184,12 @@ extension PolicySetting {
     case .pendingRequests: .pendingRequests
     case .activeRequests: .activeRequests
     case .healthCheck: .healthCheck
+    case .adaptiveConcurrency: .adaptiveConcurrency
+    case .compression: .compression
     case .rateLimits: .rateLimits
+    case .globalRateLimit: .globalRateLimit
+    case .maximumBodyBytes: .maximumBodyBytes
+    case .bodyBufferBytes: .bodyBufferBytes
     case .retryAttempts: .retryAttempts
     case .retryConditions: .retryConditions
     case .retryBackoff: .retryBackoff
@@ -181,6 +203,7 @@ extension PolicySetting {
     case .idleTimeout: .idleTimeout
     case .streamTimeout: .streamTimeout
     case .rollout: .rollout
+    case .overrides: .overrides
     }
   }
 }

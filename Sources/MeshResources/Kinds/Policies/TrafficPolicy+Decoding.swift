@@ -14,9 +14,10 @@ extension TrafficPolicy {
     var isBlank = true
     let blocks: KeyValuePairs = [
       "balancer": PolicyReader.balancer, "outliers": PolicyReader.outliers, "limits": PolicyReader.limits,
-      "retries": PolicyReader.retries, "timeouts": PolicyReader.timeouts, "healthCheck": PolicyReader.healthCheck,
-      "rollout": PolicyReader.rollout,
-      "hedging": PolicyReader.hedging,
+      "requests": PolicyReader.requests, "retries": PolicyReader.retries, "hedging": PolicyReader.hedging,
+      "timeouts": PolicyReader.timeouts, "healthCheck": PolicyReader.healthCheck,
+      "adaptiveConcurrency": PolicyReader.adaptiveConcurrency, "compression": PolicyReader.compression,
+      "overrides": PolicyReader.overrides, "rollout": PolicyReader.rollout,
     ]
     for (name, read) in blocks {
       guard let field = spec.optional(name) else { continue }
@@ -33,11 +34,17 @@ extension TrafficPolicy {
       isBlank = false
       settings += PolicyReader.rateLimits(field, ofRoute: targets.contains { $0.target.kind.isRoute })
     }
+    if let field = spec.optional("globalRateLimit") {
+      isBlank = false
+      settings += PolicyReader.globalRateLimit(field, namespace: metadata.namespace)
+    }
     spec.finish()
     if isBlank, !spec.context.hasErrors {
       spec.warning(
         "targetRefs", "the policy changes nothing",
-        fix: "write balancer, outliers, limits, retries, hedging, timeouts, healthCheck, rateLimits or rollout")
+        fix:
+          "write balancer, outliers, limits, requests, retries, hedging, timeouts, healthCheck, adaptiveConcurrency, "
+          + "compression, overrides, rateLimits, globalRateLimit or rollout")
     }
     self.init(metadata: metadata, targets: targets.map(\.target), settings: settings.sorted { $0.field < $1.field })
   }

@@ -1,0 +1,12 @@
+import MeshCore
+import MeshPolicy
+
+extension PolicyReader {
+  static func requests(_ block: Fields) -> [PolicySetting] {
+    let maximum = block.optional("maximumBodyBytes")?.integer(in: 0...PolicyLimits.bodyBytes)
+    let buffer = block.optional("bufferBytes")?.integer(in: 0...PolicyLimits.bodyBufferBytes)
+    return [
+      maximum.map { .maximumBodyBytes(UInt64($0)) }, buffer.map { .bodyBufferBytes(UInt32($0)) },
+    ].compactMap(\.self)
+  }
+}
