@@ -34,6 +34,7 @@ package struct ConversionLimits: Sendable {
   package var maximumStringBytes = 4_096
   package var maximumAnchorsBytes = 1_048_576
   package var maximumExternalHosts = 10_000
+  package var maximumAuthorizationPolicies = 1_024
 
   package static let standard = ConversionLimits()
 

@@ -27,7 +27,8 @@ extension WorkloadConfig {
           adaptiveConcurrency: try convertAdaptiveConcurrency(port),
           compression: try convertCompression(port, limits: limits),
           longestIdle: port.hasLongestIdleMs
-            ? try convertTimeSpan(port.longestIdleMs, "longest_idle_ms") ?? .zero : nil)
+            ? try convertTimeSpan(port.longestIdleMs, "longest_idle_ms") ?? .zero : nil,
+          authorization: port.hasAuthorization ? try Authorization(port.authorization, limits: limits) : nil)
       },
       locality: Locality(region: message.region, zone: message.zone))
   }
@@ -56,6 +57,7 @@ extension Apus_V1_Workload {
         message.adaptiveConcurrency = Apus_V1_AdaptiveConcurrency(settings)
       }
       if let policy = port.compression { message.compression = Apus_V1_Compression(policy) }
+      if let authorization = port.authorization { message.authorization = Apus_V1_Authorization(authorization) }
       return message
     }
   }

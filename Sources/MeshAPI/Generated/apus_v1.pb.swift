@@ -259,6 +259,94 @@ package nonisolated enum Apus_V1_SubsetFallback: SwiftProtobuf.Enum, Swift.CaseI
 
 }
 
+package nonisolated enum Apus_V1_AuthorizationMode: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case allow // = 1
+  case meshOnly // = 2
+  case deny // = 3
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .allow
+    case 2: self = .meshOnly
+    case 3: self = .deny
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .allow: return 1
+    case .meshOnly: return 2
+    case .deny: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [Apus_V1_AuthorizationMode] = [
+    .unspecified,
+    .allow,
+    .meshOnly,
+    .deny,
+  ]
+
+}
+
+package nonisolated enum Apus_V1_AuthorizationAction: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case allow // = 1
+  case deny // = 2
+  case audit // = 3
+  case custom // = 4
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .allow
+    case 2: self = .deny
+    case 3: self = .audit
+    case 4: self = .custom
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .allow: return 1
+    case .deny: return 2
+    case .audit: return 3
+    case .custom: return 4
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [Apus_V1_AuthorizationAction] = [
+    .unspecified,
+    .allow,
+    .deny,
+    .audit,
+    .custom,
+  ]
+
+}
+
 package nonisolated enum Apus_V1_FaultsAction: SwiftProtobuf.Enum, Swift.CaseIterable {
   package typealias RawValue = Int
 
@@ -2522,11 +2610,288 @@ package nonisolated struct Apus_V1_InboundPort: @unchecked Sendable {
   /// Clears the value of `globalRateLimit`. Subsequent reads from it will return its default value.
   package mutating func clearGlobalRateLimit() {_uniqueStorage()._globalRateLimit = nil}
 
+  /// absent: everybody may call
+  package var authorization: Apus_V1_Authorization {
+    get {_storage._authorization ?? Apus_V1_Authorization()}
+    set {_uniqueStorage()._authorization = newValue}
+  }
+  /// Returns true if `authorization` has been explicitly set.
+  package var hasAuthorization: Bool {_storage._authorization != nil}
+  /// Clears the value of `authorization`. Subsequent reads from it will return its default value.
+  package mutating func clearAuthorization() {_uniqueStorage()._authorization = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Who may call a port: only what concerns it.
+package nonisolated struct Apus_V1_Authorization: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var mode: Apus_V1_AuthorizationMode = .unspecified
+
+  /// the policy it comes from: "shop/lock-down"; empty: nobody's
+  package var modeSource: String = String()
+
+  package var policies: [Apus_V1_AuthorizationPolicy] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorizationPolicy: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "shop/web-only"
+  package var name: String = String()
+
+  package var action: Apus_V1_AuthorizationAction = .unspecified
+
+  /// of custom
+  package var provider: String = String()
+
+  package var rules: [Apus_V1_AuthorizationRule] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Empty lists match all.
+package nonisolated struct Apus_V1_AuthorizationRule: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var sources: [Apus_V1_AuthorizationSource] = []
+
+  package var operations: [Apus_V1_AuthorizationOperation] = []
+
+  package var conditions: [Apus_V1_AuthorizationCondition] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_TextSelection: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var values: [String] = []
+
+  package var notValues: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorizationSource: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var principals: Apus_V1_TextSelection {
+    get {_principals ?? Apus_V1_TextSelection()}
+    set {_principals = newValue}
+  }
+  /// Returns true if `principals` has been explicitly set.
+  package var hasPrincipals: Bool {self._principals != nil}
+  /// Clears the value of `principals`. Subsequent reads from it will return its default value.
+  package mutating func clearPrincipals() {self._principals = nil}
+
+  package var namespaces: Apus_V1_TextSelection {
+    get {_namespaces ?? Apus_V1_TextSelection()}
+    set {_namespaces = newValue}
+  }
+  /// Returns true if `namespaces` has been explicitly set.
+  package var hasNamespaces: Bool {self._namespaces != nil}
+  /// Clears the value of `namespaces`. Subsequent reads from it will return its default value.
+  package mutating func clearNamespaces() {self._namespaces = nil}
+
+  /// "shop/web"
+  package var serviceAccounts: Apus_V1_TextSelection {
+    get {_serviceAccounts ?? Apus_V1_TextSelection()}
+    set {_serviceAccounts = newValue}
+  }
+  /// Returns true if `serviceAccounts` has been explicitly set.
+  package var hasServiceAccounts: Bool {self._serviceAccounts != nil}
+  /// Clears the value of `serviceAccounts`. Subsequent reads from it will return its default value.
+  package mutating func clearServiceAccounts() {self._serviceAccounts = nil}
+
+  package var trustDomains: Apus_V1_TextSelection {
+    get {_trustDomains ?? Apus_V1_TextSelection()}
+    set {_trustDomains = newValue}
+  }
+  /// Returns true if `trustDomains` has been explicitly set.
+  package var hasTrustDomains: Bool {self._trustDomains != nil}
+  /// Clears the value of `trustDomains`. Subsequent reads from it will return its default value.
+  package mutating func clearTrustDomains() {self._trustDomains = nil}
+
+  /// "10.0.0.0/8"
+  package var addresses: Apus_V1_TextSelection {
+    get {_addresses ?? Apus_V1_TextSelection()}
+    set {_addresses = newValue}
+  }
+  /// Returns true if `addresses` has been explicitly set.
+  package var hasAddresses: Bool {self._addresses != nil}
+  /// Clears the value of `addresses`. Subsequent reads from it will return its default value.
+  package mutating func clearAddresses() {self._addresses = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _principals: Apus_V1_TextSelection? = nil
+  fileprivate var _namespaces: Apus_V1_TextSelection? = nil
+  fileprivate var _serviceAccounts: Apus_V1_TextSelection? = nil
+  fileprivate var _trustDomains: Apus_V1_TextSelection? = nil
+  fileprivate var _addresses: Apus_V1_TextSelection? = nil
+}
+
+package nonisolated struct Apus_V1_AuthorizationOperation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var methods: Apus_V1_TextSelection {
+    get {_methods ?? Apus_V1_TextSelection()}
+    set {_methods = newValue}
+  }
+  /// Returns true if `methods` has been explicitly set.
+  package var hasMethods: Bool {self._methods != nil}
+  /// Clears the value of `methods`. Subsequent reads from it will return its default value.
+  package mutating func clearMethods() {self._methods = nil}
+
+  /// in lower case
+  package var hosts: Apus_V1_TextSelection {
+    get {_hosts ?? Apus_V1_TextSelection()}
+    set {_hosts = newValue}
+  }
+  /// Returns true if `hosts` has been explicitly set.
+  package var hasHosts: Bool {self._hosts != nil}
+  /// Clears the value of `hosts`. Subsequent reads from it will return its default value.
+  package mutating func clearHosts() {self._hosts = nil}
+
+  package var paths: [Apus_V1_PathPattern] = []
+
+  package var notPaths: [Apus_V1_PathPattern] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _methods: Apus_V1_TextSelection? = nil
+  fileprivate var _hosts: Apus_V1_TextSelection? = nil
+}
+
+package nonisolated struct Apus_V1_PathPattern: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var kind: Apus_V1_PathPattern.OneOf_Kind? = nil
+
+  package var exact: String {
+    get {
+      if case .exact(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .exact(newValue)}
+  }
+
+  package var prefix: String {
+    get {
+      if case .prefix(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .prefix(newValue)}
+  }
+
+  package var glob: String {
+    get {
+      if case .glob(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .glob(newValue)}
+  }
+
+  package var template: String {
+    get {
+      if case .template(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .template(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Kind: Equatable, Sendable {
+    case exact(String)
+    case prefix(String)
+    case glob(String)
+    case template(String)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorizationCondition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var subject: Apus_V1_AuthorizationCondition.OneOf_Subject? = nil
+
+  /// in lower case
+  package var header: String {
+    get {
+      if case .header(let v)? = subject {return v}
+      return String()
+    }
+    set {subject = .header(newValue)}
+  }
+
+  package var claim: String {
+    get {
+      if case .claim(let v)? = subject {return v}
+      return String()
+    }
+    set {subject = .claim(newValue)}
+  }
+
+  package var values: Apus_V1_TextSelection {
+    get {_values ?? Apus_V1_TextSelection()}
+    set {_values = newValue}
+  }
+  /// Returns true if `values` has been explicitly set.
+  package var hasValues: Bool {self._values != nil}
+  /// Clears the value of `values`. Subsequent reads from it will return its default value.
+  package mutating func clearValues() {self._values = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Subject: Equatable, Sendable {
+    /// in lower case
+    case header(String)
+    case claim(String)
+
+  }
+
+  package init() {}
+
+  fileprivate var _values: Apus_V1_TextSelection? = nil
 }
 
 package nonisolated struct Apus_V1_Compression: Sendable {
@@ -3508,6 +3873,14 @@ nonisolated extension Apus_V1_BalancingAlgorithm: SwiftProtobuf._ProtoNameProvid
 
 nonisolated extension Apus_V1_SubsetFallback: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SUBSET_FALLBACK_ANY\0\u{1}SUBSET_FALLBACK_DEFAULT\0\u{1}SUBSET_FALLBACK_NONE\0")
+}
+
+nonisolated extension Apus_V1_AuthorizationMode: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0AUTHORIZATION_MODE_UNSPECIFIED\0\u{1}AUTHORIZATION_MODE_ALLOW\0\u{1}AUTHORIZATION_MODE_MESH_ONLY\0\u{1}AUTHORIZATION_MODE_DENY\0")
+}
+
+nonisolated extension Apus_V1_AuthorizationAction: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0AUTHORIZATION_ACTION_UNSPECIFIED\0\u{1}AUTHORIZATION_ACTION_ALLOW\0\u{1}AUTHORIZATION_ACTION_DENY\0\u{1}AUTHORIZATION_ACTION_AUDIT\0\u{1}AUTHORIZATION_ACTION_CUSTOM\0")
 }
 
 nonisolated extension Apus_V1_FaultsAction: SwiftProtobuf._ProtoNameProviding {
@@ -7433,7 +7806,7 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InboundPort"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0\u{4}\u{14}request_body\0\u{3}adaptive_concurrency\0\u{1}compression\0\u{3}global_rate_limit\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0\u{4}\u{14}request_body\0\u{3}adaptive_concurrency\0\u{1}compression\0\u{3}global_rate_limit\0\u{2}9authorization\0")
 
   fileprivate class _StorageClass {
     var _port: UInt32 = 0
@@ -7445,6 +7818,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
     var _adaptiveConcurrency: Apus_V1_AdaptiveConcurrency? = nil
     var _compression: Apus_V1_Compression? = nil
     var _globalRateLimit: Apus_V1_GlobalRateLimit? = nil
+    var _authorization: Apus_V1_Authorization? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -7464,6 +7838,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       _adaptiveConcurrency = source._adaptiveConcurrency
       _compression = source._compression
       _globalRateLimit = source._globalRateLimit
+      _authorization = source._authorization
     }
   }
 
@@ -7491,6 +7866,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
         case 81: try { try decoder.decodeSingularMessageField(value: &_storage._adaptiveConcurrency) }()
         case 82: try { try decoder.decodeSingularMessageField(value: &_storage._compression) }()
         case 83: try { try decoder.decodeSingularMessageField(value: &_storage._globalRateLimit) }()
+        case 140: try { try decoder.decodeSingularMessageField(value: &_storage._authorization) }()
         default: break
         }
       }
@@ -7530,6 +7906,9 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       try { if let v = _storage._globalRateLimit {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 83)
       } }()
+      try { if let v = _storage._authorization {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -7548,10 +7927,417 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._adaptiveConcurrency != rhs_storage._adaptiveConcurrency {return false}
         if _storage._compression != rhs_storage._compression {return false}
         if _storage._globalRateLimit != rhs_storage._globalRateLimit {return false}
+        if _storage._authorization != rhs_storage._authorization {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Authorization: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Authorization"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mode\0\u{3}mode_source\0\u{1}policies\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.mode) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.modeSource) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.policies) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.mode != .unspecified {
+      try visitor.visitSingularEnumField(value: self.mode, fieldNumber: 1)
+    }
+    if !self.modeSource.isEmpty {
+      try visitor.visitSingularStringField(value: self.modeSource, fieldNumber: 2)
+    }
+    if !self.policies.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.policies, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Authorization, rhs: Apus_V1_Authorization) -> Bool {
+    if lhs.mode != rhs.mode {return false}
+    if lhs.modeSource != rhs.modeSource {return false}
+    if lhs.policies != rhs.policies {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizationPolicy"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}action\0\u{1}provider\0\u{1}rules\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.action) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.provider) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.rules) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.action != .unspecified {
+      try visitor.visitSingularEnumField(value: self.action, fieldNumber: 2)
+    }
+    if !self.provider.isEmpty {
+      try visitor.visitSingularStringField(value: self.provider, fieldNumber: 3)
+    }
+    if !self.rules.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rules, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizationPolicy, rhs: Apus_V1_AuthorizationPolicy) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.action != rhs.action {return false}
+    if lhs.provider != rhs.provider {return false}
+    if lhs.rules != rhs.rules {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizationRule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizationRule"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sources\0\u{1}operations\0\u{1}conditions\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.sources) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.operations) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.conditions) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.sources.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sources, fieldNumber: 1)
+    }
+    if !self.operations.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.operations, fieldNumber: 2)
+    }
+    if !self.conditions.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.conditions, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizationRule, rhs: Apus_V1_AuthorizationRule) -> Bool {
+    if lhs.sources != rhs.sources {return false}
+    if lhs.operations != rhs.operations {return false}
+    if lhs.conditions != rhs.conditions {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_TextSelection: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TextSelection"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}values\0\u{3}not_values\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.values) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.notValues) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.values.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.values, fieldNumber: 1)
+    }
+    if !self.notValues.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.notValues, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_TextSelection, rhs: Apus_V1_TextSelection) -> Bool {
+    if lhs.values != rhs.values {return false}
+    if lhs.notValues != rhs.notValues {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizationSource: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizationSource"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}principals\0\u{1}namespaces\0\u{3}service_accounts\0\u{3}trust_domains\0\u{1}addresses\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._principals) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._namespaces) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._serviceAccounts) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._trustDomains) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._addresses) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._principals {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._namespaces {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._serviceAccounts {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._trustDomains {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    try { if let v = self._addresses {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizationSource, rhs: Apus_V1_AuthorizationSource) -> Bool {
+    if lhs._principals != rhs._principals {return false}
+    if lhs._namespaces != rhs._namespaces {return false}
+    if lhs._serviceAccounts != rhs._serviceAccounts {return false}
+    if lhs._trustDomains != rhs._trustDomains {return false}
+    if lhs._addresses != rhs._addresses {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizationOperation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizationOperation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}methods\0\u{1}hosts\0\u{1}paths\0\u{3}not_paths\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._methods) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._hosts) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.paths) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.notPaths) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._methods {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._hosts {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.paths.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.paths, fieldNumber: 3)
+    }
+    if !self.notPaths.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.notPaths, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizationOperation, rhs: Apus_V1_AuthorizationOperation) -> Bool {
+    if lhs._methods != rhs._methods {return false}
+    if lhs._hosts != rhs._hosts {return false}
+    if lhs.paths != rhs.paths {return false}
+    if lhs.notPaths != rhs.notPaths {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_PathPattern: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PathPattern"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}exact\0\u{1}prefix\0\u{1}glob\0\u{1}template\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .exact(v)
+        }
+      }()
+      case 2: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .prefix(v)
+        }
+      }()
+      case 3: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .glob(v)
+        }
+      }()
+      case 4: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .template(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.kind {
+    case .exact?: try {
+      guard case .exact(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    }()
+    case .prefix?: try {
+      guard case .prefix(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    }()
+    case .glob?: try {
+      guard case .glob(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    }()
+    case .template?: try {
+      guard case .template(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 4)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_PathPattern, rhs: Apus_V1_PathPattern) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizationCondition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizationCondition"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}claim\0\u{1}values\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.subject != nil {try decoder.handleConflictingOneOf()}
+          self.subject = .header(v)
+        }
+      }()
+      case 2: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.subject != nil {try decoder.handleConflictingOneOf()}
+          self.subject = .claim(v)
+        }
+      }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._values) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.subject {
+    case .header?: try {
+      guard case .header(let v)? = self.subject else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    }()
+    case .claim?: try {
+      guard case .claim(let v)? = self.subject else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    }()
+    case nil: break
+    }
+    try { if let v = self._values {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizationCondition, rhs: Apus_V1_AuthorizationCondition) -> Bool {
+    if lhs.subject != rhs.subject {return false}
+    if lhs._values != rhs._values {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

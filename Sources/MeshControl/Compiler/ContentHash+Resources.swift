@@ -272,6 +272,7 @@ extension ContentHasher {
         hasher.add(policy.minimumBytes)
         hasher.add(policy.level)
       }
+      hasher.add(port.authorization) { $0.add($1) }
     }
   }
 

@@ -41,12 +41,14 @@ package struct InboundPort: Hashable, Sendable {
   package var adaptiveConcurrency: AdaptiveConcurrency?
   /// Nil: answers go out as they are.
   package var compression: CompressionPolicy?
+  /// Nil: everybody may call.
+  package var authorization: Authorization?
 
   package init(
     port: UInt16, appProtocol: AppProtocol, service: ServicePort?, rateLimits: [RateLimit] = [],
     globalRateLimit: GlobalRateLimit? = nil, requestBody: RequestBodyPolicy? = nil,
     adaptiveConcurrency: AdaptiveConcurrency? = nil,
-    compression: CompressionPolicy? = nil, longestIdle: TimeSpan? = nil
+    compression: CompressionPolicy? = nil, longestIdle: TimeSpan? = nil, authorization: Authorization? = nil
   ) {
     self.port = port
     self.appProtocol = appProtocol
@@ -57,5 +59,6 @@ package struct InboundPort: Hashable, Sendable {
     self.requestBody = requestBody
     self.adaptiveConcurrency = adaptiveConcurrency
     self.compression = compression
+    self.authorization = authorization
   }
 }

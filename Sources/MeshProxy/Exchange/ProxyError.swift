@@ -174,6 +174,14 @@ struct ProxyError: Error {
     status: 503, flag: .concurrencyLimited, origin: .internal, retry: .notSent,
     reason: "overload: the endpoint's application has as many requests as it does at a time")
 
+  /// Whose policy it was is for the operator's log and metrics, not for the caller.
+  static let denied = ProxyError(
+    status: 403, flag: .unauthorized, origin: .downstream, retry: .no,
+    reason: "forbidden: no authorization policy lets this caller do this; `apus why` tells which one decides")
+  static let ambiguousPath = ProxyError(
+    status: 400, flag: .unauthorized, origin: .downstream, retry: .no, chosenGRPCStatus: .invalidArgument,
+    reason: "bad request: who may call here depends on the path, and this path can be read in more than one way")
+
   static func rateLimited(_ refusal: RateLimitRefusal) -> ProxyError {
     ProxyError(
       status: 429, flag: .rateLimited, origin: .downstream, retry: .no, refusal: refusal,

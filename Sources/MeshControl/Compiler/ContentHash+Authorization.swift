@@ -1,0 +1,56 @@
+import MeshPolicy
+
+extension ContentHasher {
+  mutating func add(_ authorization: Authorization) {
+    add(authorization.mode.rawValue)
+    add(authorization.modeSource)
+    add(authorization.policies) { hasher, policy in
+      hasher.add(policy.name)
+      hasher.add(policy.action.name)
+      if case .custom(let provider) = policy.action { hasher.add(provider) }
+      hasher.add(policy.rules) { $0.add($1) }
+    }
+  }
+
+  private mutating func add(_ rule: AuthorizationRule) {
+    add(rule.sources) { hasher, source in
+      for texts in [source.principals, source.namespaces, source.serviceAccounts, source.trustDomains] {
+        hasher.add(texts) { $0.add($1) }
+      }
+      hasher.add(source.addresses) { $0.add($1.description) }
+    }
+    add(rule.operations) { hasher, operation in
+      hasher.add(operation.methods) { $0.add($1) }
+      hasher.add(operation.hosts) { $0.add($1) }
+      hasher.add(operation.paths) { $0.add($1) }
+    }
+    add(rule.conditions) { hasher, condition in
+      switch condition.subject {
+      case .header(let name):
+        hasher.add(0)
+        hasher.add(name)
+      case .claim(let name):
+        hasher.add(1)
+        hasher.add(name)
+      }
+      hasher.add(condition.values) { $0.add($1) }
+    }
+  }
+
+  private mutating func add<Value>(_ selection: Selection<Value>, _ each: (inout ContentHasher, Value) -> Void) {
+    add(selection.values, each)
+    add(selection.notValues, each)
+  }
+
+  private mutating func add(_ pattern: PathPattern) {
+    let (kind, text) =
+      switch pattern {
+      case .exact(let text): (0, text)
+      case .prefix(let text): (1, text)
+      case .glob(let text): (2, text)
+      case .template(let text): (3, text)
+      }
+    add(kind)
+    add(text)
+  }
+}

@@ -1,0 +1,207 @@
+package import MeshCore
+
+/// Who may call one port of a workload (kind `AuthorizationPolicy`), compiled by the control plane: only what concerns this port.
+///
+/// Order: `custom` rules ask their provider, `deny` rules refuse, `allow` rules admit. Where no rule decides, a port with an
+/// `allow` policy refuses, and one without does as its mode says. `audit` policies are counted and decide nothing.
+package struct Authorization: Hashable, Sendable {
+  package var mode: AuthorizationMode
+  /// The policy that the mode comes from, `shop/lock-down`. Empty: nobody's.
+  package var modeSource: String
+  package var policies: [AuthorizationPolicy]
+
+  package init(
+    mode: AuthorizationMode = .allow, modeSource: String = "", policies: [AuthorizationPolicy] = []
+  ) {
+    self.mode = mode
+    self.modeSource = modeSource
+    self.policies = policies
+  }
+}
+
+/// What happens to a call that no rule speaks of.
+package enum AuthorizationMode: String, Hashable, Sendable, CaseIterable {
+  case allow
+  /// Callers that proved an identity of the mesh.
+  case meshOnly = "mesh-only"
+  case deny
+}
+
+package enum AuthorizationAction: Hashable, Sendable {
+  case allow, deny, audit
+  /// A provider of this name decides.
+  case custom(provider: String)
+
+  package var name: String {
+    switch self {
+    case .allow: "allow"
+    case .deny: "deny"
+    case .audit: "audit"
+    case .custom: "custom"
+    }
+  }
+}
+
+package struct AuthorizationPolicy: Hashable, Sendable {
+  /// `shop/web-only`, for reasons, metrics and logs.
+  package var name: String
+  package var action: AuthorizationAction
+  /// One is enough. None: the policy matches nothing.
+  package var rules: [AuthorizationRule]
+
+  package init(name: String, action: AuthorizationAction, rules: [AuthorizationRule]) {
+    self.name = name
+    self.action = action
+    self.rules = rules
+  }
+}
+
+/// Matches where one of the sources, one of the operations and every condition match. Empty lists match all.
+package struct AuthorizationRule: Hashable, Sendable {
+  package var sources: [AuthorizationSource]
+  package var operations: [AuthorizationOperation]
+  package var conditions: [AuthorizationCondition]
+
+  package init(
+    sources: [AuthorizationSource] = [], operations: [AuthorizationOperation] = [],
+    conditions: [AuthorizationCondition] = []
+  ) {
+    self.sources = sources
+    self.operations = operations
+    self.conditions = conditions
+  }
+}
+
+/// One of `values`, if there are any, and none of `notValues`.
+package struct Selection<Value: Hashable & Sendable>: Hashable, Sendable {
+  package var values: [Value]
+  package var notValues: [Value]
+
+  package init(_ values: [Value] = [], not notValues: [Value] = []) {
+    self.values = values
+    self.notValues = notValues
+  }
+
+  package var isEmpty: Bool { values.isEmpty && notValues.isEmpty }
+}
+
+/// Who calls; everything must hold. Texts are globs: `*` is any run of characters but `/`, `**` any at all.
+package struct AuthorizationSource: Hashable, Sendable {
+  /// SPIFFE ids.
+  package var principals: Selection<String>
+  package var namespaces: Selection<String>
+  /// `shop/web`.
+  package var serviceAccounts: Selection<String>
+  package var trustDomains: Selection<String>
+  /// Of the connection's other end.
+  package var addresses: Selection<AddressBlock>
+
+  package init(
+    principals: Selection<String> = Selection(), namespaces: Selection<String> = Selection(),
+    serviceAccounts: Selection<String> = Selection(), trustDomains: Selection<String> = Selection(),
+    addresses: Selection<AddressBlock> = Selection()
+  ) {
+    self.principals = principals
+    self.namespaces = namespaces
+    self.serviceAccounts = serviceAccounts
+    self.trustDomains = trustDomains
+    self.addresses = addresses
+  }
+}
+
+/// What is asked for; everything must hold. Ports are no part of it: what is compiled for one port says nothing of others.
+package struct AuthorizationOperation: Hashable, Sendable {
+  /// Case-sensitive, as methods are.
+  package var methods: Selection<String>
+  /// In lower case, without port; globs in which `*` is any run of characters.
+  package var hosts: Selection<String>
+  package var paths: Selection<PathPattern>
+
+  package init(
+    methods: Selection<String> = Selection(), hosts: Selection<String> = Selection(),
+    paths: Selection<PathPattern> = Selection()
+  ) {
+    self.methods = methods
+    self.hosts = hosts
+    self.paths = paths
+  }
+
+  /// Nothing but ports was asked for.
+  package var isEmpty: Bool { methods.isEmpty && hosts.isEmpty && paths.isEmpty }
+}
+
+/// A condition on a path in canonical form (`CanonicalPath`), query excluded.
+package enum PathPattern: Hashable, Sendable {
+  case exact(String)
+  /// Element-wise: `/abc` matches `/abc` and `/abc/d`, not `/abcd`.
+  case prefix(String)
+  /// `*` is any run of characters but `/`, `**` any at all.
+  case glob(String)
+  /// `{id}` and `{*}` stand for one element, which is not empty; `{**}` for any number.
+  case template(String)
+}
+
+/// A condition on a field of the request or a claim of its token. Of several values, one of `values` is enough and one of
+/// `notValues` too many.
+package struct AuthorizationCondition: Hashable, Sendable {
+  package enum Subject: Hashable, Sendable {
+    /// In lower case.
+    case header(String)
+    /// Keys joined by dots, as in `ClaimSet`.
+    case claim(String)
+  }
+
+  package var subject: Subject
+  /// Globs in which `*` is any run of characters: `*` alone asks that there is one.
+  package var values: Selection<String>
+
+  package init(_ subject: Subject, _ values: Selection<String>) {
+    self.subject = subject
+    self.values = values
+  }
+}
+
+/// Addresses that share a number of leading bits. IPv4 is held as IPv4-mapped IPv6, as in `SocketAddress`.
+package struct AddressBlock: Hashable, Sendable, CustomStringConvertible {
+  private var base: SocketAddress
+  /// Of 128.
+  private var bits: UInt8
+
+  /// Reads `192.0.2.0/24`, `2001:db8::/32` or one address. Bits past the length must be zero: who writes 10.1.2.3/8 means something else.
+  package init?(_ text: some StringProtocol) {
+    let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let host = parts.first, !host.contains("["), let address = SocketAddress(host, defaultPort: 0),
+      address.port == 0, address.host.contains(":") == host.contains(":") || address.isIPv4
+    else { return nil }
+    // `1.2.3.4:80` is an address and port, none of a block.
+    guard !(address.isIPv4 && host.contains(".") && host.contains(":") && !host.hasPrefix(":")) else { return nil }
+    let writtenAsIPv4 = !host.contains(":")
+    let most = writtenAsIPv4 ? 32 : 128
+    var length = most
+    if parts.count == 2 {
+      guard (1...3).contains(parts[1].utf8.count), parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+        let number = Int(parts[1]), number <= most
+      else { return nil }
+      length = number
+    }
+    base = address
+    bits = UInt8(length + 128 - most)
+    guard base.high & ~highMask == 0, base.low & ~lowMask == 0 else { return nil }
+  }
+
+  package func contains(_ address: SocketAddress) -> Bool {
+    address.high & highMask == base.high && address.low & lowMask == base.low
+  }
+
+  private var highMask: UInt64 { Self.mask(Int(bits)) }
+  private var lowMask: UInt64 { Self.mask(Int(bits) - 64) }
+
+  private static func mask(_ bits: Int) -> UInt64 {
+    bits <= 0 ? 0 : bits >= 64 ? .max : ~(UInt64.max >> UInt64(bits))
+  }
+
+  package var description: String {
+    let isIPv4 = base.isIPv4 && bits >= 96
+    return "\(base.host)/\(isIPv4 ? bits - 96 : bits)"
+  }
+}
