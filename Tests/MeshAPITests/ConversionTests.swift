@@ -123,7 +123,12 @@ import Testing
 
   static let all: [MeshResource] = [
     .service(service), .endpoints(endpoints), .workload(workload),
-    .trust(TrustAnchors(trustDomain: "cluster.local", pem: "-----BEGIN CERTIFICATE-----\nAA==\n")),
+    .trust(
+      TrustBundle(
+        trustDomain: "cluster.local", anchorsPEM: "-----BEGIN CERTIFICATE-----\nAA==\n",
+        crls: ["-----BEGIN X509 CRL-----\nAA==\n"],
+        deniedIdentities: ["spiffe://cluster.local/ns/shop/sa/web", "spiffe://cluster.local/ns/shop/sa/api"],
+        deniedSerials: ["0fa2", "4711"], signer: "00ff")),
   ]
 
   @Test("every resource comes back equal from the wire", arguments: all)

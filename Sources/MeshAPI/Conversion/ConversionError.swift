@@ -33,6 +33,10 @@ package struct ConversionLimits: Sendable {
   package var maximumInboundPorts = 1_024
   package var maximumStringBytes = 4_096
   package var maximumAnchorsBytes = 1_048_576
+  package var maximumRevocationLists = 16
+  package var maximumRevocationListBytes = 1_048_576
+  /// Identities, and serial numbers, that a trust bundle denies.
+  package var maximumDenied = 10_000
   package var maximumExternalHosts = 10_000
   package var maximumAuthorizationPolicies = 1_024
 

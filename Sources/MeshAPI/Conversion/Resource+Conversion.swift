@@ -27,7 +27,7 @@ package enum MeshResource: Hashable, Sendable {
   case service(ServiceConfig)
   case endpoints(EndpointSet)
   case workload(WorkloadConfig)
-  case trust(TrustAnchors)
+  case trust(TrustBundle)
   case hosts(ExternalHosts)
 
   package var key: DiscoveryKey {
@@ -80,7 +80,7 @@ extension MeshResource {
         }
         self = .workload(config)
       case (.trust, .trust(let body)):
-        self = .trust(try TrustAnchors(body, limits: limits))
+        self = .trust(try TrustBundle(body, limits: limits))
       case (.hosts, .hosts(let body)):
         self = .hosts(try ExternalHosts(body, limits: limits))
       default:
@@ -136,7 +136,7 @@ extension Apus_V1_Resource {
     case .service(let config): service = Apus_V1_Service(config)
     case .endpoints(let set): endpoints = Apus_V1_Endpoints(set)
     case .workload(let config): workload = Apus_V1_Workload(config)
-    case .trust(let anchors): trust = Apus_V1_TrustBundle(anchors)
+    case .trust(let bundle): trust = Apus_V1_TrustBundle(bundle)
     case .hosts(let table): hosts = Apus_V1_ExternalHosts(table)
     }
   }

@@ -1,19 +1,7 @@
+package import MeshPolicy
 import SwiftProtobuf
 
-/// The certificate authorities whose certificates the members of a trust domain accept (SPIFFE Trust Domain and
-/// Bundle specification, section 4). More than one while a root is being rotated.
-package struct TrustAnchors: Hashable, Sendable {
-  package var trustDomain: String
-  /// One or more PEM certificates.
-  package var pem: String
-
-  package init(trustDomain: String, pem: String) {
-    self.trustDomain = trustDomain
-    self.pem = pem
-  }
-}
-
-extension TrustAnchors {
+extension TrustBundle {
   package init(_ message: Apus_V1_TrustBundle, limits: ConversionLimits = .standard) throws(ConversionError) {
     try limits.check(message.trustDomain, "trust_domain")
     guard message.anchorsPem.utf8.count <= limits.maximumAnchorsBytes else {
@@ -23,16 +11,47 @@ extension TrustAnchors {
     guard message.anchorsPem.contains("-----BEGIN CERTIFICATE-----") else {
       throw ConversionError(field: "anchors_pem", problem: "holds no PEM certificate")
     }
-    self.init(trustDomain: message.trustDomain, pem: message.anchorsPem)
+    try limits.check(message.crls.count, atMost: limits.maximumRevocationLists, "crls")
+    for (index, list) in message.crls.enumerated() {
+      guard list.utf8.count <= limits.maximumRevocationListBytes, list.hasPrefix("-----BEGIN X509 CRL-----") else {
+        throw ConversionError(
+          field: "crls[\(index)]", problem: "no X509 CRL in PEM of at most \(limits.maximumRevocationListBytes) bytes")
+      }
+    }
+    try limits.check(message.deniedIdentities.count, atMost: limits.maximumDenied, "denied_identities")
+    for (index, identity) in message.deniedIdentities.enumerated() {
+      _ = try convertIdentity(identity, "denied_identities[\(index)]")
+    }
+    try limits.check(message.deniedSerials.count, atMost: limits.maximumDenied, "denied_serials")
+    for (index, serial) in message.deniedSerials.enumerated() where !Self.isHexadecimal(serial) {
+      throw ConversionError(field: "denied_serials[\(index)]", problem: "no serial number in lower-case hexadecimal")
+    }
+    guard message.signer.isEmpty || Self.isHexadecimal(message.signer) else {
+      throw ConversionError(field: "signer", problem: "no key identifier in lower-case hexadecimal")
+    }
+    self.init(
+      trustDomain: message.trustDomain, anchorsPEM: message.anchorsPem, crls: message.crls,
+      deniedIdentities: Set(message.deniedIdentities), deniedSerials: Set(message.deniedSerials),
+      signer: message.signer)
+  }
+
+  /// At most 64 bytes: serial numbers have 20 (RFC 5280 section 4.1.2.2), key identifiers 20 or 32.
+  private static func isHexadecimal(_ text: String) -> Bool {
+    (1...128).contains(text.utf8.count) && text.utf8.count % 2 == 0
+      && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
   }
 }
 
 // MARK: - To the wire
 
 extension Apus_V1_TrustBundle {
-  package init(_ anchors: TrustAnchors) {
+  package init(_ bundle: TrustBundle) {
     self.init()
-    trustDomain = anchors.trustDomain
-    anchorsPem = anchors.pem
+    trustDomain = bundle.trustDomain
+    anchorsPem = bundle.anchorsPEM
+    crls = bundle.crls
+    deniedIdentities = bundle.deniedIdentities.sorted()
+    deniedSerials = bundle.deniedSerials.sorted()
+    signer = bundle.signer
   }
 }

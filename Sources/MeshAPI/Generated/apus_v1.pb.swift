@@ -486,6 +486,14 @@ package nonisolated struct Apus_V1_DiscoveryRequest: Sendable {
     set {kind = .reject(newValue)}
   }
 
+  package var identity: Apus_V1_IdentityReport {
+    get {
+      if case .identity(let v)? = kind {return v}
+      return Apus_V1_IdentityReport()
+    }
+    set {kind = .identity(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -494,8 +502,29 @@ package nonisolated struct Apus_V1_DiscoveryRequest: Sendable {
     case unsubscribe(Apus_V1_Unsubscribe)
     case ack(Apus_V1_Ack)
     case reject(Apus_V1_Reject)
+    case identity(Apus_V1_IdentityReport)
 
   }
+
+  package init() {}
+}
+
+/// What every worker of the proxy uses now, after each change. A rotation goes on by it.
+package nonisolated struct Apus_V1_IdentityReport: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of the leaf, in lower-case hexadecimal; empty: none yet
+  package var serial: String = String()
+
+  /// key identifier of the leaf's issuer, as in TrustBundle
+  package var signer: String = String()
+
+  /// of the trust resource; 0: none yet
+  package var trustHash: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -2941,6 +2970,18 @@ package nonisolated struct Apus_V1_TrustBundle: Sendable {
 
   package var anchorsPem: String = String()
 
+  /// PEM, of the anchors and their issuers
+  package var crls: [String] = []
+
+  /// "spiffe://cluster.local/ns/shop/sa/web"
+  package var deniedIdentities: [String] = []
+
+  /// of leaves, in lower-case hexadecimal: "0fa2"
+  package var deniedSerials: [String] = []
+
+  /// key identifier of the issuer that signs leaves now; empty: not said
+  package var signer: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -3893,7 +3934,7 @@ nonisolated extension Apus_V1_RolloutAction: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension Apus_V1_DiscoveryRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DiscoveryRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}subscribe\0\u{1}unsubscribe\0\u{1}ack\0\u{1}reject\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}subscribe\0\u{1}unsubscribe\0\u{1}ack\0\u{1}reject\0\u{2}i\u{1}identity\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3966,6 +4007,19 @@ nonisolated extension Apus_V1_DiscoveryRequest: SwiftProtobuf.Message, SwiftProt
           self.kind = .reject(v)
         }
       }()
+      case 110: try {
+        var v: Apus_V1_IdentityReport?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .identity(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .identity(v)
+        }
+      }()
       default: break
       }
     }
@@ -3997,6 +4051,10 @@ nonisolated extension Apus_V1_DiscoveryRequest: SwiftProtobuf.Message, SwiftProt
       guard case .reject(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     }()
+    case .identity?: try {
+      guard case .identity(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 110)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -4004,6 +4062,46 @@ nonisolated extension Apus_V1_DiscoveryRequest: SwiftProtobuf.Message, SwiftProt
 
   package static func ==(lhs: Apus_V1_DiscoveryRequest, rhs: Apus_V1_DiscoveryRequest) -> Bool {
     if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_IdentityReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IdentityReport"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}serial\0\u{1}signer\0\u{3}trust_hash\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.serial) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.signer) }()
+      case 3: try { try decoder.decodeSingularFixed64Field(value: &self.trustHash) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.serial.isEmpty {
+      try visitor.visitSingularStringField(value: self.serial, fieldNumber: 1)
+    }
+    if !self.signer.isEmpty {
+      try visitor.visitSingularStringField(value: self.signer, fieldNumber: 2)
+    }
+    if self.trustHash != 0 {
+      try visitor.visitSingularFixed64Field(value: self.trustHash, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_IdentityReport, rhs: Apus_V1_IdentityReport) -> Bool {
+    if lhs.serial != rhs.serial {return false}
+    if lhs.signer != rhs.signer {return false}
+    if lhs.trustHash != rhs.trustHash {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -8435,7 +8533,7 @@ nonisolated extension Apus_V1_AdaptiveConcurrency: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Apus_V1_TrustBundle: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TrustBundle"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}trust_domain\0\u{3}anchors_pem\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}trust_domain\0\u{3}anchors_pem\0\u{2}l\u{1}crls\0\u{3}denied_identities\0\u{3}denied_serials\0\u{1}signer\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -8445,6 +8543,10 @@ nonisolated extension Apus_V1_TrustBundle: SwiftProtobuf.Message, SwiftProtobuf.
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.trustDomain) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.anchorsPem) }()
+      case 110: try { try decoder.decodeRepeatedStringField(value: &self.crls) }()
+      case 111: try { try decoder.decodeRepeatedStringField(value: &self.deniedIdentities) }()
+      case 112: try { try decoder.decodeRepeatedStringField(value: &self.deniedSerials) }()
+      case 113: try { try decoder.decodeSingularStringField(value: &self.signer) }()
       default: break
       }
     }
@@ -8457,12 +8559,28 @@ nonisolated extension Apus_V1_TrustBundle: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.anchorsPem.isEmpty {
       try visitor.visitSingularStringField(value: self.anchorsPem, fieldNumber: 2)
     }
+    if !self.crls.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.crls, fieldNumber: 110)
+    }
+    if !self.deniedIdentities.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.deniedIdentities, fieldNumber: 111)
+    }
+    if !self.deniedSerials.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.deniedSerials, fieldNumber: 112)
+    }
+    if !self.signer.isEmpty {
+      try visitor.visitSingularStringField(value: self.signer, fieldNumber: 113)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_TrustBundle, rhs: Apus_V1_TrustBundle) -> Bool {
     if lhs.trustDomain != rhs.trustDomain {return false}
     if lhs.anchorsPem != rhs.anchorsPem {return false}
+    if lhs.crls != rhs.crls {return false}
+    if lhs.deniedIdentities != rhs.deniedIdentities {return false}
+    if lhs.deniedSerials != rhs.deniedSerials {return false}
+    if lhs.signer != rhs.signer {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

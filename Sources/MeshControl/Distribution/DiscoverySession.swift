@@ -43,6 +43,9 @@ package struct DiscoverySession: Sendable {
   /// Text of the last rejection; empty after a later version was acknowledged.
   package private(set) var rejection = ""
 
+  /// What the proxy's workers use, as it said last on this stream.
+  package private(set) var identity: ReportedIdentity?
+
   private var subscriptions: Set<DiscoveryKey> = []
   /// From an earlier stream; counts as sent from the moment the resource is wanted.
   private var held: [DiscoveryKey: UInt64] = [:]
@@ -92,6 +95,9 @@ package struct DiscoverySession: Sendable {
       return false
     case .reject(let message):
       try receive(message)
+      return false
+    case .identity(let message):
+      identity = ReportedIdentity(message)
       return false
     }
   }

@@ -6,6 +6,7 @@ package import Logging
 import MeshAPI
 package import MeshCore
 import MeshIdentity
+import MeshPolicy
 import NIOCore
 import X509
 
@@ -79,12 +80,12 @@ package struct ControlPlane: Sendable {
       path: directory + "/addresses.json", trustDomain: options.trustDomain, clock: options.clock, log: log,
       isAddressFree: options.isAddressFree)
     let hub = DiscoveryHub(clock: options.clock)
-    let anchors = TrustAnchors(trustDomain: options.trustDomain, pem: authority.trustBundlePEM)
+    let trust = TrustBundle(trustDomain: options.trustDomain, anchorsPEM: authority.trustBundlePEM)
     let rolloutClock = RolloutClock(options.clock)
     let rollouts = try RolloutController(
       file: RolloutFile(path: directory + "/rollouts.json"), clock: rolloutClock, log: log)
     let state = MeshState(
-      registry: registry, hub: hub, anchors: anchors, faultSwitch: FaultSwitch(path: directory + "/faults-stopped"),
+      registry: registry, hub: hub, trust: trust, faultSwitch: FaultSwitch(path: directory + "/faults-stopped"),
       rollouts: rollouts, sessionKey: try SessionSecret.loadOrCreate(directory + "/session.key"), clock: options.clock,
       log: log)
     let tls = try ServerTLS(authority: authority, now: now)

@@ -1,7 +1,7 @@
 package import Logging
 package import MeshAPI
 package import MeshCore
-import MeshPolicy
+package import MeshPolicy
 import MeshResources
 
 /// The control plane's picture of the mesh: manifests and living workloads in, compiled configuration out to the hub.
@@ -33,7 +33,7 @@ package actor MeshState {
   private var shares = RolloutShares()
 
   package init(
-    registry: WorkloadRegistry, hub: DiscoveryHub, anchors: TrustAnchors, faultSwitch: FaultSwitch,
+    registry: WorkloadRegistry, hub: DiscoveryHub, trust: TrustBundle, faultSwitch: FaultSwitch,
     rollouts: RolloutController, sessionKey: SipKey,
     clock: ControlClock = .system, log: Logger
   ) {
@@ -44,13 +44,10 @@ package actor MeshState {
     self.faultSwitch = faultSwitch
     self.rollouts = rollouts
     self.sessionKey = sessionKey
-    trustDomain = anchors.trustDomain
+    trustDomain = trust.trustDomain
     configTime = clock.milliseconds
     snapshot = DistributionSnapshot(configTime: configTime)
-    var hasher = ContentHasher()
-    hasher.add(anchors.trustDomain)
-    hasher.add(anchors.pem)
-    snapshot.set(.trust(anchors), hash: UInt64(truncatingIfNeeded: hasher.finish().value))
+    snapshot.set(.trust(trust), hash: trust.contentHash)
   }
 
   /// Follows the manifest directory and the registry until cancelled.

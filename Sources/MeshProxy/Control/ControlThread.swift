@@ -270,8 +270,8 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       let update = workloadUpdate(config)
       for handle in workers { handle.post { $0.apply(ConfigUpdate(workload: update)) } }
       listenForPeers()
-    case .trust(let anchors):
-      if identity?.replaceAnchors(anchors.pem) == true { publishIdentity() }
+    case .trust(let bundle):
+      if identity?.replaceAnchors(bundle.anchorsPEM) == true { publishIdentity() }
     case .service, .endpoints, .hosts: break
     }
   }

@@ -27,7 +27,7 @@ import Testing
     WorkloadConfig(
       name: "web-1", namespace: "shop",
       identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "web"), ports: []))
-  static let trust = MeshResource.trust(TrustAnchors(trustDomain: "cluster.local", pem: ""))
+  static let trust = MeshResource.trust(TrustBundle(trustDomain: "cluster.local", anchorsPEM: ""))
 
   var session = DiscoverySession(workload: "web-1", namespace: "shop")
   var snapshot = DistributionSnapshot(configTime: 7)
