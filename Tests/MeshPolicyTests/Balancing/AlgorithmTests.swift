@@ -15,12 +15,19 @@ import Testing
   }
 
   @Test(
-    "so are the shares of Maglev over keys, and those of a ring within three points", arguments: [1, 2] as [UInt64])
-  func hashWeights(_ seed: UInt64) {
-    let maglev = Fixture(Self.weighted, .maglev, seed: seed).shares(of: 50_000, keys: true)
-    for (share, weight) in zip(maglev, Self.weights) { #expect(abs(share - Double(weight) / 100) < 0.01) }
-    let ring = Fixture(Self.weighted, .ringHash, seed: seed).shares(of: 50_000, keys: true)
-    for (share, weight) in zip(ring, Self.weights) { #expect(abs(share - Double(weight) / 100) < 0.03) }
+    "so are the shares of the hashing algorithms over keys",
+    arguments: [.ringHash, .maglev] as [BalancingPolicy.Algorithm], [1, 2] as [UInt64])
+  func hashWeights(_ algorithm: BalancingPolicy.Algorithm, _ seed: UInt64) {
+    let shares = Fixture(Self.weighted, algorithm, seed: seed).shares(of: 50_000, keys: true)
+    for (share, weight) in zip(shares, Self.weights) { #expect(abs(share - Double(weight) / 100) < 0.01) }
+  }
+
+  @Test(
+    "and those of equal endpoints, however few",
+    arguments: [.ringHash, .maglev] as [BalancingPolicy.Algorithm], [2, 3, 5, 20])
+  func equalShares(_ algorithm: BalancingPolicy.Algorithm, _ count: Int) {
+    let shares = Fixture(endpoints(count), algorithm).shares(of: 50_000, keys: true)
+    for share in shares { #expect(abs(share - 1 / Double(count)) < 0.01) }
   }
 
   @Test(
