@@ -67,6 +67,13 @@ package struct HPACKDecoder {
     return .end
   }
 
+  /// After a field: passes over the indexed fields of one byte that follow, for a caller with no use for fields any more. A block
+  /// of 16 KiB can name as many of them. What it stops at is `next`'s to judge.
+  package mutating func skipIndexed() {
+    let end = min(0x80 + HPACKStaticTable.count + table.count, 0xFE)
+    while position < block.count, block[position] > 0x80, Int(block[position]) <= end { position &+= 1 }
+  }
+
   private mutating func updateSize() -> StaticString? {
     guard isAtStart else { return "table size update after a field" }
     updates &+= 1

@@ -175,7 +175,9 @@ extension HTTP2Connection {
     decoder.begin(bytes)
     while true {
       switch decoder.next() {
-      case .field(let field): assembler.add(field, to: head)
+      case .field(let field):
+        assembler.add(field, to: head)
+        if assembler.isDone { decoder.skipIndexed() }
       case .end:
         assembler.finish(head)
         return nil

@@ -51,8 +51,11 @@ struct HTTP2HeadAssembler {
     head.version = .http2
   }
 
+  /// Whatever fields come, they change nothing any more.
+  var isDone: Bool { fault != nil || kind == .discard }
+
   mutating func add(_ field: HPACKField, to head: MessageHead) {
-    guard fault == nil, kind != .discard else { return }
+    guard !isDone else { return }
     listSize &+= field.name.count &+ field.value.count &+ 32
     fieldCount &+= 1
     guard listSize <= maximumListSize else { return fail(.headerListBytes) }

@@ -30,6 +30,8 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   private var servesAtEndOfTurn = false
   /// Requests wait because their backend may have no more connections.
   private var isBlocked = false
+  /// The loop's number of the turn in which some of them were served last.
+  private var lastTurn: UInt64 = 0
   private lazy var nextTurn = LoopTimer(owner: self, tag: 0)
 
   init(worker: ProxyWorker, address: SocketAddress, tls: UpstreamTLS?, isLocalApplication: Bool) {
@@ -42,16 +44,22 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   /// Gives the exchange a connection: an idle one at once, or the first that opens or becomes free for it.
   func serve(_ exchange: Exchange) {
     if let tls, !tls.isUsable { return exchange.upstreamFailed(.tlsUnusable) }
-    let waits =
-      waiting.count > 0 || idle.isEmpty && (connecting >= worker.limits.maximumConnecting || worker.loop.isTurnLong)
+    let waits = waiting.count > 0 || idle.isEmpty && !mayConnectAtOnce(for: exchange)
     guard waits else { return connect(exchange) }
     guard waiting.hasRoom(worker.limits.maximumPendingPerPeer) else {
+      // It had to wait for its manners only.
+      if waiting.count == 0, connecting < worker.limits.maximumConnecting { return connect(exchange) }
       worker.metrics.limitHit("pending_per_peer")
       return exchange.upstreamFailed(.upstreamOverflow)
     }
     guard exchange.startWaiting() else { return exchange.upstreamFailed(.backendOverflow) }
     waiting.append(exchange)
     if connecting < worker.limits.maximumConnecting { serveAtEndOfTurn() }
+  }
+
+  /// Those who stand back may take back in this turn what they ask for in it: that should not cost a connection.
+  private func mayConnectAtOnce(for exchange: Exchange) -> Bool {
+    connecting < worker.limits.maximumConnecting && !exchange.standsBack && !worker.loop.isTurnLong
   }
 
   private func connect(_ exchange: Exchange) {
@@ -119,13 +127,20 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
 
   func turnEnded() {
     servesAtEndOfTurn = false
-    serveSome()
+    // Once in a turn: what it brings everybody else should wait for, too.
+    guard nextTurn.isScheduled || lastTurn == worker.loop.counters.turns else { return serveSome() }
+    goOnNextTurn()
   }
 
   func timerFired(_ timer: LoopTimer) { serveSome() }
 
-  /// For as long as the turn is not long; two at least, so that it goes on however long turns are.
+  private func goOnNextTurn() {
+    if waiting.count > 0, !nextTurn.isScheduled { worker.loop.schedule(nextTurn, after: .zero) }
+  }
+
+  /// For as long as the turn is not long; two at least, so that it goes on however long turns are, and no more while they are.
   private func serveSome() {
+    lastTurn = worker.loop.counters.turns
     var served = 0
     while !idle.isEmpty || connecting < worker.limits.maximumConnecting, let exchange = waiting.first {
       // Nothing to serve it by before a connection of this pool becomes free or ends.
@@ -136,9 +151,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
       _ = waiting.next()
       connect(exchange)
       served += 1
-      guard served & 1 == 0, worker.loop.isTurnLong else { continue }
-      if waiting.count > 0 { worker.loop.schedule(nextTurn, after: .zero) }
-      return
+      if served & 1 == 0, worker.loop.isCrowded || worker.loop.isTurnLong { return goOnNextTurn() }
     }
   }
 

@@ -102,4 +102,25 @@ import Testing
       guard decoded == lines else { return }
     }
   }
+
+  @Test(
+    "passing over indexed fields goes on at the first other one, and leaves every error to be found",
+    arguments: [
+      ("82 86 84 be bd be 00 01 62 01 32 82", "b: 2"), ("82 be", "end"), ("80", "failure"), ("82 bf", "failure"),
+      ("be ff 00", "failure"), ("be 20", "failure"), ("be 7f", "failure"), ("", "end"),
+    ])
+  func skipping(_ rest: String, _ expected: String) {
+    var decoder = HPACKDecoder()
+    let found: String = (hex("40 01 61 01 31") + hex(rest)).withUnsafeBytes { bytes in
+      decoder.begin(bytes)
+      guard case .field = decoder.next() else { return "no field" }
+      decoder.skipIndexed()
+      switch decoder.next() {
+      case .field(let field): return field.name.string + ": " + field.value.string
+      case .end: return "end"
+      case .failure: return "failure"
+      }
+    }
+    #expect(found == expected)
+  }
 }
