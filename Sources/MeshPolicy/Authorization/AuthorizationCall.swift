@@ -2,7 +2,7 @@ package import MeshCore
 package import MeshHTTP
 
 /// Who calls, as the connection proves it: made once for a connection, kept with it.
-package struct CallerFacts: Sendable {
+package final class CallerFacts: Sendable {
   /// Nil: nothing is proven, the caller speaks plaintext.
   package let identity: SPIFFEID?
   /// Of the connection's other end.
@@ -58,4 +58,10 @@ package struct AuthorizationDecision: Hashable, Sendable {
   package var cause: Cause
   /// Index in `Authorization.policies`; of `Cause.rule` alone.
   package var policy: Int?
+
+  package init(verdict: Verdict, cause: Cause, policy: Int? = nil) {
+    self.verdict = verdict
+    self.cause = cause
+    self.policy = policy
+  }
 }

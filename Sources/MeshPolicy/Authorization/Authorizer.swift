@@ -9,13 +9,13 @@ import MeshHTTP
 package struct Authorizer: Sendable {
   package let authorization: Authorization
   private let custom: [Policy]
-  private let deny: [Policy]
-  private let allow: [Policy]
+  let deny: [Policy]
+  let allow: [Policy]
   private let audits: [Policy]
   /// Some rule looks at paths, which therefore have to be canonical.
   package let readsPaths: Bool
 
-  fileprivate struct Policy: Sendable {
+  struct Policy: Sendable {
     let index: Int
     let rules: [CompiledAuthorizationRule]
   }

@@ -13,14 +13,20 @@ struct CompiledAuthorizationRule: Sendable {
     conditions = rule.conditions.map(Condition.init)
   }
 
-  func matches(_ call: AuthorizationCall, unknown: Bool) -> Bool {
-    guard sources.isEmpty || sources.contains(where: { $0.matches(call.caller, unknown: unknown) }) else { return false }
+  func matches(_ call: AuthorizationCall, unknown: Bool) -> Bool { mismatch(call, unknown: unknown) == nil }
+
+  /// The first part of the rule that does not hold; nil: the rule matches.
+  func mismatch(_ call: AuthorizationCall, unknown: Bool) -> AuthorizationMismatch.Part? {
+    guard sources.isEmpty || sources.contains(where: { $0.matches(call.caller, unknown: unknown) }) else {
+      return .from
+    }
     guard let request = call.request else {
       // Rules that ask for nothing but ports and callers know all that they ask for.
-      return conditions.isEmpty && (operations.isEmpty || operations.contains(where: \.isEmpty)) || unknown
+      let isKnown = conditions.isEmpty && (operations.isEmpty || operations.contains(where: \.isEmpty))
+      return isKnown || unknown ? nil : .noRequest
     }
-    guard operations.isEmpty || operations.contains(where: { $0.matches(request) }) else { return false }
-    return conditions.allSatisfy { $0.matches(request, call.claims, unknown: unknown) }
+    guard operations.isEmpty || operations.contains(where: { $0.matches(request) }) else { return .to }
+    return conditions.allSatisfy { $0.matches(request, call.claims, unknown: unknown) } ? nil : .when
   }
 }
 
@@ -57,7 +63,8 @@ extension CompiledAuthorizationRule {
 
     /// Nobody without identity is one of those.
     private var asksForSomebody: Bool {
-      !(principals.values.isEmpty && namespaces.values.isEmpty && accounts.values.isEmpty && trustDomains.values.isEmpty)
+      !(principals.values.isEmpty && namespaces.values.isEmpty && accounts.values.isEmpty
+        && trustDomains.values.isEmpty)
     }
   }
 
@@ -72,7 +79,8 @@ extension CompiledAuthorizationRule {
         operation.methods.values.map { Array($0.utf8) }, not: operation.methods.notValues.map { Array($0.utf8) })
       hosts = operation.hosts.globs(separator: nil)
       paths = Selection(
-        operation.paths.values.map(CompiledPathPattern.init), not: operation.paths.notValues.map(CompiledPathPattern.init))
+        operation.paths.values.map(CompiledPathPattern.init),
+        not: operation.paths.notValues.map(CompiledPathPattern.init))
       isEmpty = operation.isEmpty
     }
 
@@ -124,7 +132,8 @@ enum CompiledPathPattern: Hashable, Sendable {
   init(_ pattern: PathPattern) {
     switch pattern {
     case .exact(let path): self = .exact(Array(path.utf8))
-    case .prefix(let path): self = .prefix(Array(path.utf8.last == UInt8(ascii: "/") ? path.utf8.dropLast() : path.utf8[...]))
+    case .prefix(let path):
+      self = .prefix(Array(path.utf8.last == UInt8(ascii: "/") ? path.utf8.dropLast() : path.utf8[...]))
     case .glob(let glob): self = .glob(Glob(glob, separator: UInt8(ascii: "/")))
     case .template(let template): self = .glob(Glob(template: template))
     }

@@ -68,7 +68,8 @@ struct Glob: Hashable, Sendable {
 
   /// Goes back to the latest wildcard only, and from a run that cannot grow to the latest `rest` before it: what an earlier one could
   /// do besides, a later one can do as well.
-  private func walk(_ elements: UnsafeBufferPointer<Element>, _ text: UnsafeRawBufferPointer, _ foldsCase: Bool) -> Bool {
+  private func walk(_ elements: UnsafeBufferPointer<Element>, _ text: UnsafeRawBufferPointer, _ foldsCase: Bool) -> Bool
+  {
     var (element, byte) = (0, 0)
     var run: Resumption?
     var rest: Resumption?

@@ -137,7 +137,7 @@ package enum PathPattern: Hashable, Sendable {
   case prefix(String)
   /// `*` is any run of characters but `/`, `**` any at all.
   case glob(String)
-  /// `{id}` and `{*}` stand for one element, which is not empty; `{**}` for any number.
+  /// `{id}` and `{*}` stand for one element, which is not empty; `{**}` for any rest or part, slashes included.
   case template(String)
 }
 
