@@ -287,7 +287,8 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
         return InboundPortConfig(
           port: port.port, appProtocol: port.appProtocol, service: port.service ?? own, application: application,
           rateLimits: port.rateLimits, globalRateLimit: port.globalRateLimit, requestBody: port.requestBody,
-          adaptiveConcurrency: port.adaptiveConcurrency, compression: port.compression, longestIdle: port.longestIdle)
+          adaptiveConcurrency: port.adaptiveConcurrency, compression: port.compression,
+          authorization: port.authorization, longestIdle: port.longestIdle)
       },
       locality: config.locality)
   }

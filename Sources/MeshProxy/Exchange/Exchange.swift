@@ -217,6 +217,10 @@ final class Exchange: TimerHandler {
 
   /// Metric label of the caller's identity; empty for plaintext callers.
   var peerLabel = LabelInterner.empty
+  /// What decided that the caller may not do this, or audited it; empty for most requests.
+  var authorizationLabel = LabelInterner.empty
+  /// The latest `custom` policy whose provider was asked; of no meaning otherwise.
+  var askedPolicy = -1
 
   // MARK: Accounting
 
@@ -282,6 +286,7 @@ final class Exchange: TimerHandler {
     grpcOutcome = .notGRPC
     mayEndWithTrailers = false
     peerLabel = LabelInterner.empty
+    authorizationLabel = LabelInterner.empty
     requestBytes = 0
     responseBytes = 0
     status = 0

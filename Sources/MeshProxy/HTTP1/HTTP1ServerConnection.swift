@@ -14,6 +14,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
   unowned(unsafe) let worker: ProxyWorker
   let entry: EntryPoint
+  private(set) lazy var caller = ConnectionCaller(connection)
 
   private var decoder: HTTP1Decoder
   private var exchange: Exchange?

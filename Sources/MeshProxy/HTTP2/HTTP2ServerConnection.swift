@@ -21,6 +21,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// Armed while a drain waits for the answer to its PING.
   private var drainTimer: LoopTimer?
   private let peerLabel: Int32
+  private(set) lazy var caller = ConnectionCaller(connection)
   var unfinishedWatch: UnfinishedWatch?
   /// Input is left for the next turn, or for when the output has drained.
   private var isBehind = false

@@ -9,6 +9,7 @@ final class RawServerConnection: ConnectionHandler {
   let connection: Connection
   unowned(unsafe) let worker: ProxyWorker
   let entry: EntryPoint
+  private(set) lazy var caller = ConnectionCaller(connection)
   private var exchange: Exchange?
 
   init(_ connection: Connection, worker: ProxyWorker, entry: EntryPoint) {

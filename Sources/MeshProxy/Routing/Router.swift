@@ -200,6 +200,19 @@ struct Router {
     exchange.request.removeFields(.mesh)
     exchange.request.removeFields(.overrides)
     exchange.inboundPort = port
+    if let authorizer = port.authorizer, !authorizer.admits(exchange) { return }
+    limit(exchange, port)
+  }
+
+  /// The provider of the latest `custom` policy lets the request pass: the policies behind it are next.
+  func authorized(_ exchange: Exchange) {
+    guard let port = exchange.inboundPort else { return exchange.fail(.unknownInboundPort) }
+    exchange.phase = .resolving
+    if let authorizer = port.authorizer, !authorizer.admits(exchange, after: exchange.askedPolicy) { return }
+    limit(exchange, port)
+  }
+
+  private func limit(_ exchange: Exchange, _ port: InboundPortEntry) {
     if let limiter = port.rateLimiter, limiter.refuses(exchange) { return }
     exchange.endpoint = port.endpoint
     if let limiter = port.globalLimiter, limiter.asks(for: exchange) { return }

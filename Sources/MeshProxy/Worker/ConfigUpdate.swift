@@ -42,6 +42,7 @@ struct InboundPortConfig: Hashable, Sendable {
   var requestBody: RequestBodyPolicy?
   var adaptiveConcurrency: AdaptiveConcurrency?
   var compression: CompressionPolicy?
+  var authorization: Authorization?
   /// As in `InboundPort`.
   var longestIdle: TimeSpan?
 }
@@ -66,6 +67,8 @@ final class InboundPortEntry {
   let concurrency: ConcurrencyLimiter?
   /// Nil: as they are.
   let compression: CompiledCompression?
+  /// Nil: everybody may call.
+  let authorizer: PortAuthorizer?
 
   init(_ config: InboundPortConfig, worker: ProxyWorker, workload: String) {
     self.config = config
@@ -82,6 +85,7 @@ final class InboundPortEntry {
     rateLimiter = RateLimiter(config.rateLimits, of: "port \(config.port)", worker.shared.buckets)
     globalLimiter = GlobalLimiter(config.globalRateLimit, of: "port \(config.port)", worker: worker)
     compression = config.compression.map { CompiledCompression($0) }
+    authorizer = PortAuthorizer(config, service: serviceLabel, namespace: namespaceLabel, worker: worker)
     concurrency = config.adaptiveConcurrency.map {
       worker.shared.concurrency.limiter(
         $0, of: config, seed: worker.loop.random.next(), now: worker.loop.now)

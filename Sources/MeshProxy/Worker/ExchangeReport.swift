@@ -134,6 +134,9 @@ enum ExchangeReport {
     if let fault = exchange.fault {
       entry.faults = fault.effects.map { "\($0.policy):\(InjectedFaultKind($0.kind).text)" }.joined(separator: ",")
     }
+    if exchange.authorizationLabel != LabelInterner.empty {
+      entry.authorization = worker.metrics.labels.string(exchange.authorizationLabel)
+    }
     entry.grpc = exchange.grpcOutcome
     entry.bytesIn = exchange.requestBytes
     entry.bytesOut = exchange.responseBytes

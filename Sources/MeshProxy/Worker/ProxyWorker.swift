@@ -18,7 +18,7 @@ final class ProxyWorker: TimerHandler {
   let client: SPIFFEID?
   let metrics = MetricsShard()
   let accessLog: AccessLogWriter
-  private let log: ProxyLog?
+  let log: ProxyLog?
   private var nextLimitLog = Instant(nanoseconds: 0)
   private var nextTLSLog = Instant(nanoseconds: 0)
   private(set) lazy var bufferBudget = BufferBudget(self)
@@ -263,6 +263,7 @@ final class ProxyWorker: TimerHandler {
     inboundPorts = workload.ports.map { port in
       inboundPorts.first { $0.config == port } ?? InboundPortEntry(port, worker: self, workload: workload.name)
     }
+    judgeAgain()
   }
 
   func inboundPort(_ number: UInt16) -> InboundPortEntry? { inboundPorts.first { $0.config.port == number } }

@@ -24,6 +24,7 @@ package enum AccessLogEncoder {
     append("flag", entry.flag.code, to: &json)
     if entry.grpc != .notGRPC { append("grpc_status", entry.grpc.label, to: &json) }
     append("faults", entry.faults, to: &json)
+    append("authorization", entry.authorization, to: &json)
     append("bytes_in", number: entry.bytesIn, to: &json)
     append("bytes_out", number: entry.bytesOut, to: &json)
     append("duration_ms", milliseconds: entry.duration, to: &json)
@@ -47,7 +48,7 @@ package enum AccessLogEncoder {
       room(entry.method.count) + room(path.count) + room(entry.authority.count) + room(entry.requestID.count)
     let names = room(entry.service.utf8.count) + room(entry.route.utf8.count) + room(entry.backend.utf8.count)
     let peers = room(entry.workload.utf8.count) + room(entry.clientID.utf8.count) + room(entry.serverID.utf8.count)
-    return 1024 + borrowed + names + peers + room(entry.faults.utf8.count)
+    return 1024 + borrowed + names + peers + room(entry.faults.utf8.count) + room(entry.authorization.utf8.count)
   }
 
   private static func withoutQuery(_ path: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {

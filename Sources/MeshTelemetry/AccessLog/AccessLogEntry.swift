@@ -31,6 +31,8 @@ package struct AccessLogEntry {
   package var upstreamLatency: TimeSpan?
   /// Injected faults, as `shop/slow-payments:delay`, with commas between them.
   package var faults = ""
+  /// What decided that the client may not do this, or audited it: `deny by shop/no-admin`.
+  package var authorization = ""
   package var service = ""
   package var route = ""
   package var backend = ""

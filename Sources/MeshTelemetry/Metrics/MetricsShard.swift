@@ -165,6 +165,13 @@ package final class MetricsShard {
     data.pointee.faults[key, default: 0] &+= 1
   }
 
+  // MARK: - Authorization
+
+  /// `authorization_denied_total` and `authorization_audited_total`. Configuration, not callers, makes series.
+  package func countAuthorization(_ key: AuthorizationSeriesKey) {
+    data.pointee.authorizations[key, default: 0] &+= 1
+  }
+
   // MARK: - Connections
 
   package func connectionOpened(_ kind: ConnectionSeries) {

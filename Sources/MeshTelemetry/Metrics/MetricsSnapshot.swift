@@ -87,6 +87,7 @@ package struct MetricsSnapshot: Sendable {
   var backendEvents: [BackendSeriesKey: UInt64] = [:]
   var compression: [CompressionSeriesKey: CompressionCounts] = [:]
   var faults: [FaultSeriesKey: UInt64] = [:]
+  var authorizations: [AuthorizationSeriesKey: UInt64] = [:]
   var overflows: UInt64 = 0
   var strings: [String] = []
 

@@ -15,6 +15,7 @@ package enum PrometheusText {
     writeRetries(snapshots, to: &writer)
     writeBackends(snapshots, to: &writer)
     writeFaults(snapshots, to: &writer)
+    AuthorizationSeriesKey.write(snapshots, to: &writer)
     ConcurrencyGauge.write(process.concurrency, to: &writer)
     CompressionCounts.write(snapshots, to: &writer)
     writeConnections(snapshots, to: &writer)

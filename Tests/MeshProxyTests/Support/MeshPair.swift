@@ -55,6 +55,13 @@ final class MeshPair: Sendable {
     receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
   }
 
+  /// The receiver's port, with other rules of who may call.
+  func authorize(_ authorization: Authorization?) {
+    var port = port
+    port.authorization = authorization
+    receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
+  }
+
   private static func identify(_ proxy: TestProxy, as identity: SPIFFEID, by authority: TestAuthority) throws {
     let key = try WorkloadKey()
     let chain = authority.issue(key, names: "URI:\(identity)")
