@@ -105,6 +105,33 @@ import Testing
       Endpoint(address: SocketAddress(ipv4: 0x0A00_0001, port: 80), workload: "", identity: nil, meshPort: 0),
     ], appProtocol: .grpc)
 
+  static let authorization = Authorization(
+    mode: .deny, modeSource: "shop/m",
+    policies: [
+      AuthorizationPolicy(name: "shop/a", action: .allow, rules: []),
+      AuthorizationPolicy(name: "shop/b", action: .custom(provider: "opa"), rules: [AuthorizationRule()]),
+      AuthorizationPolicy(
+        name: "shop/c", action: .audit,
+        rules: [
+          AuthorizationRule(
+            sources: [
+              AuthorizationSource(
+                principals: Selection(["**"], not: ["x"]), namespaces: Selection(["n"]),
+                serviceAccounts: Selection(not: ["n/a"]), trustDomains: Selection(["t"]),
+                addresses: Selection([AddressBlock("10.0.0.0/8")].compactMap(\.self)))
+            ],
+            operations: [
+              AuthorizationOperation(
+                methods: Selection(["GET"]), hosts: Selection(["*.a"], not: ["b.a"]),
+                paths: Selection([.exact("/a"), .prefix("/b"), .glob("/c*")], not: [.template("/{d}")]))
+            ],
+            conditions: [
+              AuthorizationCondition(.header("x"), Selection(["1"])),
+              AuthorizationCondition(.claim("y"), Selection(not: ["2"])),
+            ])
+        ]), AuthorizationPolicy(name: "shop/d", action: .deny, rules: []),
+    ])
+
   static let workload = WorkloadConfig(
     name: "orders-abcde", namespace: "shop",
     identity: SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders"),
@@ -118,7 +145,8 @@ import Testing
         compression: CompressionPolicy(contentTypes: ["a/b", "text/*"], minimumBytes: 0, level: 9),
         longestIdle: .seconds(5)),
       InboundPort(port: 9, appProtocol: .tcp, service: nil, longestIdle: .zero),
-      InboundPort(port: 10, appProtocol: .tcp, service: nil),
+      InboundPort(port: 10, appProtocol: .tcp, service: nil, authorization: Authorization(mode: .meshOnly)),
+      InboundPort(port: 11, appProtocol: .http, service: nil, authorization: authorization),
     ], locality: Locality(region: "west", zone: "west-2"))
 
   static let all: [MeshResource] = [
@@ -271,7 +299,7 @@ import Testing
     limits.maximumRules = 5
     limits.maximumEndpoints = 2
     limits.maximumRuleParts = 4
-    limits.maximumInboundPorts = 3
+    limits.maximumInboundPorts = 4
     #expect(rejection(of: .service(Self.service), limits: limits) { _ in } == nil)
     #expect(rejection(of: .endpoints(Self.endpoints), limits: limits) { _ in } == nil)
     #expect(rejection(of: .workload(Self.workload), limits: limits) { _ in } == nil)

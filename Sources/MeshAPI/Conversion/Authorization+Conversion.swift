@@ -1,11 +1,11 @@
 import MeshCore
-import MeshPolicy
+package import MeshPolicy
 import SwiftProtobuf
 
 // A rule that a proxy does not understand in full is refused with everything beside it: half a rule would admit or refuse others than
 // its author meant.
 extension Authorization {
-  init(_ message: Apus_V1_Authorization, limits: ConversionLimits) throws(ConversionError) {
+  package init(_ message: Apus_V1_Authorization, limits: ConversionLimits = .standard) throws(ConversionError) {
     do throws(ConversionError) {
       try limits.check(message.modeSource, "mode_source", allowEmpty: true)
       try limits.check(message.policies.count, atMost: limits.maximumAuthorizationPolicies, "policies")
@@ -26,7 +26,8 @@ private func convertMode(_ mode: Apus_V1_AuthorizationMode) throws(ConversionErr
   case .meshOnly: .meshOnly
   case .deny: .deny
   case .unspecified, .UNRECOGNIZED:
-    throw ConversionError(field: "mode", problem: "\(mode.rawValue) is no mode; is the controller newer than this proxy?")
+    throw ConversionError(
+      field: "mode", problem: "\(mode.rawValue) is no mode; is the controller newer than this proxy?")
   }
 }
 
@@ -74,7 +75,8 @@ extension AuthorizationRule {
           methods: try convertTexts(operation.methods, "methods", limits),
           hosts: try convertTexts(operation.hosts, "hosts", limits),
           paths: Selection(
-            try convertPaths(operation.paths, "paths", limits), not: try convertPaths(operation.notPaths, "not_paths", limits)))
+            try convertPaths(operation.paths, "paths", limits),
+            not: try convertPaths(operation.notPaths, "not_paths", limits)))
       },
       conditions: try convertEach(message.conditions, "conditions") { condition throws(ConversionError) in
         try AuthorizationCondition(condition, limits: limits)
@@ -148,7 +150,7 @@ private func convertPaths(
 // MARK: - To the wire
 
 extension Apus_V1_Authorization {
-  init(_ authorization: Authorization) {
+  package init(_ authorization: Authorization) {
     self.init()
     mode =
       switch authorization.mode {

@@ -3744,11 +3744,42 @@ package nonisolated struct Apus_V1_ConfigResponse: Sendable {
 
   package var rollouts: [Apus_V1_RolloutInForce] = []
 
+  /// of the endpoints of services asked for by name
+  package var authorizations: [Apus_V1_EndpointAuthorization] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _hosts: Apus_V1_ExternalHosts? = nil
+}
+
+/// Who may call some endpoints of a service port, all by the same policies.
+package nonisolated struct Apus_V1_EndpointAuthorization: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "orders.shop:80"
+  package var service: String = String()
+
+  /// "127.66.0.3:8080"
+  package var endpoints: [String] = []
+
+  package var authorization: Apus_V1_Authorization {
+    get {_authorization ?? Apus_V1_Authorization()}
+    set {_authorization = newValue}
+  }
+  /// Returns true if `authorization` has been explicitly set.
+  package var hasAuthorization: Bool {self._authorization != nil}
+  /// Clears the value of `authorization`. Subsequent reads from it will return its default value.
+  package mutating func clearAuthorization() {self._authorization = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _authorization: Apus_V1_Authorization? = nil
 }
 
 /// A rule whose weights are a rollout's.
@@ -10077,7 +10108,7 @@ nonisolated extension Apus_V1_ConfigRequest: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ConfigResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0\u{1}unready\0\u{1}consumers\0\u{1}policies\0\u{2}.rollouts\0\u{2}\u{14}hosts\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0\u{1}unready\0\u{1}consumers\0\u{1}policies\0\u{2}.rollouts\0\u{2}\u{14}hosts\0\u{2}F\u{1}authorizations\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -10091,6 +10122,7 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.policies) }()
       case 50: try { try decoder.decodeRepeatedMessageField(value: &self.rollouts) }()
       case 70: try { try decoder.decodeSingularMessageField(value: &self._hosts) }()
+      case 140: try { try decoder.decodeRepeatedMessageField(value: &self.authorizations) }()
       default: break
       }
     }
@@ -10119,6 +10151,9 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
     try { if let v = self._hosts {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
     } }()
+    if !self.authorizations.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.authorizations, fieldNumber: 140)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -10129,6 +10164,51 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
     if lhs.policies != rhs.policies {return false}
     if lhs._hosts != rhs._hosts {return false}
     if lhs.rollouts != rhs.rollouts {return false}
+    if lhs.authorizations != rhs.authorizations {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_EndpointAuthorization: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".EndpointAuthorization"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}endpoints\0\u{1}authorization\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.endpoints) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._authorization) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
+    }
+    if !self.endpoints.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.endpoints, fieldNumber: 2)
+    }
+    try { if let v = self._authorization {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_EndpointAuthorization, rhs: Apus_V1_EndpointAuthorization) -> Bool {
+    if lhs.service != rhs.service {return false}
+    if lhs.endpoints != rhs.endpoints {return false}
+    if lhs._authorization != rhs._authorization {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -16,6 +16,7 @@ extension CompiledMesh {
 
 extension ContentHash {
   init(of config: ServiceConfig) { self.init { $0.add(config) } }
+  init(of config: WorkloadConfig) { self.init { $0.add(config) } }
 
   init(_ encode: (inout ContentHasher) -> Void) {
     var hasher = ContentHasher()

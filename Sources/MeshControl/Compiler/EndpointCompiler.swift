@@ -7,6 +7,8 @@ struct EndpointCompiler {
   let table: ServiceTable
   /// For each registered workload, its ports as services use them.
   private(set) var inbound: [String: [UInt16: InboundPort]] = [:]
+  /// For each of those ports, every service port that leads to it.
+  private(set) var servicePorts: [String: [UInt16: Set<ServicePort>]] = [:]
   /// What would serve a port and is not ready.
   private(set) var unready: [ServicePort: [Endpoint]] = [:]
   private(set) var warnings: [ManifestProblem] = []
@@ -100,6 +102,7 @@ struct EndpointCompiler {
   private mutating func note(_ workload: EffectiveWorkload, _ number: UInt16, _ port: Service.Port, _ key: ServicePort)
   {
     guard workload.isRegistered else { return }
+    servicePorts[workload.name, default: [:]][number, default: []].insert(key)
     let old = inbound[workload.name]?[number]
     if let oldKey = old?.service {
       let isOwn = key.service.name == workload.service

@@ -36,9 +36,14 @@ package struct IncrementalCompiler {
   private mutating func compilePart(
     _ snapshot: Snapshot, _ changed: Set<ResourceKey>, _ now: Int64
   ) -> CompiledDifference? {
-    guard var next = last, next.snapshot.isLike(snapshot), changed.count <= Self.routesAtMost,
-      let part = RoutePart(next, snapshot, changed, atMost: Self.routesAtMost)
-    else { return nil }
+    guard var next = last, next.snapshot.isLike(snapshot), changed.count <= Self.routesAtMost else { return nil }
+    if AuthorizationTable.isConcernedAlone(by: changed, next.snapshot, snapshot) {
+      last = nil
+      let difference = next.replaceAuthorizations(changed, snapshot, now)
+      last = next
+      return difference
+    }
+    guard let part = RoutePart(next, snapshot, changed, atMost: Self.routesAtMost) else { return nil }
     // Not held twice while it is changed: its tables would be copied.
     last = nil
     let difference = next.replace(part, snapshot, now)

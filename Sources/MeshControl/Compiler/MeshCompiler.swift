@@ -19,6 +19,7 @@ struct Compilation {
   let table: ServiceTable
   let attachments: PolicyAttachments
   let faults: FaultTable
+  var authorizations: AuthorizationTable
   let splits: SplitCompiler
   var routes: [ResourceKey: MeshRoute]
   var mesh: CompiledMesh
@@ -34,6 +35,7 @@ struct Compilation {
     let splits = SplitCompiler(snapshot, table, routes.attachments)
     let attachments = PolicyAttachments(snapshot, table, routes.attachments.routes)
     let faults = FaultTable(snapshot, table, routes.attachments.routes)
+    var authorizations = AuthorizationTable(snapshot, table)
     let tls = BackendTLSTable(snapshot, table)
     var policyWarnings = PolicyWarnings(attachments)
     var endpoints = EndpointCompiler(table: table)
@@ -78,19 +80,24 @@ struct Compilation {
         workload, endpoints.inbound[workload.name] ?? [:], policies, patience)
       mesh.workloads[workload.name]?.locality = table.locality(of: workload.labels)
     }
+    authorizations.note(endpoints.servicePorts)
+    authorizations.authorize(&mesh.workloads)
     mesh.hashes = mesh.contentHashes()
     mesh.routes = RouteStatus.all(routes, splits, snapshot) + externals.statuses(snapshot)
     mesh.routes += RouteStatus.workloads(snapshot, mesh) + UDPRouteStatus.statuses(snapshot)
     mesh.routes.sort { $0.key < $1.key }
     mesh.policies = attachments.table
     mesh.rollouts = rollouts.compiled(mesh)
-    mesh.policyStatuses = (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot))
+    mesh.policyStatuses =
+      (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot)
+      + authorizations.statuses(snapshot))
       .sorted { $0.key < $1.key }
     policyWarnings.ports = Set(mesh.services.keys)
     warnings +=
       splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
       + Self.accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
       + UDPRouteStatus.warnings(snapshot) + rollouts.warnings
+    self.authorizations = authorizations
     self.snapshot = snapshot
     self.table = table
     self.attachments = attachments
@@ -104,7 +111,7 @@ struct Compilation {
   }
 
   func orderedWarnings() -> [ManifestProblem] {
-    otherWarnings.union(routeWarnings.values.joined()).sorted {
+    otherWarnings.union(routeWarnings.values.joined()).union(authorizations.warnings).sorted {
       ($0.position, $0.field, $0.message) < ($1.position, $1.field, $1.message)
     }
   }

@@ -24,7 +24,9 @@ extension AdminService {
     if request.names.isEmpty { services = compiled.services.keys.sorted() }
     let view = ConfigView(
       snapshot: await hub.snapshot, compiled: compiled, namespace: request.namespace, rollouts: await rollouts.states)
+    let named = request.names.isEmpty ? [] : view.authorizations(services)
     for message in view.messages(services) { try await response.write(message) }
+    if !named.isEmpty { try await response.write(.with { $0.authorizations = named }) }
   }
 }
 
@@ -80,7 +82,7 @@ struct ConfigView {
   }
 
   /// The services that exist, then the endpoint sets that come along with them; and the ports of those.
-  private func add(_ services: [ServicePort]) -> (resources: [DistributionSnapshot.Stored], ports: Set<ServicePort>) {
+  func add(_ services: [ServicePort]) -> (resources: [DistributionSnapshot.Stored], ports: Set<ServicePort>) {
     let configs = services.compactMap { snapshot[.service($0), namespace] }
     var sets: [DistributionSnapshot.Stored] = []
     var ports: Set<ServicePort> = []

@@ -22,6 +22,7 @@ enum KindTable {
     ("gateway.networking.k8s.io", "TCPRoute", ["v1", "v1alpha2"]),
     ("gateway.networking.k8s.io", "TLSRoute", ["v1", "v1alpha3", "v1alpha2"]),
     ("gateway.networking.k8s.io", "UDPRoute", ["v1", "v1alpha2"]),
+    ("mesh.apus.dev", "AuthorizationPolicy", ["v1alpha1"]),
     ("mesh.apus.dev", "ExternalService", ["v1alpha1"]),
     ("mesh.apus.dev", "FaultInjection", ["v1alpha1"]),
     ("mesh.apus.dev", "TrafficPolicy", ["v1alpha1"]),

@@ -71,6 +71,7 @@ package enum Resource: Hashable, Sendable {
   case externalService(ExternalService)
   case backendTLSPolicy(BackendTLSPolicy)
   case configMap(ConfigMap)
+  case authorizationPolicy(DeclaredAuthorization)
 
   package var metadata: ObjectMetadata {
     switch self {
@@ -92,6 +93,7 @@ package enum Resource: Hashable, Sendable {
     case .externalService(let service): service.metadata
     case .backendTLSPolicy(let policy): policy.metadata
     case .configMap(let map): map.metadata
+    case .authorizationPolicy(let policy): policy.metadata
     }
   }
 
@@ -116,6 +118,7 @@ package enum Resource: Hashable, Sendable {
       case .externalService: ("mesh.apus.dev", "ExternalService")
       case .backendTLSPolicy: ("gateway.networking.k8s.io", "BackendTLSPolicy")
       case .configMap: ("", "ConfigMap")
+      case .authorizationPolicy: ("mesh.apus.dev", "AuthorizationPolicy")
       }
     return ResourceKey(group: group, kind: kind, namespace: metadata.namespace, name: metadata.name)
   }

@@ -141,6 +141,8 @@ private struct ParserRun {
       case ("gateway.networking.k8s.io", "TLSRoute"): TLSRoute(object, version: version).map { .tlsRoute($0) }
       case ("gateway.networking.k8s.io", "UDPRoute"): UDPRoute(object).map { .udpRoute($0) }
       case ("gateway.networking.k8s.io", _): HTTPRoute(object).map { .httpRoute($0) }
+      case ("mesh.apus.dev", "AuthorizationPolicy"):
+        DeclaredAuthorization(object).map { .authorizationPolicy($0) }
       case ("mesh.apus.dev", "ExternalService"): ExternalService(object).map { .externalService($0) }
       case ("mesh.apus.dev", "FaultInjection"): FaultInjection(object).map { .faultInjection($0) }
       case ("mesh.apus.dev", "TrafficPolicy"): TrafficPolicy(object).map { .trafficPolicy($0) }

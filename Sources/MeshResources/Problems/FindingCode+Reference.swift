@@ -17,7 +17,8 @@ extension FindingCode {
       .splitWeightsAreZero:
       ofSplits
     case .splitMatchNotFound, .splitMatchesTCP, .smiWithoutEffect: ofSMI
-    case .policyTargetNotFound, .policyConflict, .policyFieldUnused, .policyWithoutProxy, .faultWithoutEffect:
+    case .policyTargetNotFound, .policyConflict, .policyFieldUnused, .policyWithoutProxy, .faultWithoutEffect,
+      .authorizationOfBytes:
       ofPolicies
     case .rolloutVersionNotFound, .rolloutPortNotFound, .rolloutWithoutRule: ofRollouts
     }
@@ -145,6 +146,11 @@ extension FindingCode {
         .warning, "A limit of a service has nobody to keep it",
         "Limits of a Service are kept by the proxies beside its workloads, and an endpoint is outside the mesh.",
         fix: "Write the limit in a policy whose target is a route: the callers' proxies keep it.")
+    case .authorizationOfBytes:
+      Reference(
+        .warning, "A rule of an AuthorizationPolicy asks for what byte streams do not have",
+        "Of a TCP port nothing is known but callers and ports. There a rule that also asks for methods, hosts, paths, fields or claims never allows or audits, and always denies.",
+        fix: "Ask for callers and ports only, or write appProtocol on the Service's port.")
     default:
       Reference(
         .warning, "A FaultInjection meets no request",

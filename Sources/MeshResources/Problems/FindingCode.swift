@@ -65,6 +65,7 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case policyFieldUnused = "APUS0603"
   case policyWithoutProxy = "APUS0604"
   case faultWithoutEffect = "APUS0605"
+  case authorizationOfBytes = "APUS0606"
 
   // Rollouts
   case rolloutVersionNotFound = "APUS0901"

@@ -28,6 +28,11 @@ package enum PolicyLimits {
   package static let aggression = 0.01...100.0
   package static let deviations = 0.001...100.0
   package static let factorPercent = 101...100_000
+  /// Of one AuthorizationPolicy; entries of `from`, `to` and `when` of a rule; values of a list; bytes of a value.
+  package static let authorizationRules = 256
+  package static let authorizationEntries = 64
+  package static let authorizationValues = 256
+  package static let patternBytes = 512
   package static let rolloutSteps = 32
   /// Of a step and of the time between two judgements. Shorter ones end before the weights have reached every proxy.
   package static let shortestRolloutTime = TimeSpan.seconds(1)
