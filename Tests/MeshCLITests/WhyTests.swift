@@ -127,6 +127,42 @@ import Testing
         "✘ 25 % of such requests fail: the backend gone.shop:80 cannot serve: the mesh knows no service gone.shop"))
   }
 
+  @Test("the policy that decides is told, and what would have to change") func authorization() throws {
+    let rule = RouteRule(name: "service/shop/orders", backends: [Self.to("v1")])
+    func answer(_ authorization: Authorization, grpc: Bool = false, _ target: String = "/") throws -> WhyAnswer {
+      var view = Self.view([rule], with: ["v1": [Self.endpoint(7), Self.endpoint(8)]])
+      view.authorizations[Self.port("v1")] = [
+        EndpointAuthorization(endpoints: ["127.66.0.7:8080"], authorization: authorization)
+      ]
+      return try Self.ask("http://orders\(target)", view, grpc: grpc)
+    }
+    func policy(_ action: AuthorizationAction, _ rules: AuthorizationRule...) -> AuthorizationPolicy {
+      AuthorizationPolicy(name: "shop/p", action: action, rules: rules)
+    }
+    let web = AuthorizationRule(sources: [AuthorizationSource(serviceAccounts: Selection(["shop/web"]))])
+    let mail = AuthorizationRule(sources: [AuthorizationSource(serviceAccounts: Selection(["shop/mail"]))])
+    let admin = AuthorizationRule(operations: [AuthorizationOperation(paths: Selection([.prefix("/admin")]))])
+    let allowed = try answer(Authorization(policies: [policy(.allow, web)]))
+    #expect(allowed.delivered)
+    #expect(allowed.backends[0].authorization == ["allowed by the allow policy shop/p, by 1 of 2 endpoints"])
+
+    let none = try answer(Authorization(policies: [policy(.allow, mail)]), grpc: true)
+    #expect(none.failures.map(\.share) == [0.5] && none.failures[0].status == 403 && none.failures[0].grpcStatus == 7)
+    #expect(none.failures[0].reason == "denied, as no allow policy matches: not shop/p rule 1 (by from)")
+    #expect(none.failures[0].fix?.contains("serviceAccounts: [shop/web]") == true)
+
+    let denied = try answer(Authorization(policies: [policy(.deny, mail, admin)]), "/%61dmin/x")
+    #expect(denied.failures.map(\.reason) == ["denied by the deny policy shop/p, rule 2"])
+    let mode = try answer(Authorization(mode: .deny, modeSource: "shop/m"))
+    #expect(mode.failures.map(\.reason) == ["denied by defaultMode: deny of shop/m"])
+    let path = try answer(Authorization(policies: [policy(.deny, admin)]), "/a;b")
+    #expect(path.failures.map(\.status) == [400] && path.failures[0].reason.contains("(semicolon)"))
+    let asked = try answer(Authorization(policies: [policy(.custom(provider: "opa"), web)]))
+    #expect(
+      asked.delivered
+        && asked.backends[0].authorization[0].hasPrefix("decided by the provider that the custom policy shop/p asks"))
+  }
+
   @Test("what no endpoint can take is answered 503, and the answer tells of those that are not ready") func endpoints()
     throws
   {

@@ -20,13 +20,14 @@ struct GetCommand: AsyncParsableCommand {
         apus get faultinjection
         apus get externalservice
         apus get workload -o yaml
+        apus get authorizationpolicy
 
       \(ExitCodes.help)
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
-      faultinjection, backendtlspolicy, externalservice, workload
+      faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -43,7 +44,7 @@ struct GetCommand: AsyncParsableCommand {
       case .httproute, .grpcroute, .tlsroute, .tcproute, .udproute: "routes"
       case .trafficsplit: "splits"
       case .httproutegroup: "route groups"
-      case .trafficpolicy, .backendtlspolicy: "policies"
+      case .trafficpolicy, .backendtlspolicy, .authorizationpolicy: "policies"
       case .externalservice: "external services"
       case .faultinjection: "fault injections"
       case .workload: "workloads"
@@ -64,6 +65,7 @@ struct GetCommand: AsyncParsableCommand {
       case .backendtlspolicy: "BackendTLSPolicy"
       case .externalservice: "ExternalService"
       case .workload: "Workload"
+      case .authorizationpolicy: "AuthorizationPolicy"
       }
     }
   }
@@ -74,7 +76,7 @@ struct GetCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, externalservice or workload."
+      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, externalservice, workload or authorizationpolicy."
   )
   var kind: Kind
 

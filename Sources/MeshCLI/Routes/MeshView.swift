@@ -19,6 +19,9 @@ package struct MeshView: Sendable {
   /// Of rules whose weights are a rollout's.
   package var rollouts: [PolicyPlace: RolloutNote] = [:]
 
+  /// Who may call the endpoints of a port, where there are rules.
+  package var authorizations: [ServicePort: [EndpointAuthorization]] = [:]
+
   package init() {}
 
   package init(_ parts: [Apus_V1_ConfigResponse]) throws(ConversionError) {
@@ -45,10 +48,27 @@ package struct MeshView: Sendable {
       guard let port = ServicePort(rollout.service) else { continue }
       rollouts[PolicyPlace(port: port, rule: rollout.rule)] = RolloutNote(rollout)
     }
+    for message in parts.flatMap(\.authorizations) {
+      guard let port = ServicePort(message.service) else { continue }
+      authorizations[port, default: []].append(
+        EndpointAuthorization(endpoints: message.endpoints, authorization: try Authorization(message.authorization)))
+    }
     for policy in parts.flatMap(\.policies) {
       guard let port = ServicePort(policy.service) else { continue }
       policies[PolicyPlace(port: port, rule: policy.rule)] = policy.entries.map(PolicyRow.init)
     }
+  }
+}
+
+/// The rules of some endpoints of one port.
+package struct EndpointAuthorization: Hashable, Sendable {
+  /// Addresses.
+  package var endpoints: [String]
+  package var authorization: Authorization
+
+  package init(endpoints: [String], authorization: Authorization) {
+    self.endpoints = endpoints
+    self.authorization = authorization
   }
 }
 

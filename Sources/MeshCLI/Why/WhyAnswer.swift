@@ -154,6 +154,8 @@ package struct WhyAnswer: Encodable, Sendable {
     package var retryBudget: RetryBudget?
     /// What TrafficPolicies say of the endpoints, with the source of each field; the rest has its defaults.
     package var policy: [PolicyRow] = []
+    /// Whether its proxies let the caller in, and by which policy.
+    package var authorization: [String] = []
     package var endpoints: [EndpointRow]
   }
 

@@ -241,7 +241,7 @@ struct WhyReasoning {
     return line == Self.line(head) ? nil : line
   }
 
-  private func filtered(_ chains: [[RouteFilter]]) -> MessageHead {
+  func filtered(_ chains: [[RouteFilter]]) -> MessageHead {
     let changed = MessageHead()
     changed.copy(from: head)
     for filters in chains {
@@ -284,7 +284,7 @@ struct WhyReasoning {
       } else {
         row.failure = failure(of: backend, share, set) ?? failureOfSubset(backend, share, set, clients)
       }
-      if let failure = row.failure { answer.failures.append(failure) }
+      if let failure = row.failure { answer.failures.append(failure) } else { authorize(&row, backend, rule) }
     }
     answer.backends.append(row)
   }

@@ -122,6 +122,7 @@ struct WhyText {
             "backend",
             "  retry budget \(budget.percent) % of its requests, at least \(budget.minimumPerSecond) a second")
         }
+        for line in backend.authorization { add("backend", "  \(line)") }
         for row in backend.policy { add("backend", "  policy \(row.text)") }
         if let check = backend.healthCheck { add("backend", "  asked for its health by \(check)") }
       }
