@@ -97,6 +97,19 @@ def test_the_tour_of_the_guide_to_chaos_can_be_followed_by_copy_and_paste(mesh):
     assert re.search(r"chaos\.yaml:\d+:\d+: FaultInjection shop/orders: spec\.delay\.percentiles\.p99: is shorter than", output), output
 
 
+def test_the_tour_of_the_guide_to_locking_down_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/lock-down.md")
+    assert 'matched="false"\nmatched="true"\none\nforbidden: no authorization policy' in output, output
+    assert re.search(r"^callers-of-orders +shop +Service/orders +True +True ", output, re.M) or "callers-of-orders" in output, output
+    assert "denied, as no allow policy matches: not shop/callers-of-orders rule 1 (by from)" in output, output
+    assert "denied GET / to port 9001 of spiffe://cluster.local/ns/guest/sa/visitor" in output, output
+    statuses = dict(re.findall(r"^(/\S+) (\d+)$", output, re.M))
+    assert statuses == {"//admin/": "403", "/x/../admin/": "403", "/%61dmin/": "403", "/admin;x/": "400", "/%2e/admin/": "403",
+                        "/admin%2f": "400"}, output
+    assert "denied by defaultMode: deny of shop/closed" in output, output
+    assert "spec.rules[0].from[0].namespaces: must not be empty" in output and "has a wildcard" in output, output
+
+
 def test_the_tour_of_the_guide_to_servers_outside_can_be_followed_by_copy_and_paste(mesh):
     output = follow(mesh, "docs/guide/external.md")
     assert "no route: this host is outside the mesh" in output, output

@@ -35,6 +35,7 @@ TARGETS = (
     Target("http1", "idle_rss_mib", 20, unit="MiB"),
     Target("scaling", "scaling", 1.8, unit="x", at_least=True),
     *(Target("routing", metric, 1.1, unit="x") for metric in ("many_rules", "many_services")),
+    Target("authorization", "guarded", 1.05, unit="x"),
     Target("updates", "update_ms", 50, unit="ms"),
 )
 

@@ -1,5 +1,6 @@
-"""The workloads, (a) to (l)."""
+"""The workloads, (a) to (l), and (p)."""
 
+from workloads.authorization import Authorization
 from workloads.handshakes import Handshakes, Resumed
 from workloads.idle import Idle, IdleTLS
 from workloads.latency import Latency, MeshLatency
@@ -11,4 +12,4 @@ from workloads.updates import Updates
 
 ALL = tuple(kind() for kind in (
     HTTP1, MeshHTTP1, HTTP2, MeshGRPC, Bulk, Messages, Latency, MeshLatency, Idle, IdleTLS, Handshakes, Resumed,
-    Large, MeshLarge, Scaling, Routing, Updates))
+    Large, MeshLarge, Scaling, Routing, Updates, Authorization))

@@ -32,6 +32,10 @@ class Mesh:
         """File names and texts. `@BACKEND_PORT@` is filled in."""
         raise NotImplementedError
 
+    def served(self):
+        """Services with a workload, and the core of its sidecar. By default it shares the load's: it is not what is measured."""
+        return [("echo", LOAD_CORE)]
+
     def write(self, name, text):
         """Puts a file in place in one step."""
         temporary = self.manifests / f".{name}.new"
@@ -49,9 +53,9 @@ class Mesh:
         wait_for_file(state / "control.sock")
         told = self.context.work / f"{self.peer.id}-door"
         run = [apus, "run", "--namespace", "bench", "--workers", "1"]
-        # The server's sidecar shares the load's core: it is not what is measured.
-        spawn(LOAD_CORE, [*run, "--service", "echo", "--port", str(self.peer.backend_port), "--",
-                          "sleep", "infinity"], env=environment)
+        self.servers = [
+            spawn(core, [*run, "--service", name, "--port", str(self.peer.backend_port), "--", "sleep", "infinity"], env=environment)
+            for name, core in self.served()]
         self.client = spawn(self.peer.core, [*run, "--service", "client", "--", "sh", "-c", f'echo "$http_proxy" > {told}.new; '
                                              f"mv {told}.new {told}; exec sleep infinity"], env=environment)
         wait_for_file(told)
