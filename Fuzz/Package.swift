@@ -16,6 +16,7 @@ let fuzzTargets: [(name: String, needs: [Target.Dependency])] = [
   ("GRPC", ["MeshHTTP"]),
   ("ClientHello", ["MeshHTTP", "MeshPolicy"]),
   ("RateLimitAnswer", ["MeshPolicy"]),
+  ("CheckAnswer", ["MeshHTTP", "MeshPolicy"]),
   ("Regex", ["MeshPolicy"]),
   ("Names", []),
   ("Manifest", ["MeshResources"]),

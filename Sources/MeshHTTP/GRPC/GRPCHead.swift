@@ -22,9 +22,14 @@ extension MessageHead {
 
   /// Appends `grpc-status` and `grpc-message`.
   package func appendGRPCStatus(_ status: GRPCStatus, message: StaticString) {
-    append(.grpcStatus, status.digits)
     let text = UnsafeRawBufferPointer(start: message.utf8Start, count: message.utf8CodeUnitCount)
-    Self.withPercentEncoding(of: text) { append(.grpcMessage, $0) }
+    appendGRPCStatus(status, message: text)
+  }
+
+  /// `message` may be any bytes.
+  package func appendGRPCStatus(_ status: GRPCStatus, message: UnsafeRawBufferPointer) {
+    append(.grpcStatus, status.digits)
+    Self.withPercentEncoding(of: message) { append(.grpcMessage, $0) }
   }
 
   /// Calls `body` with `text` as `grpc-message` carries it: bytes outside of printable ASCII, and `%`, become `%XX`.
