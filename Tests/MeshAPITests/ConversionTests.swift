@@ -130,6 +130,23 @@ import Testing
               AuthorizationCondition(.claim("y"), Selection(not: ["2"])),
             ])
         ]), AuthorizationPolicy(name: "shop/d", action: .deny, rules: []),
+      AuthorizationPolicy(
+        name: "shop/e", action: .custom(provider: "grpc"),
+        rules: [
+          AuthorizationRule(
+            operations: [AuthorizationOperation(paths: Selection([.regularExpression("(/a).*")]))],
+            conditions: [AuthorizationCondition(.headerPattern("x-cohort"), Selection(["a|b"], not: ["c+"]))])
+        ],
+        authorizer: ExternalAuthorizer(
+          service: key, wire: .grpc(.init(context: [.init(key: "k", value: "")])), timeout: .milliseconds(7),
+          failure: .allow, fields: [], content: .init(maximumBytes: 9, allowsPart: true, isRaw: true))),
+      AuthorizationPolicy(
+        name: "shop/f", action: .custom(provider: "http"), rules: [],
+        authorizer: ExternalAuthorizer(
+          service: key,
+          wire: .http(
+            .init(pathPrefix: "/check", requestFields: ["x-user"], responseFields: ["set-cookie"], denialFields: [])),
+          failure: .deny(status: 503), fields: ["cookie"], content: .init(maximumBytes: 1))),
     ])
 
   static let workload = WorkloadConfig(

@@ -91,9 +91,9 @@ struct ManifestProblemTests {
         "f.yaml:1:1: HTTPRoute shop/orders: v1 HTTPRoute is not known; write apiVersion: gateway.networking.k8s.io/v1",
         service.replacing("kind: Service", with: "kind: HTTPRoute")),
       Mistake(
-        "f.yaml:1:1: TrafficTarget shop/orders: access.smi-spec.io/v1alpha3 TrafficTarget is not supported yet; "
+        "f.yaml:1:1: TrafficMetrics shop/orders: metrics.smi-spec.io/v1alpha1 TrafficMetrics is not supported yet; "
           + "remove the document",
-        service.replacing("v1", with: "access.smi-spec.io/v1alpha3").replacing("Service", with: "TrafficTarget")),
+        service.replacing("v1", with: "metrics.smi-spec.io/v1alpha1").replacing("Service", with: "TrafficMetrics")),
       Mistake(
         "f.yaml:1:1: Deployment shop/orders: warning: Deployment is not used by Apus on one machine",
         service.replacing("v1", with: "apps/v1").replacing("Service", with: "Deployment") + "spec: {replicas: 2}\n"),

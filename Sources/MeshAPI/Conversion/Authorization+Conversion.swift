@@ -47,11 +47,12 @@ extension AuthorizationPolicy {
         field: "action", problem: "\(message.action.rawValue) is no action; is the controller newer than this proxy?")
     }
     try limits.check(message.rules.count, atMost: limits.maximumRuleParts, "rules")
+    let authorizer = message.hasAuthorizer ? try ExternalAuthorizer(message.authorizer, limits: limits) : nil
     self.init(
       name: message.name, action: action,
       rules: try convertEach(message.rules, "rules") { rule throws(ConversionError) in
         try AuthorizationRule(rule, limits: limits)
-      })
+      }, authorizer: authorizer)
   }
 }
 
@@ -97,9 +98,23 @@ extension AuthorizationCondition {
     case .claim(let name):
       try limits.check(name, "claim")
       self.init(.claim(name), values)
+    case .headerPattern(let name):
+      try limits.check(name, "header_pattern")
+      guard name == name.lowercased() else {
+        throw ConversionError(field: "header_pattern", problem: "\"\(name)\" is not in lower case")
+      }
+      for pattern in message.values.values + message.values.notValues { try checkPattern(pattern, "values") }
+      self.init(.headerPattern(name), values)
     case nil:
       throw ConversionError(field: "subject", problem: "none is set; is the controller newer than this proxy?")
     }
+  }
+}
+
+/// A pattern that does not compile would have to be left out, and with it a condition.
+private func checkPattern(_ pattern: String, _ field: String) throws(ConversionError) {
+  do throws(RegexError) { _ = try LinearRegex(pattern) } catch {
+    throw ConversionError(field: field, problem: error.description)
   }
 }
 
@@ -140,6 +155,9 @@ private func convertPaths(
     case .prefix(let path): (pattern, text) = (.prefix(path), path)
     case .glob(let path): (pattern, text) = (.glob(path), path)
     case .template(let path): (pattern, text) = (.template(path), path)
+    case .regularExpression(let path):
+      try checkPattern(path, "regular_expression")
+      (pattern, text) = (.regularExpression(path), path)
     case nil: throw ConversionError(field: "kind", problem: "none is set; is the controller newer than this proxy?")
     }
     try limits.check(text, "kind")
@@ -171,6 +189,7 @@ extension Apus_V1_Authorization {
         message.provider = provider
       }
       message.rules = policy.rules.map(Apus_V1_AuthorizationRule.init)
+      if let authorizer = policy.authorizer { message.authorizer = Apus_V1_ExternalAuthorizer(authorizer) }
       return message
     }
   }
@@ -203,6 +222,7 @@ extension Apus_V1_AuthorizationRule {
       switch condition.subject {
       case .header(let name): message.header = name
       case .claim(let name): message.claim = name
+      case .headerPattern(let name): message.headerPattern = name
       }
       if let texts = Apus_V1_TextSelection(condition.values) { message.values = texts }
       return message
@@ -228,6 +248,7 @@ extension Apus_V1_PathPattern {
     case .prefix(let text): prefix = text
     case .glob(let text): glob = text
     case .template(let text): template = text
+    case .regularExpression(let text): regularExpression = text
     }
   }
 }

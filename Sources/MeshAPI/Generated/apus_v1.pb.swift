@@ -2674,20 +2674,189 @@ package nonisolated struct Apus_V1_Authorization: Sendable {
   package init() {}
 }
 
-package nonisolated struct Apus_V1_AuthorizationPolicy: Sendable {
+package nonisolated struct Apus_V1_AuthorizationPolicy: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// "shop/web-only"
-  package var name: String = String()
+  package var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
 
-  package var action: Apus_V1_AuthorizationAction = .unspecified
+  package var action: Apus_V1_AuthorizationAction {
+    get {_storage._action}
+    set {_uniqueStorage()._action = newValue}
+  }
 
   /// of custom
-  package var provider: String = String()
+  package var provider: String {
+    get {_storage._provider}
+    set {_uniqueStorage()._provider = newValue}
+  }
 
-  package var rules: [Apus_V1_AuthorizationRule] = []
+  package var rules: [Apus_V1_AuthorizationRule] {
+    get {_storage._rules}
+    set {_uniqueStorage()._rules = newValue}
+  }
+
+  /// the provider; absent: there is none, and what the rules match is refused
+  package var authorizer: Apus_V1_ExternalAuthorizer {
+    get {_storage._authorizer ?? Apus_V1_ExternalAuthorizer()}
+    set {_uniqueStorage()._authorizer = newValue}
+  }
+  /// Returns true if `authorizer` has been explicitly set.
+  package var hasAuthorizer: Bool {_storage._authorizer != nil}
+  /// Clears the value of `authorizer`. Subsequent reads from it will return its default value.
+  package mutating func clearAuthorizer() {_uniqueStorage()._authorizer = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A service of the mesh that decides: by envoy.service.auth.v3, or by the status of its HTTP answer.
+package nonisolated struct Apus_V1_ExternalAuthorizer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "opa.shop:9191"
+  package var service: String = String()
+
+  package var timeoutMs: Int64 = 0
+
+  package var failure: Apus_V1_ExternalAuthorizer.OneOf_Failure? = nil
+
+  package var denyStatus: UInt32 {
+    get {
+      if case .denyStatus(let v)? = failure {return v}
+      return 0
+    }
+    set {failure = .denyStatus(newValue)}
+  }
+
+  package var allow: Bool {
+    get {
+      if case .allow(let v)? = failure {return v}
+      return false
+    }
+    set {failure = .allow(newValue)}
+  }
+
+  /// whether `fields` says what is told
+  package var choosesFields: Bool = false
+
+  /// in lower case
+  package var fields: [String] = []
+
+  /// absent: content goes on as it comes
+  package var content: Apus_V1_AuthorizerContent {
+    get {_content ?? Apus_V1_AuthorizerContent()}
+    set {_content = newValue}
+  }
+  /// Returns true if `content` has been explicitly set.
+  package var hasContent: Bool {self._content != nil}
+  /// Clears the value of `content`. Subsequent reads from it will return its default value.
+  package mutating func clearContent() {self._content = nil}
+
+  package var wire: Apus_V1_ExternalAuthorizer.OneOf_Wire? = nil
+
+  package var grpc: Apus_V1_AuthorizerGRPC {
+    get {
+      if case .grpc(let v)? = wire {return v}
+      return Apus_V1_AuthorizerGRPC()
+    }
+    set {wire = .grpc(newValue)}
+  }
+
+  package var http: Apus_V1_AuthorizerHTTP {
+    get {
+      if case .http(let v)? = wire {return v}
+      return Apus_V1_AuthorizerHTTP()
+    }
+    set {wire = .http(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Failure: Equatable, Sendable {
+    case denyStatus(UInt32)
+    case allow(Bool)
+
+  }
+
+  package nonisolated enum OneOf_Wire: Equatable, Sendable {
+    case grpc(Apus_V1_AuthorizerGRPC)
+    case http(Apus_V1_AuthorizerHTTP)
+
+  }
+
+  package init() {}
+
+  fileprivate var _content: Apus_V1_AuthorizerContent? = nil
+}
+
+package nonisolated struct Apus_V1_AuthorizerContent: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var maximumBytes: UInt32 = 0
+
+  package var allowsPart: Bool = false
+
+  package var raw: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorizerGRPC: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var context: [Apus_V1_AuthorizerPair] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorizerPair: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var key: String = String()
+
+  package var value: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorizerHTTP: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var pathPrefix: String = String()
+
+  package var requestFields: [String] = []
+
+  package var responseFields: [String] = []
+
+  /// whether `denial_fields` says what is told
+  package var choosesDenialFields: Bool = false
+
+  package var denialFields: [String] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2863,6 +3032,15 @@ package nonisolated struct Apus_V1_PathPattern: Sendable {
     set {kind = .template(newValue)}
   }
 
+  /// of the whole path
+  package var regularExpression: String {
+    get {
+      if case .regularExpression(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .regularExpression(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -2870,6 +3048,8 @@ package nonisolated struct Apus_V1_PathPattern: Sendable {
     case prefix(String)
     case glob(String)
     case template(String)
+    /// of the whole path
+    case regularExpression(String)
 
   }
 
@@ -2900,6 +3080,15 @@ package nonisolated struct Apus_V1_AuthorizationCondition: Sendable {
     set {subject = .claim(newValue)}
   }
 
+  /// in lower case; values are regular expressions
+  package var headerPattern: String {
+    get {
+      if case .headerPattern(let v)? = subject {return v}
+      return String()
+    }
+    set {subject = .headerPattern(newValue)}
+  }
+
   package var values: Apus_V1_TextSelection {
     get {_values ?? Apus_V1_TextSelection()}
     set {_values = newValue}
@@ -2915,6 +3104,8 @@ package nonisolated struct Apus_V1_AuthorizationCondition: Sendable {
     /// in lower case
     case header(String)
     case claim(String)
+    /// in lower case; values are regular expressions
+    case headerPattern(String)
 
   }
 
@@ -8108,7 +8299,105 @@ nonisolated extension Apus_V1_Authorization: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AuthorizationPolicy"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}action\0\u{1}provider\0\u{1}rules\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}action\0\u{1}provider\0\u{1}rules\0\u{1}authorizer\0")
+
+  fileprivate class _StorageClass {
+    var _name: String = String()
+    var _action: Apus_V1_AuthorizationAction = .unspecified
+    var _provider: String = String()
+    var _rules: [Apus_V1_AuthorizationRule] = []
+    var _authorizer: Apus_V1_ExternalAuthorizer? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _name = source._name
+      _action = source._action
+      _provider = source._provider
+      _rules = source._rules
+      _authorizer = source._authorizer
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 2: try { try decoder.decodeSingularEnumField(value: &_storage._action) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._provider) }()
+        case 4: try { try decoder.decodeRepeatedMessageField(value: &_storage._rules) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._authorizer) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 1)
+      }
+      if _storage._action != .unspecified {
+        try visitor.visitSingularEnumField(value: _storage._action, fieldNumber: 2)
+      }
+      if !_storage._provider.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._provider, fieldNumber: 3)
+      }
+      if !_storage._rules.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._rules, fieldNumber: 4)
+      }
+      try { if let v = _storage._authorizer {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizationPolicy, rhs: Apus_V1_AuthorizationPolicy) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._action != rhs_storage._action {return false}
+        if _storage._provider != rhs_storage._provider {return false}
+        if _storage._rules != rhs_storage._rules {return false}
+        if _storage._authorizer != rhs_storage._authorizer {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ExternalAuthorizer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ExternalAuthorizer"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{3}timeout_ms\0\u{3}deny_status\0\u{1}allow\0\u{3}chooses_fields\0\u{1}fields\0\u{1}content\0\u{1}grpc\0\u{1}http\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -8116,36 +8405,266 @@ nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftP
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
-      case 2: try { try decoder.decodeSingularEnumField(value: &self.action) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.provider) }()
-      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.rules) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.timeoutMs) }()
+      case 3: try {
+        var v: UInt32?
+        try decoder.decodeSingularUInt32Field(value: &v)
+        if let v = v {
+          if self.failure != nil {try decoder.handleConflictingOneOf()}
+          self.failure = .denyStatus(v)
+        }
+      }()
+      case 4: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.failure != nil {try decoder.handleConflictingOneOf()}
+          self.failure = .allow(v)
+        }
+      }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.choosesFields) }()
+      case 6: try { try decoder.decodeRepeatedStringField(value: &self.fields) }()
+      case 7: try { try decoder.decodeSingularMessageField(value: &self._content) }()
+      case 8: try {
+        var v: Apus_V1_AuthorizerGRPC?
+        var hadOneofValue = false
+        if let current = self.wire {
+          hadOneofValue = true
+          if case .grpc(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.wire = .grpc(v)
+        }
+      }()
+      case 9: try {
+        var v: Apus_V1_AuthorizerHTTP?
+        var hadOneofValue = false
+        if let current = self.wire {
+          hadOneofValue = true
+          if case .http(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.wire = .http(v)
+        }
+      }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.name.isEmpty {
-      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
     }
-    if self.action != .unspecified {
-      try visitor.visitSingularEnumField(value: self.action, fieldNumber: 2)
+    if self.timeoutMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.timeoutMs, fieldNumber: 2)
     }
-    if !self.provider.isEmpty {
-      try visitor.visitSingularStringField(value: self.provider, fieldNumber: 3)
+    switch self.failure {
+    case .denyStatus?: try {
+      guard case .denyStatus(let v)? = self.failure else { preconditionFailure() }
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 3)
+    }()
+    case .allow?: try {
+      guard case .allow(let v)? = self.failure else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 4)
+    }()
+    case nil: break
     }
-    if !self.rules.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.rules, fieldNumber: 4)
+    if self.choosesFields != false {
+      try visitor.visitSingularBoolField(value: self.choosesFields, fieldNumber: 5)
+    }
+    if !self.fields.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.fields, fieldNumber: 6)
+    }
+    try { if let v = self._content {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    } }()
+    switch self.wire {
+    case .grpc?: try {
+      guard case .grpc(let v)? = self.wire else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .http?: try {
+      guard case .http(let v)? = self.wire else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: Apus_V1_AuthorizationPolicy, rhs: Apus_V1_AuthorizationPolicy) -> Bool {
-    if lhs.name != rhs.name {return false}
-    if lhs.action != rhs.action {return false}
-    if lhs.provider != rhs.provider {return false}
-    if lhs.rules != rhs.rules {return false}
+  package static func ==(lhs: Apus_V1_ExternalAuthorizer, rhs: Apus_V1_ExternalAuthorizer) -> Bool {
+    if lhs.service != rhs.service {return false}
+    if lhs.timeoutMs != rhs.timeoutMs {return false}
+    if lhs.failure != rhs.failure {return false}
+    if lhs.choosesFields != rhs.choosesFields {return false}
+    if lhs.fields != rhs.fields {return false}
+    if lhs._content != rhs._content {return false}
+    if lhs.wire != rhs.wire {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizerContent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizerContent"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}maximum_bytes\0\u{3}allows_part\0\u{1}raw\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.maximumBytes) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.allowsPart) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.raw) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.maximumBytes != 0 {
+      try visitor.visitSingularUInt32Field(value: self.maximumBytes, fieldNumber: 1)
+    }
+    if self.allowsPart != false {
+      try visitor.visitSingularBoolField(value: self.allowsPart, fieldNumber: 2)
+    }
+    if self.raw != false {
+      try visitor.visitSingularBoolField(value: self.raw, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizerContent, rhs: Apus_V1_AuthorizerContent) -> Bool {
+    if lhs.maximumBytes != rhs.maximumBytes {return false}
+    if lhs.allowsPart != rhs.allowsPart {return false}
+    if lhs.raw != rhs.raw {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizerGRPC: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizerGRPC"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}context\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.context) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.context.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.context, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizerGRPC, rhs: Apus_V1_AuthorizerGRPC) -> Bool {
+    if lhs.context != rhs.context {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizerPair: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizerPair"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}value\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.key) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.key.isEmpty {
+      try visitor.visitSingularStringField(value: self.key, fieldNumber: 1)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizerPair, rhs: Apus_V1_AuthorizerPair) -> Bool {
+    if lhs.key != rhs.key {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorizerHTTP: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorizerHTTP"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}path_prefix\0\u{3}request_fields\0\u{3}response_fields\0\u{3}chooses_denial_fields\0\u{3}denial_fields\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.pathPrefix) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.requestFields) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.responseFields) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.choosesDenialFields) }()
+      case 5: try { try decoder.decodeRepeatedStringField(value: &self.denialFields) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.pathPrefix.isEmpty {
+      try visitor.visitSingularStringField(value: self.pathPrefix, fieldNumber: 1)
+    }
+    if !self.requestFields.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.requestFields, fieldNumber: 2)
+    }
+    if !self.responseFields.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.responseFields, fieldNumber: 3)
+    }
+    if self.choosesDenialFields != false {
+      try visitor.visitSingularBoolField(value: self.choosesDenialFields, fieldNumber: 4)
+    }
+    if !self.denialFields.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.denialFields, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorizerHTTP, rhs: Apus_V1_AuthorizerHTTP) -> Bool {
+    if lhs.pathPrefix != rhs.pathPrefix {return false}
+    if lhs.requestFields != rhs.requestFields {return false}
+    if lhs.responseFields != rhs.responseFields {return false}
+    if lhs.choosesDenialFields != rhs.choosesDenialFields {return false}
+    if lhs.denialFields != rhs.denialFields {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -8331,7 +8850,7 @@ nonisolated extension Apus_V1_AuthorizationOperation: SwiftProtobuf.Message, Swi
 
 nonisolated extension Apus_V1_PathPattern: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PathPattern"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}exact\0\u{1}prefix\0\u{1}glob\0\u{1}template\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}exact\0\u{1}prefix\0\u{1}glob\0\u{1}template\0\u{3}regular_expression\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -8371,6 +8890,14 @@ nonisolated extension Apus_V1_PathPattern: SwiftProtobuf.Message, SwiftProtobuf.
           self.kind = .template(v)
         }
       }()
+      case 5: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .regularExpression(v)
+        }
+      }()
       default: break
       }
     }
@@ -8398,6 +8925,10 @@ nonisolated extension Apus_V1_PathPattern: SwiftProtobuf.Message, SwiftProtobuf.
       guard case .template(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularStringField(value: v, fieldNumber: 4)
     }()
+    case .regularExpression?: try {
+      guard case .regularExpression(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 5)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -8412,7 +8943,7 @@ nonisolated extension Apus_V1_PathPattern: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Apus_V1_AuthorizationCondition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AuthorizationCondition"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}claim\0\u{1}values\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}claim\0\u{1}values\0\u{3}header_pattern\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -8437,6 +8968,14 @@ nonisolated extension Apus_V1_AuthorizationCondition: SwiftProtobuf.Message, Swi
         }
       }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._values) }()
+      case 4: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.subject != nil {try decoder.handleConflictingOneOf()}
+          self.subject = .headerPattern(v)
+        }
+      }()
       default: break
       }
     }
@@ -8456,10 +8995,13 @@ nonisolated extension Apus_V1_AuthorizationCondition: SwiftProtobuf.Message, Swi
       guard case .claim(let v)? = self.subject else { preconditionFailure() }
       try visitor.visitSingularStringField(value: v, fieldNumber: 2)
     }()
-    case nil: break
+    default: break
     }
     try { if let v = self._values {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if case .headerPattern(let v)? = self.subject {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 4)
     } }()
     try unknownFields.traverse(visitor: &visitor)
   }

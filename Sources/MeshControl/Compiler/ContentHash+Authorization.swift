@@ -1,3 +1,4 @@
+import MeshCore
 import MeshPolicy
 
 extension ContentHasher {
@@ -9,6 +10,7 @@ extension ContentHasher {
       hasher.add(policy.action.name)
       if case .custom(let provider) = policy.action { hasher.add(provider) }
       hasher.add(policy.rules) { $0.add($1) }
+      hasher.add(policy.authorizer) { $0.add($1) }
     }
   }
 
@@ -32,6 +34,9 @@ extension ContentHasher {
       case .claim(let name):
         hasher.add(1)
         hasher.add(name)
+      case .headerPattern(let name):
+        hasher.add(2)
+        hasher.add(name)
       }
       hasher.add(condition.values) { $0.add($1) }
     }
@@ -49,8 +54,40 @@ extension ContentHasher {
       case .prefix(let text): (1, text)
       case .glob(let text): (2, text)
       case .template(let text): (3, text)
+      case .regularExpression(let text): (4, text)
       }
     add(kind)
     add(text)
+  }
+}
+
+extension ContentHasher {
+  mutating func add(_ authorizer: ExternalAuthorizer) {
+    add(authorizer.service.description)
+    add(Int(authorizer.timeout.nanoseconds))
+    switch authorizer.failure {
+    case .allow: add(0)
+    case .deny(let status): add(Int(status))
+    }
+    add(authorizer.fields) { hasher, names in hasher.add(names) { $0.add($1) } }
+    add(authorizer.content) { hasher, content in
+      hasher.add(Int(content.maximumBytes))
+      hasher.add(content.allowsPart ? 1 : 0)
+      hasher.add(content.isRaw ? 1 : 0)
+    }
+    switch authorizer.wire {
+    case .grpc(let grpc):
+      add(0)
+      add(grpc.context) { hasher, pair in
+        hasher.add(pair.key)
+        hasher.add(pair.value)
+      }
+    case .http(let http):
+      add(1)
+      add(http.pathPrefix)
+      add(http.requestFields) { $0.add($1) }
+      add(http.responseFields) { $0.add($1) }
+      add(http.denialFields) { hasher, names in hasher.add(names) { $0.add($1) } }
+    }
   }
 }

@@ -37,6 +37,7 @@ struct Compilation {
     let faults = FaultTable(snapshot, table, routes.attachments.routes)
     var authorizations = AuthorizationTable(snapshot, table)
     let tls = BackendTLSTable(snapshot, table)
+    let access = AccessCompiler(snapshot, table)
     var policyWarnings = PolicyWarnings(attachments)
     var endpoints = EndpointCompiler(table: table)
     var mesh = CompiledMesh.empty
@@ -81,9 +82,12 @@ struct Compilation {
       mesh.workloads[workload.name]?.locality = table.locality(of: workload.labels)
     }
     authorizations.note(endpoints.servicePorts)
+    authorizations.access = access
     authorizations.authorize(&mesh.workloads)
     mesh.hashes = mesh.contentHashes()
-    mesh.routes = RouteStatus.all(routes, splits, snapshot) + externals.statuses(snapshot)
+    mesh.routes =
+      RouteStatus.all(routes, splits, access.targets, snapshot) + access.statuses(snapshot)
+      + externals.statuses(snapshot)
     mesh.routes += RouteStatus.workloads(snapshot, mesh) + UDPRouteStatus.statuses(snapshot)
     mesh.routes.sort { $0.key < $1.key }
     mesh.policies = attachments.table
@@ -94,7 +98,8 @@ struct Compilation {
       .sorted { $0.key < $1.key }
     policyWarnings.ports = Set(mesh.services.keys)
     warnings +=
-      splits.warnings + SMIUse.warnings(snapshot, splits) + endpoints.warnings + aliases.warnings
+      splits.warnings + SMIUse.warnings(snapshot, splits, access.targets) + access.warnings(snapshot)
+      + endpoints.warnings + aliases.warnings
       + Self.accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
       + UDPRouteStatus.warnings(snapshot) + rollouts.warnings
     self.authorizations = authorizations

@@ -103,17 +103,32 @@ extension CompiledAuthorizationRule {
     let isClaim: Bool
     let name: [UInt8]
     let values: Selection<Glob>
+    /// Of `headerPattern`, which has no globs.
+    var patterns: (values: [CompiledPattern], notValues: [CompiledPattern])?
 
     init(_ condition: AuthorizationCondition) {
       switch condition.subject {
       case .header(let name): (isClaim, self.name) = (false, Array(name.utf8))
       case .claim(let name): (isClaim, self.name) = (true, Array(name.utf8))
+      case .headerPattern(let name):
+        (isClaim, self.name) = (false, Array(name.utf8))
+        values = Selection()
+        patterns = (
+          condition.values.values.map(CompiledPattern.init), condition.values.notValues.map(CompiledPattern.init)
+        )
+        return
       }
       values = condition.values.globs(separator: nil)
     }
 
     func matches(_ request: MessageHead, _ claims: ClaimSet?, unknown: Bool) -> Bool {
       name.withUnsafeBytes { name in
+        if let patterns {
+          let isOne =
+            patterns.values.isEmpty
+            || request.hasField(name) { value in patterns.values.contains { $0.matches(value) } }
+          return isOne && !request.hasField(name) { value in patterns.notValues.contains { $0.matches(value) } }
+        }
         if !isClaim { return values.admitsAny { request.hasField(name, where: $0) } }
         guard let claims else { return values.values.isEmpty && unknown }
         return values.admitsAny { claims.hasValue(of: name, where: $0) }
@@ -128,6 +143,7 @@ enum CompiledPathPattern: Hashable, Sendable {
   /// Without a slash at its end.
   case prefix([UInt8])
   case glob(Glob)
+  case pattern(CompiledPattern)
 
   init(_ pattern: PathPattern) {
     switch pattern {
@@ -136,6 +152,7 @@ enum CompiledPathPattern: Hashable, Sendable {
       self = .prefix(Array(path.utf8.last == UInt8(ascii: "/") ? path.utf8.dropLast() : path.utf8[...]))
     case .glob(let glob): self = .glob(Glob(glob, separator: UInt8(ascii: "/")))
     case .template(let template): self = .glob(Glob(template: template))
+    case .regularExpression(let pattern): self = .pattern(CompiledPattern(pattern))
     }
   }
 
@@ -144,8 +161,25 @@ enum CompiledPathPattern: Hashable, Sendable {
     case .exact(let wanted): wanted.withUnsafeBytes { path.equals($0) }
     case .prefix(let wanted): wanted.withUnsafeBytes { path.hasElementPrefix($0) }
     case .glob(let glob): glob.matches(path)
+    case .pattern(let pattern): pattern.matches(path)
     }
   }
+}
+
+/// A regular expression that is known to compile: manifests and the wire are refused where it does not.
+struct CompiledPattern: Hashable, Sendable {
+  private let text: String
+  private let regex: LinearRegex?
+
+  init(_ text: String) {
+    self.text = text
+    regex = try? LinearRegex(text)
+  }
+
+  func matches(_ bytes: UnsafeRawBufferPointer) -> Bool { regex?.matches(bytes) ?? false }
+
+  static func == (a: CompiledPattern, b: CompiledPattern) -> Bool { a.text == b.text }
+  func hash(into hasher: inout Hasher) { hasher.combine(text) }
 }
 
 // MARK: - Selections

@@ -48,11 +48,16 @@ package struct AuthorizationPolicy: Hashable, Sendable {
   package var action: AuthorizationAction
   /// One is enough. None: the policy matches nothing.
   package var rules: [AuthorizationRule]
+  /// Of `custom`: the provider. Nil: there is none of that name, and what the policy matches is refused.
+  package var authorizer: ExternalAuthorizer?
 
-  package init(name: String, action: AuthorizationAction, rules: [AuthorizationRule]) {
+  package init(
+    name: String, action: AuthorizationAction, rules: [AuthorizationRule], authorizer: ExternalAuthorizer? = nil
+  ) {
     self.name = name
     self.action = action
     self.rules = rules
+    self.authorizer = authorizer
   }
 }
 
@@ -139,6 +144,8 @@ package enum PathPattern: Hashable, Sendable {
   case glob(String)
   /// `{id}` and `{*}` stand for one element, which is not empty; `{**}` for any rest or part, slashes included.
   case template(String)
+  /// Of the whole path, in the syntax of `LinearRegex`.
+  case regularExpression(String)
 }
 
 /// A condition on a field of the request or a claim of its token. Of several values, one of `values` is enough and one of
@@ -149,6 +156,8 @@ package struct AuthorizationCondition: Hashable, Sendable {
     case header(String)
     /// Keys joined by dots, as in `ClaimSet`.
     case claim(String)
+    /// As `header`, with regular expressions of the whole value in the place of globs.
+    case headerPattern(String)
   }
 
   package var subject: Subject

@@ -12,6 +12,8 @@ enum KindTable {
   /// Group, kind, versions; as told to people.
   static let supported: [(group: String, kind: String, versions: [String])] = [
     ("", "ConfigMap", ["v1"]),
+    ("access.smi-spec.io", "IdentityBinding", ["v1alpha4"]),
+    ("access.smi-spec.io", "TrafficTarget", ["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"]),
     ("", "Service", ["v1"]),
     ("", "ServiceAccount", ["v1"]),
     ("discovery.k8s.io", "EndpointSlice", ["v1"]),
@@ -22,6 +24,7 @@ enum KindTable {
     ("gateway.networking.k8s.io", "TCPRoute", ["v1", "v1alpha2"]),
     ("gateway.networking.k8s.io", "TLSRoute", ["v1", "v1alpha3", "v1alpha2"]),
     ("gateway.networking.k8s.io", "UDPRoute", ["v1", "v1alpha2"]),
+    ("mesh.apus.dev", "ExternalAuthorizer", ["v1alpha1"]),
     ("mesh.apus.dev", "AuthorizationPolicy", ["v1alpha1"]),
     ("mesh.apus.dev", "ExternalService", ["v1alpha1"]),
     ("mesh.apus.dev", "FaultInjection", ["v1alpha1"]),
@@ -44,7 +47,7 @@ enum KindTable {
   ]
   private static let laterGroups: Set<String> = [
     "gateway.networking.k8s.io", "gateway.networking.x-k8s.io", "mesh.apus.dev", "split.smi-spec.io",
-    "specs.smi-spec.io", "access.smi-spec.io", "metrics.smi-spec.io",
+    "specs.smi-spec.io", "metrics.smi-spec.io",
   ]
 
   static func entry(group: String, version: String, kind: String) -> Entry {

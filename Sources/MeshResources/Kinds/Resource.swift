@@ -71,6 +71,9 @@ package enum Resource: Hashable, Sendable {
   case externalService(ExternalService)
   case backendTLSPolicy(BackendTLSPolicy)
   case configMap(ConfigMap)
+  case trafficTarget(TrafficTarget)
+  case identityBinding(IdentityBinding)
+  case externalAuthorizer(DeclaredAuthorizer)
   case authorizationPolicy(DeclaredAuthorization)
 
   package var metadata: ObjectMetadata {
@@ -93,6 +96,9 @@ package enum Resource: Hashable, Sendable {
     case .externalService(let service): service.metadata
     case .backendTLSPolicy(let policy): policy.metadata
     case .configMap(let map): map.metadata
+    case .trafficTarget(let target): target.metadata
+    case .identityBinding(let binding): binding.metadata
+    case .externalAuthorizer(let authorizer): authorizer.metadata
     case .authorizationPolicy(let policy): policy.metadata
     }
   }
@@ -118,6 +124,9 @@ package enum Resource: Hashable, Sendable {
       case .externalService: ("mesh.apus.dev", "ExternalService")
       case .backendTLSPolicy: ("gateway.networking.k8s.io", "BackendTLSPolicy")
       case .configMap: ("", "ConfigMap")
+      case .trafficTarget: ("access.smi-spec.io", "TrafficTarget")
+      case .identityBinding: ("access.smi-spec.io", "IdentityBinding")
+      case .externalAuthorizer: ("mesh.apus.dev", "ExternalAuthorizer")
       case .authorizationPolicy: ("mesh.apus.dev", "AuthorizationPolicy")
       }
     return ResourceKey(group: group, kind: kind, namespace: metadata.namespace, name: metadata.name)

@@ -131,6 +131,8 @@ private struct ParserRun {
       switch (group, kind) {
       case ("", "ConfigMap"): ConfigMap(object).map { .configMap($0) }
       case ("", "Service"): Service(object).map { .service($0) }
+      case ("access.smi-spec.io", "IdentityBinding"): IdentityBinding(object).map { .identityBinding($0) }
+      case ("access.smi-spec.io", _): TrafficTarget(object, version: version).map { .trafficTarget($0) }
       case ("", "ServiceAccount"): ServiceAccount(object).map { .serviceAccount($0) }
       case ("discovery.k8s.io", _): EndpointSlice(object).map { .endpointSlice($0) }
       case ("gateway.networking.k8s.io", "BackendTLSPolicy"):
@@ -141,6 +143,7 @@ private struct ParserRun {
       case ("gateway.networking.k8s.io", "TLSRoute"): TLSRoute(object, version: version).map { .tlsRoute($0) }
       case ("gateway.networking.k8s.io", "UDPRoute"): UDPRoute(object).map { .udpRoute($0) }
       case ("gateway.networking.k8s.io", _): HTTPRoute(object).map { .httpRoute($0) }
+      case ("mesh.apus.dev", "ExternalAuthorizer"): DeclaredAuthorizer(object).map { .externalAuthorizer($0) }
       case ("mesh.apus.dev", "AuthorizationPolicy"):
         DeclaredAuthorization(object).map { .authorizationPolicy($0) }
       case ("mesh.apus.dev", "ExternalService"): ExternalService(object).map { .externalService($0) }

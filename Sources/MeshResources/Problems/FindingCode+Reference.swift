@@ -17,6 +17,7 @@ extension FindingCode {
       .splitWeightsAreZero:
       ofSplits
     case .splitMatchNotFound, .splitMatchesTCP, .smiWithoutEffect: ofSMI
+    case .targetRuleNotFound, .targetIdentityNotFound, .bindingIsNarrower, .authorizerNotFound: ofAccess
     case .policyTargetNotFound, .policyConflict, .policyFieldUnused, .policyWithoutProxy, .faultWithoutEffect,
       .authorizationOfBytes:
       ofPolicies

@@ -58,6 +58,9 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case splitMatchNotFound = "APUS0510"
   case splitMatchesTCP = "APUS0511"
   case smiWithoutEffect = "APUS0512"
+  case targetRuleNotFound = "APUS0520"
+  case targetIdentityNotFound = "APUS0521"
+  case bindingIsNarrower = "APUS0522"
 
   // Policies and faults
   case policyTargetNotFound = "APUS0601"
@@ -66,6 +69,7 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case policyWithoutProxy = "APUS0604"
   case faultWithoutEffect = "APUS0605"
   case authorizationOfBytes = "APUS0606"
+  case authorizerNotFound = "APUS0610"
 
   // Rollouts
   case rolloutVersionNotFound = "APUS0901"
@@ -99,7 +103,8 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   package var isAbsence: Bool {
     switch self {
     case .parentNotFound, .routeDetached, .backendNotFound, .splitWithoutService, .splitBackendNotFound, .noEndpoint,
-      .splitMatchNotFound, .policyTargetNotFound, .rolloutVersionNotFound:
+      .splitMatchNotFound, .policyTargetNotFound, .targetRuleNotFound, .targetIdentityNotFound, .authorizerNotFound,
+      .rolloutVersionNotFound:
       true
     default: false
     }

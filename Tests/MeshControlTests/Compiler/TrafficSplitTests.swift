@@ -100,7 +100,7 @@ struct TrafficSplitTests {
     #expect(mesh.warnings.contains { $0.fix == "did you mean beta?" })
     #expect(
       status(mesh, "beta", "HTTPRouteGroup") == [
-        "Accepted=true Accepted: no TrafficSplit names the group, so it has no effect"
+        "Accepted=true Accepted: no TrafficSplit and no TrafficTarget names the group, so it has no effect"
       ])
   }
 
@@ -152,7 +152,7 @@ struct TrafficSplitTests {
       }.joined())
     #expect(
       status(mesh, "p", "TCPRoute") == [
-        "Accepted=true Accepted: only TrafficTargets name it, and those are not supported yet, so it has no effect"
+        "Accepted=true Accepted: no TrafficTarget names it, so it has no effect"
       ])
     #expect(
       status(mesh, "p", "UDPRoute") == [

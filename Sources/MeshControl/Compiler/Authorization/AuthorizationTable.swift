@@ -71,12 +71,15 @@ struct AuthorizationTable {
     return services
   }
 
+  /// What SMI's targets say besides, and the providers of custom policies.
+  var access: AccessCompiler?
+
   mutating func note(_ servicePorts: [String: [UInt16: Set<ServicePort>]]) { self.servicePorts = servicePorts }
 
   // MARK: - Ports
 
   func authorize(_ workloads: inout [String: WorkloadConfig]) {
-    if byScope.isEmpty { return }
+    if byScope.isEmpty, access?.targets.isEmpty != false { return }
     for name in workloads.keys { authorize(&workloads[name]) }
   }
 
@@ -84,7 +87,8 @@ struct AuthorizationTable {
   func authorize(_ workload: inout WorkloadConfig?) {
     guard let config = workload else { return }
     for (index, port) in config.ports.enumerated() {
-      workload?.ports[index].authorization = authorization(of: port, config)
+      let own = authorization(of: port, config)
+      workload?.ports[index].authorization = access?.complete(own, of: port, config.name) ?? own
     }
   }
 
@@ -119,7 +123,7 @@ struct AuthorizationTable {
       (entry.targets.compactMap(\.missing) + entry.findings).map { finding in
         entry.located.warning(finding.field, finding.message, fix: finding.fix, code: finding.code)
       }
-    }
+    } + missingProviders
   }
 }
 

@@ -3,13 +3,15 @@ import MeshResources
 
 extension RouteStatus {
   /// Of every route: those in force, and those that were refused and have no earlier version. Pure; ordered by key.
-  static func all(_ compiler: RouteCompiler, _ splits: SplitCompiler, _ snapshot: Snapshot) -> [RouteStatus] {
+  static func all(
+    _ compiler: RouteCompiler, _ splits: SplitCompiler, _ targets: TrafficTargetTable, _ snapshot: Snapshot
+  ) -> [RouteStatus] {
     let errors = errors(snapshot)
     var statuses = inForce(compiler, errors)
     statuses += snapshot.rejected.values.compactMap { located in
       MeshRoute(located).map { RouteStatus(rejected: $0, errors[$0.key] ?? []) }
     }
-    statuses += smi(splits, snapshot, errors)
+    statuses += smi(splits, targets, snapshot, errors)
     return statuses.sorted { $0.key < $1.key }
   }
 

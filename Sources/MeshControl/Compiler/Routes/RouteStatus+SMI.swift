@@ -5,7 +5,8 @@ import MeshResources
 extension RouteStatus {
   /// Of splits, route groups and port routes: those in force, and those that were refused and have no earlier version.
   static func smi(
-    _ splits: SplitCompiler, _ snapshot: Snapshot, _ errors: [ResourceKey?: [ManifestProblem]]
+    _ splits: SplitCompiler, _ targets: TrafficTargetTable, _ snapshot: Snapshot,
+    _ errors: [ResourceKey?: [ManifestProblem]]
   ) -> [RouteStatus] {
     var statuses = splits.splits.compactMap { split -> RouteStatus? in
       snapshot.manifests[split.key].map { located in
@@ -17,7 +18,7 @@ extension RouteStatus {
       }
     }
     for (key, located) in snapshot.manifests {
-      guard let message = SMIUse.message(of: located.value, splits) else { continue }
+      guard let message = SMIUse.message(of: located.value, splits, targets) else { continue }
       var status = RouteStatus(located)
       status.conditions = [
         RouteCondition(kind: .accepted, isTrue: true, reason: "Accepted", message: message.text)
@@ -61,18 +62,23 @@ enum SMIUse {
   static func isSMI(_ key: ResourceKey) -> Bool { key.group.hasSuffix(".smi-spec.io") }
 
   /// Nil for what is no such object.
-  static func message(of resource: Resource, _ splits: SplitCompiler) -> RouteFinding? {
+  static func message(
+    of resource: Resource, _ splits: SplitCompiler, _ targets: TrafficTargetTable
+  ) -> RouteFinding? {
     switch resource {
     case .httpRouteGroup:
-      let users = splits.users(of: resource.key)
+      let users = splits.users(of: resource.key) + targets.users(of: resource.key)
       return users.isEmpty
         ? RouteFinding(
-          field: "", message: "no TrafficSplit names the group, so it has no effect", code: .smiWithoutEffect)
+          field: "", message: "no TrafficSplit and no TrafficTarget names the group, so it has no effect",
+          code: .smiWithoutEffect)
         : RouteFinding(field: "", message: "matches for " + users.map(\.description).joined(separator: ", "))
     case .portRoute(let route) where route.transport == .tcp:
-      return RouteFinding(
-        field: "", message: "only TrafficTargets name it, and those are not supported yet, so it has no effect",
-        code: .smiWithoutEffect)
+      let users = targets.users(of: resource.key)
+      return users.isEmpty
+        ? RouteFinding(
+          field: "", message: "no TrafficTarget names it, so it has no effect", code: .smiWithoutEffect)
+        : RouteFinding(field: "", message: "ports for " + users.map(\.description).joined(separator: ", "))
     case .portRoute:
       return RouteFinding(
         field: "", message: "the mesh carries TCP only, so it has no effect: UDP goes its own way",
@@ -81,10 +87,12 @@ enum SMIUse {
     }
   }
 
-  static func warnings(_ snapshot: Snapshot, _ splits: SplitCompiler) -> [ManifestProblem] {
+  static func warnings(
+    _ snapshot: Snapshot, _ splits: SplitCompiler, _ targets: TrafficTargetTable
+  ) -> [ManifestProblem] {
     snapshot.manifests.compactMap { key, located in
-      if case .httpRouteGroup = located.value, !splits.users(of: key).isEmpty { return nil }
-      return message(of: located.value, splits)?.warning(of: key, at: located.position)
+      guard let message = message(of: located.value, splits, targets), message.code != nil else { return nil }
+      return message.warning(of: key, at: located.position)
     }
   }
 }

@@ -36,7 +36,7 @@ package struct HTTPRouteGroup: Hashable, Sendable {
       return methods.map { RouteMatch(path: path, method: $0, headers: headers) }
     }
 
-    static func wholePath(_ beginning: String) -> String { "(\(beginning)).*" }
+    package static func wholePath(_ beginning: String) -> String { "(\(beginning)).*" }
   }
 }
 
