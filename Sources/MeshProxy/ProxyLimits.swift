@@ -94,6 +94,8 @@ package struct ProxyLimits: Sendable {
   package var maximumRateLimitBuckets = 4_096
   /// Questions to services that count for global rate limits under way per worker; past it the policy's `onFailure` decides at once.
   package var maximumRateLimitCalls = 10_000
+  /// Questions to external authorizers under way per worker; past it the policy's failure mode decides at once.
+  package var maximumAuthorizationCalls = 10_000
   /// Copies of requests under way per worker; past it requests are not mirrored.
   package var maximumMirrors = 1_024
   /// Bytes of one copied body that wait for the mirror; one that takes less than the backend is given up. A stream's window.

@@ -4,6 +4,13 @@ extension Exchange {
   /// What a verified token of the request says; nil: it has none.
   var verifiedClaims: ClaimSet? { nil }
 
-  /// Asks the provider of a `custom` policy, and waits. False: there is no such provider, and the call is refused.
-  func asks(provider: String) -> Bool { false }
+  /// Asks the provider of the `custom` policy `askedPolicy`: the call waits, or was answered. False: there is no such provider, and the call is
+  /// refused.
+  func asksProvider() -> Bool {
+    guard let policies = inboundPort?.config.authorization?.policies, policies.indices.contains(askedPolicy),
+      let authorizer = policies[askedPolicy].authorizer
+    else { return false }
+    ExternalCheck(authorizer).begin(self)
+    return true
+  }
 }

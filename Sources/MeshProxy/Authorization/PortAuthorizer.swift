@@ -37,6 +37,8 @@ final class PortAuthorizer {
     modeName = labels.id(authorization.modeSource)
     modeText = labels.id("defaultMode \(authorization.mode.rawValue) of \(authorization.modeSource)")
     nothingAllows = labels.id("no allow policy matches")
+    // Asked for now, so that the first call need not wait for the provider's configuration.
+    for case let authorizer? in authorization.policies.map(\.authorizer) { _ = worker.service(authorizer.service) }
   }
 
   /// True: the call goes on. False: it was answered, or waits for a provider, which calls `Router.authorized`.
@@ -55,10 +57,9 @@ final class PortAuthorizer {
     case .allow: return true
     case .deny: deny(exchange, decision)
     case .ask:
-      guard let policy = decision.policy, case .custom(let provider) = authorizer.authorization.policies[policy].action
-      else { return false }
+      guard let policy = decision.policy else { return false }
       exchange.askedPolicy = policy
-      if exchange.asks(provider: provider) { return false }
+      if exchange.asksProvider() { return false }
       refuse(exchange, .denied, .provider, policy: names[policy], texts[policy])
     }
     return false
@@ -69,6 +70,15 @@ final class PortAuthorizer {
     let decision = authorizer.decide(exchange.authorizationCall, after: .max)
     if decision.verdict == .deny { deny(exchange, decision) }
     return decision.verdict != .deny
+  }
+
+  /// The provider of the policy that was asked last has refused, or failed to answer; whoever tells it answers the caller.
+  func noteRefusal(_ exchange: Exchange, _ outcome: AuthorizationOutcome, _ reason: String) {
+    guard names.indices.contains(exchange.askedPolicy) else { return }
+    count(names[exchange.askedPolicy], outcome)
+    let text = worker.metrics.labels.string(texts[exchange.askedPolicy])
+    exchange.authorizationLabel = worker.metrics.labels.id("\(text): \(reason)")
+    log(exchange, "\(text): \(reason)")
   }
 
   private func audit(_ call: AuthorizationCall, _ exchange: Exchange) {

@@ -11,11 +11,11 @@ enum Downstream {
   case raw(RawServerConnection)
   /// Nobody: the proxy itself asks.
   case check(EndpointCheck)
-  case limit(RateLimitCall)
+  case call(ServiceCall)
 
   func sendInformational(_ head: MessageHead) {
     switch self {
-    case .none, .raw, .check, .limit: break
+    case .none, .raw, .check, .call: break
     case .http1(let connection): connection.sendInformational(head)
     case .http2(let connection, let stream): connection.sendInformational(head, on: stream)
     }
@@ -28,7 +28,7 @@ enum Downstream {
     case .http2(let connection, let stream): connection.sendHead(head, on: stream, last: last, exchange)
     case .raw(let connection): connection.tunnelAnswered(head)
     case .check(let check): check.received(head)
-    case .limit: break
+    case .call(let call): call.received(head)
     }
   }
 
@@ -42,7 +42,7 @@ enum Downstream {
     case .check(let check):
       check.receive(bytes)
       return bytes.count
-    case .limit(let call):
+    case .call(let call):
       call.receive(bytes)
       return bytes.count
     }
@@ -50,7 +50,7 @@ enum Downstream {
 
   func finish(trailers: MessageHead?) {
     switch self {
-    case .none, .check, .limit: break
+    case .none, .check, .call: break
     case .http1(let connection): connection.finish(trailers: trailers)
     case .http2(let connection, let stream): connection.finish(trailers: trailers, on: stream)
     case .raw(let connection): connection.finish()
@@ -60,7 +60,7 @@ enum Downstream {
   /// Breaks off a response that has begun, so that the client cannot take it for complete.
   func abort(_ exchange: Exchange, _ error: ProxyError) {
     switch self {
-    case .none, .check, .limit: break
+    case .none, .check, .call: break
     case .http1(let connection): connection.abort()
     case .http2(let connection, let stream): connection.abort(stream)
     case .raw(let connection): connection.abort()
@@ -70,7 +70,7 @@ enum Downstream {
   /// Ends a response before its end, after what was sent of it has gone out.
   func cut() {
     switch self {
-    case .none, .check, .limit: break
+    case .none, .check, .call: break
     case .http1(let connection): connection.close()
     case .http2(let connection, let stream): connection.abort(stream)
     case .raw(let connection): connection.abort()
@@ -80,7 +80,7 @@ enum Downstream {
   /// Tells exchanges of one connection from those of others.
   var connectionID: ObjectIdentifier? {
     switch self {
-    case .none, .check, .limit: nil
+    case .none, .check, .call: nil
     case .http1(let connection): ObjectIdentifier(connection)
     case .http2(let connection, _): ObjectIdentifier(connection)
     case .raw(let connection): ObjectIdentifier(connection)
@@ -90,7 +90,7 @@ enum Downstream {
   /// Of the client.
   var peerAddress: SocketAddress? {
     switch self {
-    case .none, .check, .limit: nil
+    case .none, .check, .call: nil
     case .http1(let connection): connection.connection.peerAddress
     case .http2(let connection, _): connection.connection.peerAddress
     case .raw(let connection): connection.connection.peerAddress
@@ -100,7 +100,7 @@ enum Downstream {
   /// The client's connection is encrypted.
   var isTLS: Bool {
     switch self {
-    case .none, .raw, .check, .limit: false
+    case .none, .raw, .check, .call: false
     case .http1(let connection): connection.connection.tls != nil
     case .http2(let connection, _): connection.connection.tls != nil
     }
@@ -109,7 +109,7 @@ enum Downstream {
   /// More bytes wait in the connection's output than a reader keeps up with.
   var isCongested: Bool {
     switch self {
-    case .none, .check, .limit: false
+    case .none, .check, .call: false
     case .http1(let connection): connection.connection.isOverHighWatermark
     case .http2(let connection, _): connection.connection.isOverHighWatermark
     case .raw(let connection): connection.connection.isOverHighWatermark
@@ -124,7 +124,7 @@ enum Downstream {
   /// Stops the sender of the request. HTTP/2 senders stop by themselves when their window is used up.
   func pauseRequest() {
     switch self {
-    case .none, .http2, .check, .limit: break
+    case .none, .http2, .check, .call: break
     case .http1(let connection): connection.pause()
     case .raw(let connection): connection.connection.pauseReading()
     }
@@ -132,7 +132,7 @@ enum Downstream {
 
   func resumeRequest() {
     switch self {
-    case .none, .http2, .check, .limit: break
+    case .none, .http2, .check, .call: break
     case .http1(let connection): connection.resume()
     case .raw(let connection): connection.connection.resumeReading()
     }
@@ -152,7 +152,7 @@ enum Downstream {
     case .http2(let connection, let stream): connection.exchangeFinished(exchange, on: stream)
     case .raw(let connection): connection.exchangeFinished(exchange)
     case .check(let check): check.finished(exchange)
-    case .limit(let call): call.finished(exchange)
+    case .call(let call): call.finished(exchange)
     }
   }
 }

@@ -52,6 +52,7 @@ extension Exchange {
 
   /// A piece of the content came, or its end.
   func contentCame() {
+    if let externalCheck, externalCheck.awaitsContent { return externalCheck.contentCame(self) }
     if !requestEnded {
       guard requestBuffer.count > holdableBytes else { return }
       // Without a length nobody could know that it would not fit.

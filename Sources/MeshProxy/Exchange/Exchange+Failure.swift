@@ -46,7 +46,7 @@ extension Exchange {
     LocalReply.send(head, to: self)
   }
 
-  private func beginOwnAnswer(status: UInt16) {
+  func beginOwnAnswer(status: UInt16) {
     if hedge != nil { endTwin(.hedgeLost) }
     settleTicket(after: nil)
     if place != nil { leavePlace(.unanswered) }

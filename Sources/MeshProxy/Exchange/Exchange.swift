@@ -25,6 +25,8 @@ final class Exchange: TimerHandler {
     case backingOff
     /// The service that counts for a global rate limit is being asked.
     case limiting
+    /// An external authorizer is being asked.
+    case authorizing
     /// The rule wants the whole request before it goes on.
     case holding
     /// An injected delay runs.
@@ -84,7 +86,7 @@ final class Exchange: TimerHandler {
   /// What rule or port say of the request's content; `.max` and 0: nothing.
   var maximumRequestBytes = UInt64.max
   var holdableBytes = 0
-  /// It had to wait for the service that counts.
+  /// It had to wait for the service that counts, or for an authorizer.
   var isLimitedGlobally = false
   /// True once a byte of the body was handed to an upstream: without `keepsBody` the request cannot be sent again.
   var requestBodySent = false
@@ -181,6 +183,9 @@ final class Exchange: TimerHandler {
 
   /// Set while the answer's content is being compressed.
   var compression: ResponseCompression?
+
+  /// Set while an external authorizer decides, and after it when it changes the answer.
+  var externalCheck: ExternalCheck?
 
   /// Set where the rule's faults strike; most requests meet none.
   var fault: InjectedFault?
@@ -299,6 +304,7 @@ final class Exchange: TimerHandler {
     rule = nil
     if isFiltered { resetFilters() }
     fault = nil
+    if externalCheck != nil { externalCheck = nil }
     backend = nil
     hashKey = nil
     subset = nil

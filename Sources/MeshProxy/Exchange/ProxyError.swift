@@ -133,6 +133,10 @@ struct ProxyError: Error {
   static let rateLimitServiceFailed = ProxyError(
     status: 503, flag: .rateLimitServiceFailed, origin: .internal, retry: .no,
     reason: "rate limit unknown: the service that counts did not answer in time; see global_rate_limit_calls_total")
+  static let contentTooLargeToAuthorize = ProxyError(
+    status: 413, flag: .requestTooLarge, origin: .downstream, retry: .no, chosenGRPCStatus: .resourceExhausted,
+    reason:
+      "content too large: the request is longer than its external authorizer may be told; see content.maximumBytes")
   static let badOverride = ProxyError(
     status: 400, flag: .invalidHeader, origin: .downstream, retry: .no, chosenGRPCStatus: .invalidArgument,
     reason: "bad override: x-apus-timeout and x-apus-attempt-timeout are such as 250ms, x-apus-retries is 0 to 100")
@@ -186,6 +190,12 @@ struct ProxyError: Error {
     ProxyError(
       status: 429, flag: .rateLimited, origin: .downstream, retry: .no, refusal: refusal,
       reason: "rate limited: more requests than the policy allows; Retry-After says when to come back")
+  }
+
+  static func authorizerFailed(status: UInt16) -> ProxyError {
+    ProxyError(
+      status: status, flag: .unauthorized, origin: .internal, retry: .no,
+      reason: "not authorized: the external authorizer did not answer in time; see external_authorization_total")
   }
 
   static func malformed(_ error: HTTP1Error) -> ProxyError {

@@ -26,7 +26,7 @@ final class GlobalLimiter {
   /// Asks for a request. False: there is nothing to ask, and it goes on at once.
   func asks(for exchange: Exchange) -> Bool {
     // Who asks is not asked about: that would have no end.
-    if case .limit = exchange.downstream { return false }
+    if case .call = exchange.downstream { return false }
     let descriptors = limit.descriptors.compactMap { descriptor(of: exchange, $0) }
     if descriptors.isEmpty { return false }
     let worker = exchange.worker
@@ -101,13 +101,13 @@ final class GlobalLimiter {
 
 extension Exchange {
   /// The SPIFFE id of who asks: outbound it is the own workload.
-  fileprivate var callerText: String? {
+  var callerText: String? {
     if direction == .outbound { return worker.client?.description }
     let text = worker.metrics.labels.string(peerLabel)
     return text.isEmpty ? nil : text
   }
 
-  fileprivate func countLimit(_ event: BackendEvent) {
+  func countLimit(_ event: BackendEvent) {
     let names = service.map { ($0.nameLabel, $0.namespaceLabel) }
     let own = inboundPort.map { ($0.serviceLabel, $0.namespaceLabel) }
     guard let (name, namespace) = names ?? own else { return }
@@ -115,72 +115,32 @@ extension Exchange {
   }
 }
 
-/// One question to the service that counts: an exchange of the proxy's own, which takes the way of requests to a service of the mesh.
-///
-/// Lives as long as its exchange. Confined to one worker loop. Limits: the policy's timeout; `RateLimitMessages.maximumAnswerBytes`.
-final class RateLimitCall {
+/// One question to the service that counts.
+final class RateLimitCall: ServiceCall {
   private let limiter: GlobalLimiter
-  /// The request that waits, which may have ended meanwhile, and its object serve another one.
-  private let waiting: Exchange
-  private let generation: UInt32
-  private var answer: [UInt8] = []
 
   init(_ limiter: GlobalLimiter, for exchange: Exchange) {
     self.limiter = limiter
-    waiting = exchange
-    generation = exchange.generation
+    super.init(for: exchange, maximumAnswerBytes: RateLimitMessages.maximumAnswerBytes)
   }
 
   func start(_ message: [UInt8]) {
     let worker = waiting.worker
     worker.rateLimitCalls += 1
     let exchange = worker.takeExchange()
-    let head = exchange.request
-    head.method = .post
-    head.path = head.intern(RateLimitMessages.path)
-    head.scheme = head.intern("http")
     let service = limiter.limit.service
-    head.authority = head.intern(string: "\(service.service.name).\(service.service.namespace):\(service.port)")
-    head.append(.contentType, "application/grpc")
-    head.append(.te, "trailers")
-    head.append(.userAgent, "apus-rate-limit")
-    exchange.requestFraming = .length(UInt64(message.count))
-    exchange.requestBuffer.append(message)
-    exchange.requestEnded = true
-    exchange.begin(limitCall: self, to: worker.service(service), timeout: limiter.limit.timeout)
+    exchange.write(message, path: RateLimitMessages.path, to: service, userAgent: "apus-rate-limit")
+    exchange.begin(call: self, to: worker.service(service), timeout: limiter.limit.timeout)
   }
 
-  func receive(_ bytes: UnsafeRawBufferPointer) {
-    answer.append(contentsOf: bytes.prefix(max(0, RateLimitMessages.maximumAnswerBytes + 1 - answer.count)))
-  }
-
-  func finished(_ exchange: Exchange) {
+  override func finished(_ exchange: Exchange) {
     let worker = exchange.worker
     worker.rateLimitCalls -= 1
-    let isGood =
-      exchange.status == 200 && exchange.grpcOutcome == .status(.ok)
-      && answer.count <= RateLimitMessages.maximumAnswerBytes
+    let isGood = exchange.status == 200 && exchange.grpcOutcome == .status(.ok) && isAnswerWhole
     worker.recycle(exchange)
-    guard waiting.generation == generation, waiting.phase == .limiting else { return }
+    guard isAwaited(in: .limiting) else { return }
     waiting.phase = .resolving
     guard limiter.passes(waiting, isGood ? RateLimitMessages.answer(answer) : nil) else { return }
     worker.router.passedLimits(waiting)
-  }
-}
-
-extension Exchange {
-  /// Asks the service. The request is written.
-  func begin(limitCall: RateLimitCall, to service: ServiceEntry, timeout: TimeSpan) {
-    downstream = .limit(limitCall)
-    direction = .outbound
-    startTime = worker.loop.now
-    lastActivity = startTime
-    phase = .resolving
-    worker.exchangeStarted(self)
-    beginGRPC()
-    deadline = startTime + timeout
-    isRouteDeadline = true
-    armTimer()
-    worker.router.route(self, to: service)
   }
 }

@@ -119,6 +119,7 @@ extension Exchange {
     if let issuedCookie { head.append(name: "set-cookie", value: issuedCookie.field) }
     if let session { session.table.tell(head, session, of: self) }
     corsFilter?.markOrigin(head, self)
+    externalCheck?.verdict?.apply(toResponse: head)
   }
 
   /// Lets the page that asked read an answer of the proxy's own.

@@ -74,6 +74,8 @@ final class ProxyWorker: TimerHandler {
   private(set) var faultCount = 0
   /// Questions to services that count for global rate limits.
   var rateLimitCalls = 0
+  /// Questions to external authorizers.
+  var authorizationCalls = 0
   private var downstreamCount = 0
   private var drainables: [ObjectIdentifier: any Drainable] = [:]
   private var listeners: [Listener] = []

@@ -1,7 +1,8 @@
 /// What came of a call at a port with rules.
 package enum AuthorizationOutcome: UInt8, Sendable, CaseIterable {
-  /// Denied: by a rule, as no rule allows it, by the default mode, for its path, as a provider could not be asked.
-  case rule, nothingAllows, mode, path, provider
+  /// Denied: by a rule, as no rule allows it, by the default mode, for its path, as there is no provider to ask, as it said
+  /// no, as it did not say anything.
+  case rule, nothingAllows, mode, path, provider, providerDenied, providerFailed
   /// An audit policy matches, or does not. It decides nothing.
   case auditMatched, auditUnmatched
 
@@ -15,6 +16,8 @@ package enum AuthorizationOutcome: UInt8, Sendable, CaseIterable {
     case .mode: "default_mode"
     case .path: "ambiguous_path"
     case .provider: "no_provider"
+    case .providerDenied: "provider"
+    case .providerFailed: "provider_failed"
     case .auditMatched: "true"
     case .auditUnmatched: "false"
     }

@@ -19,6 +19,8 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
   case hedgeWon, hedgeLost, hedgeFailed
   // `global_rate_limit_calls_total`, by `result`
   case globallyAllowed, globallyLimited, globalLimitFailed
+  // `external_authorization_total`, by `result`
+  case externallyAllowed, externallyDenied, authorizerFailed, authorizerFailedOpen
   // `adaptive_concurrency_refused_total`
   case concurrencyRefused
 
@@ -52,6 +54,10 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .globallyAllowed: "ok"
     case .globallyLimited: "over_limit"
     case .globalLimitFailed: "error"
+    case .externallyAllowed: "allowed"
+    case .externallyDenied: "denied"
+    case .authorizerFailed: "error"
+    case .authorizerFailedOpen: "error_allowed"
     }
   }
 
@@ -69,6 +75,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .sessionBegan, .sessionKept, .sessionMoved: .sessions
     case .hedgeWon, .hedgeLost, .hedgeFailed: .hedges
     case .globallyAllowed, .globallyLimited, .globalLimitFailed: .globalCalls
+    case .externallyAllowed, .externallyDenied, .authorizerFailed, .authorizerFailedOpen: .externalAuthorization
     case .concurrencyRefused: .refusedForConcurrency
     default: .ejections
     }
@@ -78,7 +85,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
 /// The metric families that count `BackendEvent`s.
 enum BackendFamily: CaseIterable {
   case overflow, ejections, withheld, returns, panics, checks, healthChanges, limited, zones, subsets, sessions, hedges,
-    refusedForConcurrency, globalCalls
+    refusedForConcurrency, globalCalls, externalAuthorization
 
   var name: String {
     switch self {
@@ -96,6 +103,7 @@ enum BackendFamily: CaseIterable {
     case .hedges: "hedges_total"
     case .refusedForConcurrency: "adaptive_concurrency_refused_total"
     case .globalCalls: "global_rate_limit_calls_total"
+    case .externalAuthorization: "external_authorization_total"
     }
   }
 
@@ -108,6 +116,8 @@ enum BackendFamily: CaseIterable {
     case .panics: "Times too few endpoints were available and the others were used, too."
     case .checks: "Active health checks, by result."
     case .globalCalls: "Questions to the service that counts for global rate limits, by its answer."
+    case .externalAuthorization:
+      "Requests and connections that an external authorizer was to decide on, by what came of it."
     case .refusedForConcurrency: "Requests refused because the application had as many as it does at a time."
     case .limited: "Requests past a rate limit, by what the limit's buckets are for."
     case .zones: "Requests and repeats sent to another zone than the client's, where a policy prefers zones."
@@ -123,7 +133,7 @@ enum BackendFamily: CaseIterable {
     switch self {
     case .overflow: "limit"
     case .ejections: "reason"
-    case .checks, .globalCalls: "result"
+    case .checks, .globalCalls, .externalAuthorization: "result"
     case .healthChanges: "health"
     case .limited: "key"
     case .sessions: "session"
