@@ -110,6 +110,15 @@ def test_the_tour_of_the_guide_to_locking_down_can_be_followed_by_copy_and_paste
     assert "spec.rules[0].from[0].namespaces: must not be empty" in output and "has a wildcard" in output, output
 
 
+def test_the_tour_of_the_guide_to_access_with_smi_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/smi-access.md")
+    statuses = dict(re.findall(r"^(808\d/\S+) (\d+)$", output, re.M))
+    assert statuses == {"8081/api/": "200", "8081/metrics/": "403", "8082/api/": "403", "8082/metrics/": "200",
+                        "8083/metrics/": "403"}, output
+    assert re.search(r"^ +allow +shop/website +\S.*/api.* traffictarget/shop/orders-api$", output, re.M), output
+    assert "everybody else is refused" in output and "has no match metric" in output, output
+
+
 def test_the_tour_of_the_guide_to_servers_outside_can_be_followed_by_copy_and_paste(mesh):
     output = follow(mesh, "docs/guide/external.md")
     assert "no route: this host is outside the mesh" in output, output

@@ -74,7 +74,7 @@ def test_the_status_says_what_applies_of_each_kind(mesh):
 
     assert message("httproutegroup", "beta") == "matches for TrafficSplit shop/beta"
     assert message("udproute", "gossip").startswith("the mesh carries TCP only")
-    assert message("tcproute", "any").startswith("only TrafficTargets name it")
+    assert message("tcproute", "any").startswith("no TrafficTarget names it")
     table = mesh.apus("get", "httproutegroup").stdout
     assert "old-beta" in table and "True" in table
     warnings = mesh.apus("status").stdout

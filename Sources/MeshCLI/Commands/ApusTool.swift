@@ -42,7 +42,8 @@ struct ApusCommand: AsyncParsableCommand {
     version: ApusTool.version,
     subcommands: [
       DemoCommand.self, UpCommand.self, RunCommand.self, StatCommand.self, StatusCommand.self, GetCommand.self,
-      WhyCommand.self, RoutesCommand.self, EndpointsCommand.self, CheckCommand.self, ValidateCommand.self,
+      WhyCommand.self, AuthzCommand.self, RoutesCommand.self, EndpointsCommand.self, CheckCommand.self,
+      ValidateCommand.self,
       AnalyzeCommand.self, RolloutCommand.self, ChaosCommand.self, IdentityCommand.self, VersionCommand.self,
       CompletionCommand.self,
     ])

@@ -21,13 +21,15 @@ struct GetCommand: AsyncParsableCommand {
         apus get externalservice
         apus get workload -o yaml
         apus get authorizationpolicy
+        apus get traffictarget orders-read -o yaml
 
       \(ExitCodes.help)
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
-      faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy
+      faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy,
+      externalauthorizer, traffictarget, identitybinding
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -48,6 +50,9 @@ struct GetCommand: AsyncParsableCommand {
       case .externalservice: "external services"
       case .faultinjection: "fault injections"
       case .workload: "workloads"
+      case .externalauthorizer: "external authorizers"
+      case .traffictarget: "traffic targets"
+      case .identitybinding: "identity bindings"
       }
     }
 
@@ -66,6 +71,9 @@ struct GetCommand: AsyncParsableCommand {
       case .externalservice: "ExternalService"
       case .workload: "Workload"
       case .authorizationpolicy: "AuthorizationPolicy"
+      case .externalauthorizer: "ExternalAuthorizer"
+      case .traffictarget: "TrafficTarget"
+      case .identitybinding: "IdentityBinding"
       }
     }
   }
@@ -76,7 +84,7 @@ struct GetCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, externalservice, workload or authorizationpolicy."
+      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy, externalauthorizer, traffictarget or identitybinding."
   )
   var kind: Kind
 
