@@ -19,6 +19,10 @@ struct ControllerCommand: AsyncParsableCommand {
   @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
   @Option(help: ArgumentHelp("Seconds that workload certificates live.", visibility: .hidden))
   var certificateLifetime = 86_400.0
+  @Option(help: ArgumentHelp("Seconds that a generated issuer lives.", visibility: .hidden))
+  var issuerLifetime = 365 * 86_400.0
+  @Option(help: ArgumentHelp("Seconds that a generated root lives.", visibility: .hidden))
+  var rootLifetime = 3650 * 86_400.0
 
   func run() async throws {
     guard let address = SocketAddress(listen), address.isIPv4, address.port > 0 else {
@@ -31,6 +35,8 @@ struct ControllerCommand: AsyncParsableCommand {
     options.listenAddress = address
     options.trustDomain = trustDomain
     options.certificateLifetime = certificateLifetime
+    options.issuerLifetime = issuerLifetime
+    options.rootLifetime = rootLifetime
     do {
       try await ControlPlane(options: options, log: log).run()
     } catch {

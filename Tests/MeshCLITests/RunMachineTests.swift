@@ -174,6 +174,21 @@ import Testing
     #expect(machine.event(.timer(.proxyRestart)).contains(.startProxy(other)))
   }
 
+  @Test("a proxy that never got ready is restarted with the anchors that came since, one that is ready is not")
+  func changedAnchors() {
+    var machine = machine()
+    _ = machine.event(.start)
+    _ = machine.event(.registered(Self.grant))
+    var other = Self.grant
+    other.trustAnchors = "NEW"
+    #expect(machine.event(.registered(other)).contains(.signalProxy(15)))
+    #expect(!machine.event(.registered(other)).contains(.signalProxy(15)))
+    _ = machine.event(.proxyExited(.code(0)))
+    #expect(machine.event(.timer(.proxyRestart)).contains(.startProxy(other)))
+    #expect(machine.event(.proxyReady).contains(.startProgram(other)))
+    #expect(!machine.event(.registered(Self.grant)).contains(.signalProxy(15)))
+  }
+
   @Test("registration that is refused, or too late, exits without starting anything")
   func registration() {
     var refused = machine()

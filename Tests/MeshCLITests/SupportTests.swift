@@ -93,6 +93,7 @@ import Testing
     status.startedMs = (now - 3700) * 1000
     status.configTimeMs = (now - 5) * 1000
     status.rootNotAfter = now + 365 * 86_400
+    status.issuerNotAfter = now + 90 * 86_400
     status.workloads = [workload]
     change(&status)
     return status
@@ -108,12 +109,26 @@ import Testing
   }
 
   @Test(
-    "the root's last 60 days warn and its last 10 fail",
+    "the last 60 days of root and issuer warn, 30 warn more urgently, and 10 fail",
     arguments: [
-      (Int64(61), Mark.ok), (59, .warning), (29, .warning), (9, .error), (-1, .error),
+      (Int64(61), Mark.ok, ""), (59, .warning, "soon"), (29, .warning, "now"), (9, .error, "now"), (-1, .error, "now"),
     ])
-  func root(days: Int64, result: Mark) {
-    #expect(verdicts(status { $0.rootNotAfter = now + days * 86_400 }).contains(result))
+  func authority(days: Int64, result: Mark, urgency: String) throws {
+    let end = now + days * 86_400
+    for (role, change) in [
+      ("root", { $0.rootNotAfter = end }), ("issuer", { $0.issuerNotAfter = end }),
+    ] as [(String, (inout Apus_V1_StatusResponse) -> Void)] {
+      let items = CheckList.mesh(status(change), CheckProbes(), now: now)
+      let item = try #require(items.first { $0.name.hasPrefix("\(role) certificate") })
+      #expect(item.result == result)
+      #expect(item.hint == nil ? urgency.isEmpty : item.hint?.hasPrefix("\(urgency), ") == true)
+      #expect(items.filter { $0.result != .ok }.count == (result == .ok ? 0 : 1))
+    }
+  }
+
+  @Test("a root that signs workloads' certificates itself is worth a warning")
+  func oldAuthority() {
+    #expect(verdicts(status { $0.issuerNotAfter = 0 }).contains(.warning))
   }
 
   @Test("each fault of a workload fails its own check with a hint")
@@ -136,8 +151,8 @@ import Testing
   func permissions() {
     let directory = StateDirectory(path: "/s")
     func results(_ probes: CheckProbes) -> [Mark] { CheckList.files(directory, probes).map(\.result) }
-    #expect(results(.init(stateDirectoryMode: 0o700, rootKeyMode: 0o600)) == [.ok, .ok, .ok])
-    #expect(results(.init(stateDirectoryMode: 0o722, rootKeyMode: 0o640)) == [.ok, .error, .error])
+    #expect(results(.init(stateDirectoryMode: 0o700, keyMode: 0o600)) == [.ok, .ok, .ok])
+    #expect(results(.init(stateDirectoryMode: 0o722, keyMode: 0o640)) == [.ok, .error, .error])
     #expect(results(.init()) == [.error])
   }
 

@@ -12,7 +12,7 @@ import Testing
 
   init() throws {
     scratch = try ScratchDirectory()
-    authority = try CertificateAuthority.loadOrCreate(directory: scratch.path + "/ca", now: start)
+    authority = try makeAuthority(scratch.path + "/ca")
   }
 
   // MARK: - Issuing
@@ -38,13 +38,18 @@ import Testing
     #expect(try leaf.extensions.subjectAlternativeNames?.first == .uniformResourceIdentifier(orders.description))
   }
 
-  @Test("a leaf never outlives the root")
+  @Test("a leaf never outlives its issuer, nor an issuer its root")
   func clamped() throws {
-    let late = authority.root.notValidAfter.addingTimeInterval(-60)
-    let leaf = try authority.issue(csrDER: signingRequest(), for: orders, now: late)
-    #expect(leaf.notAfter == authority.root.notValidAfter)
-    #expect(throws: IdentityError.self) {
-      try authority.issue(csrDER: signingRequest(), for: orders, now: authority.root.notValidAfter)
+    let end = authority.issuer.notAfter
+    let leaf = try authority.issue(csrDER: signingRequest(), for: orders, now: end.addingTimeInterval(-60))
+    #expect(leaf.notAfter == end)
+    #expect(throws: IdentityError.issuerExpired) {
+      try authority.issue(csrDER: signingRequest(), for: orders, now: end)
+    }
+    let short = try makeAuthority(scratch.path + "/short", maker: AuthorityMaker(rootLifetime: 60, issuerLifetime: 600))
+    #expect(short.issuer.certificate.notValidAfter == start.addingTimeInterval(60))
+    #expect(throws: IdentityError.rootExpired) {
+      try short.issue(csrDER: signingRequest(), for: orders, now: start.addingTimeInterval(60))
     }
   }
 
@@ -163,12 +168,18 @@ import Testing
     }
   }
 
-  private func isValid(_ leaf: Certificate, under root: Certificate, at time: Date) async -> Bool {
+  private func isValid(
+    _ leaf: Certificate, under root: Certificate, with issuers: [Certificate]? = nil, at time: Date
+  ) async -> Bool {
     var verifier = Verifier(rootCertificates: CertificateStore([root])) {
       RFC5280Policy(fixedExpiryValidationTime: time)
       SPIFFEPolicy()
     }
-    if case .validCertificate = await verifier.validate(leaf: leaf, intermediates: CertificateStore()) { return true }
+    if case .validCertificate = await verifier.validate(
+      leaf: leaf, intermediates: CertificateStore(issuers ?? authority.issuer.chain))
+    {
+      return true
+    }
     return false
   }
 
@@ -179,8 +190,10 @@ import Testing
     #expect(await isValid(leaf, under: authority.root, at: start.addingTimeInterval(-19)))
     #expect(await !isValid(leaf, under: authority.root, at: start.addingTimeInterval(-21)))
     #expect(await !isValid(leaf, under: authority.root, at: start.addingTimeInterval(61)))
-    let foreign = try CertificateAuthority.loadOrCreate(directory: scratch.path + "/foreign", now: start)
+    #expect(await !isValid(leaf, under: authority.root, with: [], at: start), "the issuer must come along")
+    let foreign = try makeAuthority(scratch.path + "/foreign")
     #expect(await !isValid(leaf, under: foreign.root, at: start))
+    #expect(await !isValid(leaf, under: foreign.root, with: foreign.issuer.chain, at: start))
   }
 
   @Test("openssl accepts the chain for both purposes and signs requests that are accepted")
@@ -191,14 +204,14 @@ import Testing
       "-keyout", "\(directory)/k.pem", "-outform", "DER", "-out", "\(directory)/r.der",
       "-addext", "subjectAltName=critical,URI:\(orders)")
     let request = try #require(try AtomicFile.read("\(directory)/r.der"))
-    let root = try CertificateAuthority.loadOrCreate(directory: directory + "/now", now: Date())
-    let current = try root.issue(csrDER: request, for: orders, now: Date())
+    let authority = try makeAuthority(directory + "/now", now: Date())
+    let current = try authority.issue(csrDER: request, for: orders, now: Date())
     try AtomicFile.write(current.chainPEM, to: "\(directory)/leaf.pem")
-    try AtomicFile.write(root.trustBundlePEM, to: "\(directory)/bundle.pem")
+    try AtomicFile.write(authority.trustBundlePEM, to: "\(directory)/bundle.pem")
     for purpose in ["sslserver", "sslclient"] {
       try run(
         "openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile",
-        "\(directory)/bundle.pem", "\(directory)/leaf.pem")
+        "\(directory)/bundle.pem", "-untrusted", "\(directory)/leaf.pem", "\(directory)/leaf.pem")
     }
   }
 

@@ -44,3 +44,11 @@ func signingRequest(
   try serializer.serialize(request)
   return serializer.serializedBytes
 }
+
+/// The authority of a directory, made if there is none.
+func makeAuthority(
+  _ directory: String, maker: AuthorityMaker = AuthorityMaker(), now: Date = start
+) throws -> CertificateAuthority {
+  let store = AuthorityStore(directory: directory, maker: maker)
+  return try store.authority(of: store.loadOrCreate(now: now))
+}

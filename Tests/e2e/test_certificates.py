@@ -5,6 +5,7 @@ import re
 import ssl
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from support import http, manifests, peer
 from support.certificates import Authority, client_context, server_context
@@ -87,6 +88,34 @@ def test_identity_prints_the_chain_and_the_time_left(mesh):
     key = mesh.state / "ca" / "root.key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
     assert mesh.state.stat().st_mode & 0o077 == 0
+
+
+def test_a_root_of_an_earlier_version_signs_on_until_it_is_replaced_by_a_root_and_an_issuer(mesh):
+    # One authority, which signed workloads' certificates itself and allows none below it.
+    directory = mesh.state / "ca"
+    directory.mkdir(parents=True, mode=0o700)
+    mesh.state.chmod(0o700)
+    old = Authority.foreign(path_length=0)
+    (directory / "root.cert.pem").write_bytes(old.pem())
+    (directory / "root.key.pem").touch(mode=0o600)
+    (directory / "root.key.pem").write_bytes(old.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    mesh.up(manifests.service("orders"))
+    server = mesh.serve("orders")
+    client, port = mesh.client("orders.shop:80")
+    mesh.wait_until_serving(port)
+    [shown] = mesh.json("identity", server.workload_name)
+    assert [c["issuer"] for c in shown["report"]["chain"]] == ["CN=another authority"]
+    assert "the root signs workloads' certificates itself" in mesh.apus("check", check=False).stdout
+    refused = mesh.apus("identity", "rotate", "--issuer", check=False)
+    assert refused.returncode == 1 and "allows no issuer below it" in refused.stderr
+    with http.Load(port) as load:
+        mesh.apus("identity", "rotate", "--root", timeout=60)
+        load.after(20)
+    assert load.bad == []
+    [shown] = mesh.json("identity", server.workload_name)
+    assert len(shown["report"]["chain"]) == 2 and len(shown["report"]["trust_anchors"]) == 1
+    assert not (directory / "root.key.pem").exists()
 
 
 def test_certificates_are_renewed_at_half_their_life_without_a_failed_request(mesh):

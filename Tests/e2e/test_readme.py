@@ -140,3 +140,23 @@ def test_the_tour_of_the_guide_to_rollouts_can_be_followed_by_copy_and_paste(mes
     assert "weights by the rollout shop/orders (Paused, 50 % to orders-v2)" in output, output
     assert "shop/orders: Promoted: every request goes to orders-v2" in output, output
     assert "exit code 1\n" in output and "shop/orders: RolledBack: every request goes to orders-v2 again: success rate 0 %" in output, output
+
+
+def test_the_tour_of_the_guide_to_rotating_the_root_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/rotate-root.md")
+    assert "✔ root certificate is valid for 60 days" in output and "✔ issuer certificate is valid for 60 days" in output, output
+    assert "rotation  of the issuer: reissue" in output and "rotation  of the root: trust" in output, output
+    assert "trust the roots of now  2/2" in output and "\nrefused, exit code 1\n" in output, output
+    assert output.count("\nrotation  none\n") >= 3, output
+    answers = dict(reversed(pair) for pair in re.findall(r"^ +(\d+) (\d{3})$", output, re.M))
+    assert set(answers) == {"200"}, output
+    assert re.search(r"^[0-9a-f]{32} +spiffe://cluster\.local/ns/shop/sa/", output, re.M), output
+
+
+def test_the_tour_of_the_guide_to_a_ca_of_ones_own_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/bring-your-own-ca.md")
+    assert output.count("\none\n") >= 3, output
+    assert "source    imported; the root's key is not here" in output and "CN=Company root" in output, output
+    assert "CN=Mesh issuer 2" in output, output
+    assert output.count("\nrefused\n") == 2 and "the key is not the key of the chain's first certificate" in output, output
+    assert "the root's key is not in the state directory" in output and "revoked   1 lists" in output, output

@@ -3206,6 +3206,16 @@ package nonisolated struct Apus_V1_CertifyResponse: Sendable {
 
   package var notBefore: Int64 = 0
 
+  /// What the proxy reports when it uses the certificate.
+  package var serial: String = String()
+
+  package var signer: String = String()
+
+  /// Unix seconds
+  package var issuerNotAfter: Int64 = 0
+
+  package var rootNotAfter: Int64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -3355,6 +3365,11 @@ package nonisolated struct Apus_V1_StatusResponse: Sendable {
   package var errors: [Apus_V1_ManifestError] = []
 
   package var startedMs: Int64 = 0
+
+  /// 0: the root signs workloads' certificates itself
+  package var issuerNotAfter: Int64 = 0
+
+  package var issuerMadeElsewhere: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -4108,6 +4123,340 @@ package nonisolated struct Apus_V1_Finding: Sendable {
   package var message: String = String()
 
   package var fix: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorityRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// absent: only tell
+  package var action: Apus_V1_AuthorityRequest.OneOf_Action? = nil
+
+  package var rotate: Apus_V1_RotateAuthority {
+    get {
+      if case .rotate(let v)? = action {return v}
+      return Apus_V1_RotateAuthority()
+    }
+    set {action = .rotate(newValue)}
+  }
+
+  package var release: Apus_V1_ReleaseRotation {
+    get {
+      if case .release(let v)? = action {return v}
+      return Apus_V1_ReleaseRotation()
+    }
+    set {action = .release(newValue)}
+  }
+
+  package var abort: Bool {
+    get {
+      if case .abort(let v)? = action {return v}
+      return false
+    }
+    set {action = .abort(newValue)}
+  }
+
+  package var revoke: Apus_V1_RevocationChange {
+    get {
+      if case .revoke(let v)? = action {return v}
+      return Apus_V1_RevocationChange()
+    }
+    set {action = .revoke(newValue)}
+  }
+
+  package var restore: Apus_V1_RevocationChange {
+    get {
+      if case .restore(let v)? = action {return v}
+      return Apus_V1_RevocationChange()
+    }
+    set {action = .restore(newValue)}
+  }
+
+  /// of an issuer that is to be signed elsewhere
+  package var signingRequest: Bool {
+    get {
+      if case .signingRequest(let v)? = action {return v}
+      return false
+    }
+    set {action = .signingRequest(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// absent: only tell
+  package nonisolated enum OneOf_Action: Equatable, Sendable {
+    case rotate(Apus_V1_RotateAuthority)
+    case release(Apus_V1_ReleaseRotation)
+    case abort(Bool)
+    case revoke(Apus_V1_RevocationChange)
+    case restore(Apus_V1_RevocationChange)
+    /// of an issuer that is to be signed elsewhere
+    case signingRequest(Bool)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_RotateAuthority: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// else the issuer
+  package var root: Bool = false
+
+  /// of an issuer that was made elsewhere; empty: make one
+  package var certificateChainPem: String = String()
+
+  /// empty: the key of `signing_request`
+  package var keyPem: String = String()
+
+  /// before each step
+  package var pause: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// The word for the next step of a rotation.
+package nonisolated struct Apus_V1_ReleaseRotation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var force: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_RevocationChange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var identities: [String] = []
+
+  package var serials: [String] = []
+
+  /// PEM
+  package var crls: [String] = []
+
+  /// of restore
+  package var allCrls: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorityResponse: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var anchors: [Apus_V1_AuthorityCertificate] {
+    get {_storage._anchors}
+    set {_uniqueStorage()._anchors = newValue}
+  }
+
+  /// and the intermediates above it; empty: the root signs leaves itself
+  package var issuer: [Apus_V1_AuthorityCertificate] {
+    get {_storage._issuer}
+    set {_uniqueStorage()._issuer = newValue}
+  }
+
+  /// key identifier of what signs now
+  package var signer: String {
+    get {_storage._signer}
+    set {_uniqueStorage()._signer = newValue}
+  }
+
+  /// generated, imported, external
+  package var source: String {
+    get {_storage._source}
+    set {_uniqueStorage()._source = newValue}
+  }
+
+  package var rootKeyPresent: Bool {
+    get {_storage._rootKeyPresent}
+    set {_uniqueStorage()._rootKeyPresent = newValue}
+  }
+
+  /// absent: none
+  package var rotation: Apus_V1_AuthorityRotation {
+    get {_storage._rotation ?? Apus_V1_AuthorityRotation()}
+    set {_uniqueStorage()._rotation = newValue}
+  }
+  /// Returns true if `rotation` has been explicitly set.
+  package var hasRotation: Bool {_storage._rotation != nil}
+  /// Clears the value of `rotation`. Subsequent reads from it will return its default value.
+  package mutating func clearRotation() {_uniqueStorage()._rotation = nil}
+
+  package var deniedIdentities: [String] {
+    get {_storage._deniedIdentities}
+    set {_uniqueStorage()._deniedIdentities = newValue}
+  }
+
+  package var deniedSerials: [String] {
+    get {_storage._deniedSerials}
+    set {_uniqueStorage()._deniedSerials = newValue}
+  }
+
+  package var crls: UInt32 {
+    get {_storage._crls}
+    set {_uniqueStorage()._crls = newValue}
+  }
+
+  package var workloads: [Apus_V1_WorkloadTrust] {
+    get {_storage._workloads}
+    set {_uniqueStorage()._workloads = newValue}
+  }
+
+  package var nowMs: Int64 {
+    get {_storage._nowMs}
+    set {_uniqueStorage()._nowMs = newValue}
+  }
+
+  package var signingRequestPem: String {
+    get {_storage._signingRequestPem}
+    set {_uniqueStorage()._signingRequestPem = newValue}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+package nonisolated struct Apus_V1_AuthorityCertificate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var subject: String = String()
+
+  package var serial: String = String()
+
+  package var keyID: String = String()
+
+  /// Unix seconds
+  package var notBefore: Int64 = 0
+
+  package var notAfter: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_AuthorityRotation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var root: Bool = false
+
+  /// trust, reissue, retire
+  package var phase: String = String()
+
+  /// key identifiers of issuers
+  package var from: String = String()
+
+  package var to: String = String()
+
+  package var startedMs: Int64 = 0
+
+  package var phaseSinceMs: Int64 = 0
+
+  /// waits for a word
+  package var paused: Bool = false
+
+  /// workloads that the next step would break
+  package var blockers: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_WorkloadTrust: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var name: String = String()
+
+  package var connected: Bool = false
+
+  /// uses the trust bundle of now
+  package var trusts: Bool = false
+
+  /// uses a leaf of `signer`
+  package var holds: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_IssuedRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// part of identity, workload or serial number; empty: all
+  package var match: String = String()
+
+  /// 0: all that are known
+  package var limit: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_IssuedResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var certificates: [Apus_V1_IssuedCertificate] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_IssuedCertificate: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var serial: String = String()
+
+  package var identity: String = String()
+
+  /// the workload that asked
+  package var requester: String = String()
+
+  package var signer: String = String()
+
+  /// Unix seconds
+  package var issuedAt: Int64 = 0
+
+  package var notAfter: Int64 = 0
+
+  package var revoked: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -9191,7 +9540,7 @@ nonisolated extension Apus_V1_CertifyRequest: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Apus_V1_CertifyResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CertifyResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}certificate_chain_pem\0\u{3}trust_anchors_pem\0\u{3}not_after\0\u{3}not_before\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}certificate_chain_pem\0\u{3}trust_anchors_pem\0\u{3}not_after\0\u{3}not_before\0\u{2}j\u{1}serial\0\u{1}signer\0\u{3}issuer_not_after\0\u{3}root_not_after\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9203,6 +9552,10 @@ nonisolated extension Apus_V1_CertifyResponse: SwiftProtobuf.Message, SwiftProto
       case 2: try { try decoder.decodeSingularStringField(value: &self.trustAnchorsPem) }()
       case 3: try { try decoder.decodeSingularInt64Field(value: &self.notAfter) }()
       case 4: try { try decoder.decodeSingularInt64Field(value: &self.notBefore) }()
+      case 110: try { try decoder.decodeSingularStringField(value: &self.serial) }()
+      case 111: try { try decoder.decodeSingularStringField(value: &self.signer) }()
+      case 112: try { try decoder.decodeSingularInt64Field(value: &self.issuerNotAfter) }()
+      case 113: try { try decoder.decodeSingularInt64Field(value: &self.rootNotAfter) }()
       default: break
       }
     }
@@ -9221,6 +9574,18 @@ nonisolated extension Apus_V1_CertifyResponse: SwiftProtobuf.Message, SwiftProto
     if self.notBefore != 0 {
       try visitor.visitSingularInt64Field(value: self.notBefore, fieldNumber: 4)
     }
+    if !self.serial.isEmpty {
+      try visitor.visitSingularStringField(value: self.serial, fieldNumber: 110)
+    }
+    if !self.signer.isEmpty {
+      try visitor.visitSingularStringField(value: self.signer, fieldNumber: 111)
+    }
+    if self.issuerNotAfter != 0 {
+      try visitor.visitSingularInt64Field(value: self.issuerNotAfter, fieldNumber: 112)
+    }
+    if self.rootNotAfter != 0 {
+      try visitor.visitSingularInt64Field(value: self.rootNotAfter, fieldNumber: 113)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -9229,6 +9594,10 @@ nonisolated extension Apus_V1_CertifyResponse: SwiftProtobuf.Message, SwiftProto
     if lhs.trustAnchorsPem != rhs.trustAnchorsPem {return false}
     if lhs.notAfter != rhs.notAfter {return false}
     if lhs.notBefore != rhs.notBefore {return false}
+    if lhs.serial != rhs.serial {return false}
+    if lhs.signer != rhs.signer {return false}
+    if lhs.issuerNotAfter != rhs.issuerNotAfter {return false}
+    if lhs.rootNotAfter != rhs.rootNotAfter {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -9492,7 +9861,7 @@ nonisolated extension Apus_V1_StatusRequest: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_StatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".StatusResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}trust_domain\0\u{3}manifest_directory\0\u{3}config_time_ms\0\u{3}root_not_after\0\u{1}workloads\0\u{1}services\0\u{1}errors\0\u{3}started_ms\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}trust_domain\0\u{3}manifest_directory\0\u{3}config_time_ms\0\u{3}root_not_after\0\u{1}workloads\0\u{1}services\0\u{1}errors\0\u{3}started_ms\0\u{4}e\u{1}issuer_not_after\0\u{3}issuer_made_elsewhere\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9509,6 +9878,8 @@ nonisolated extension Apus_V1_StatusResponse: SwiftProtobuf.Message, SwiftProtob
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.services) }()
       case 8: try { try decoder.decodeRepeatedMessageField(value: &self.errors) }()
       case 9: try { try decoder.decodeSingularInt64Field(value: &self.startedMs) }()
+      case 110: try { try decoder.decodeSingularInt64Field(value: &self.issuerNotAfter) }()
+      case 111: try { try decoder.decodeSingularBoolField(value: &self.issuerMadeElsewhere) }()
       default: break
       }
     }
@@ -9542,6 +9913,12 @@ nonisolated extension Apus_V1_StatusResponse: SwiftProtobuf.Message, SwiftProtob
     if self.startedMs != 0 {
       try visitor.visitSingularInt64Field(value: self.startedMs, fieldNumber: 9)
     }
+    if self.issuerNotAfter != 0 {
+      try visitor.visitSingularInt64Field(value: self.issuerNotAfter, fieldNumber: 110)
+    }
+    if self.issuerMadeElsewhere != false {
+      try visitor.visitSingularBoolField(value: self.issuerMadeElsewhere, fieldNumber: 111)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -9555,6 +9932,8 @@ nonisolated extension Apus_V1_StatusResponse: SwiftProtobuf.Message, SwiftProtob
     if lhs.services != rhs.services {return false}
     if lhs.errors != rhs.errors {return false}
     if lhs.startedMs != rhs.startedMs {return false}
+    if lhs.issuerNotAfter != rhs.issuerNotAfter {return false}
+    if lhs.issuerMadeElsewhere != rhs.issuerMadeElsewhere {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -11055,6 +11434,683 @@ nonisolated extension Apus_V1_Finding: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.field != rhs.field {return false}
     if lhs.message != rhs.message {return false}
     if lhs.fix != rhs.fix {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorityRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorityRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rotate\0\u{1}release\0\u{1}abort\0\u{1}revoke\0\u{1}restore\0\u{3}signing_request\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: Apus_V1_RotateAuthority?
+        var hadOneofValue = false
+        if let current = self.action {
+          hadOneofValue = true
+          if case .rotate(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.action = .rotate(v)
+        }
+      }()
+      case 2: try {
+        var v: Apus_V1_ReleaseRotation?
+        var hadOneofValue = false
+        if let current = self.action {
+          hadOneofValue = true
+          if case .release(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.action = .release(v)
+        }
+      }()
+      case 3: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.action != nil {try decoder.handleConflictingOneOf()}
+          self.action = .abort(v)
+        }
+      }()
+      case 4: try {
+        var v: Apus_V1_RevocationChange?
+        var hadOneofValue = false
+        if let current = self.action {
+          hadOneofValue = true
+          if case .revoke(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.action = .revoke(v)
+        }
+      }()
+      case 5: try {
+        var v: Apus_V1_RevocationChange?
+        var hadOneofValue = false
+        if let current = self.action {
+          hadOneofValue = true
+          if case .restore(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.action = .restore(v)
+        }
+      }()
+      case 6: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.action != nil {try decoder.handleConflictingOneOf()}
+          self.action = .signingRequest(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.action {
+    case .rotate?: try {
+      guard case .rotate(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .release?: try {
+      guard case .release(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .abort?: try {
+      guard case .abort(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 3)
+    }()
+    case .revoke?: try {
+      guard case .revoke(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .restore?: try {
+      guard case .restore(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .signingRequest?: try {
+      guard case .signingRequest(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 6)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorityRequest, rhs: Apus_V1_AuthorityRequest) -> Bool {
+    if lhs.action != rhs.action {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RotateAuthority: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RotateAuthority"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}root\0\u{3}certificate_chain_pem\0\u{3}key_pem\0\u{1}pause\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.root) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.certificateChainPem) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.keyPem) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.pause) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.root != false {
+      try visitor.visitSingularBoolField(value: self.root, fieldNumber: 1)
+    }
+    if !self.certificateChainPem.isEmpty {
+      try visitor.visitSingularStringField(value: self.certificateChainPem, fieldNumber: 2)
+    }
+    if !self.keyPem.isEmpty {
+      try visitor.visitSingularStringField(value: self.keyPem, fieldNumber: 3)
+    }
+    if self.pause != false {
+      try visitor.visitSingularBoolField(value: self.pause, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RotateAuthority, rhs: Apus_V1_RotateAuthority) -> Bool {
+    if lhs.root != rhs.root {return false}
+    if lhs.certificateChainPem != rhs.certificateChainPem {return false}
+    if lhs.keyPem != rhs.keyPem {return false}
+    if lhs.pause != rhs.pause {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ReleaseRotation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ReleaseRotation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}force\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.force) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.force != false {
+      try visitor.visitSingularBoolField(value: self.force, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_ReleaseRotation, rhs: Apus_V1_ReleaseRotation) -> Bool {
+    if lhs.force != rhs.force {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_RevocationChange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RevocationChange"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identities\0\u{1}serials\0\u{1}crls\0\u{3}all_crls\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.identities) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.serials) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.crls) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.allCrls) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.identities.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.identities, fieldNumber: 1)
+    }
+    if !self.serials.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.serials, fieldNumber: 2)
+    }
+    if !self.crls.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.crls, fieldNumber: 3)
+    }
+    if self.allCrls != false {
+      try visitor.visitSingularBoolField(value: self.allCrls, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_RevocationChange, rhs: Apus_V1_RevocationChange) -> Bool {
+    if lhs.identities != rhs.identities {return false}
+    if lhs.serials != rhs.serials {return false}
+    if lhs.crls != rhs.crls {return false}
+    if lhs.allCrls != rhs.allCrls {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorityResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorityResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}anchors\0\u{1}issuer\0\u{1}signer\0\u{1}source\0\u{3}root_key_present\0\u{1}rotation\0\u{3}denied_identities\0\u{3}denied_serials\0\u{1}crls\0\u{1}workloads\0\u{3}now_ms\0\u{3}signing_request_pem\0")
+
+  fileprivate class _StorageClass {
+    var _anchors: [Apus_V1_AuthorityCertificate] = []
+    var _issuer: [Apus_V1_AuthorityCertificate] = []
+    var _signer: String = String()
+    var _source: String = String()
+    var _rootKeyPresent: Bool = false
+    var _rotation: Apus_V1_AuthorityRotation? = nil
+    var _deniedIdentities: [String] = []
+    var _deniedSerials: [String] = []
+    var _crls: UInt32 = 0
+    var _workloads: [Apus_V1_WorkloadTrust] = []
+    var _nowMs: Int64 = 0
+    var _signingRequestPem: String = String()
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _anchors = source._anchors
+      _issuer = source._issuer
+      _signer = source._signer
+      _source = source._source
+      _rootKeyPresent = source._rootKeyPresent
+      _rotation = source._rotation
+      _deniedIdentities = source._deniedIdentities
+      _deniedSerials = source._deniedSerials
+      _crls = source._crls
+      _workloads = source._workloads
+      _nowMs = source._nowMs
+      _signingRequestPem = source._signingRequestPem
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeRepeatedMessageField(value: &_storage._anchors) }()
+        case 2: try { try decoder.decodeRepeatedMessageField(value: &_storage._issuer) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._signer) }()
+        case 4: try { try decoder.decodeSingularStringField(value: &_storage._source) }()
+        case 5: try { try decoder.decodeSingularBoolField(value: &_storage._rootKeyPresent) }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._rotation) }()
+        case 7: try { try decoder.decodeRepeatedStringField(value: &_storage._deniedIdentities) }()
+        case 8: try { try decoder.decodeRepeatedStringField(value: &_storage._deniedSerials) }()
+        case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._crls) }()
+        case 10: try { try decoder.decodeRepeatedMessageField(value: &_storage._workloads) }()
+        case 11: try { try decoder.decodeSingularInt64Field(value: &_storage._nowMs) }()
+        case 12: try { try decoder.decodeSingularStringField(value: &_storage._signingRequestPem) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._anchors.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._anchors, fieldNumber: 1)
+      }
+      if !_storage._issuer.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._issuer, fieldNumber: 2)
+      }
+      if !_storage._signer.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._signer, fieldNumber: 3)
+      }
+      if !_storage._source.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._source, fieldNumber: 4)
+      }
+      if _storage._rootKeyPresent != false {
+        try visitor.visitSingularBoolField(value: _storage._rootKeyPresent, fieldNumber: 5)
+      }
+      try { if let v = _storage._rotation {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      if !_storage._deniedIdentities.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._deniedIdentities, fieldNumber: 7)
+      }
+      if !_storage._deniedSerials.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._deniedSerials, fieldNumber: 8)
+      }
+      if _storage._crls != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._crls, fieldNumber: 9)
+      }
+      if !_storage._workloads.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._workloads, fieldNumber: 10)
+      }
+      if _storage._nowMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._nowMs, fieldNumber: 11)
+      }
+      if !_storage._signingRequestPem.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._signingRequestPem, fieldNumber: 12)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorityResponse, rhs: Apus_V1_AuthorityResponse) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._anchors != rhs_storage._anchors {return false}
+        if _storage._issuer != rhs_storage._issuer {return false}
+        if _storage._signer != rhs_storage._signer {return false}
+        if _storage._source != rhs_storage._source {return false}
+        if _storage._rootKeyPresent != rhs_storage._rootKeyPresent {return false}
+        if _storage._rotation != rhs_storage._rotation {return false}
+        if _storage._deniedIdentities != rhs_storage._deniedIdentities {return false}
+        if _storage._deniedSerials != rhs_storage._deniedSerials {return false}
+        if _storage._crls != rhs_storage._crls {return false}
+        if _storage._workloads != rhs_storage._workloads {return false}
+        if _storage._nowMs != rhs_storage._nowMs {return false}
+        if _storage._signingRequestPem != rhs_storage._signingRequestPem {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorityCertificate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorityCertificate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}subject\0\u{1}serial\0\u{3}key_id\0\u{3}not_before\0\u{3}not_after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.subject) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.serial) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.keyID) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.notBefore) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.notAfter) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.subject.isEmpty {
+      try visitor.visitSingularStringField(value: self.subject, fieldNumber: 1)
+    }
+    if !self.serial.isEmpty {
+      try visitor.visitSingularStringField(value: self.serial, fieldNumber: 2)
+    }
+    if !self.keyID.isEmpty {
+      try visitor.visitSingularStringField(value: self.keyID, fieldNumber: 3)
+    }
+    if self.notBefore != 0 {
+      try visitor.visitSingularInt64Field(value: self.notBefore, fieldNumber: 4)
+    }
+    if self.notAfter != 0 {
+      try visitor.visitSingularInt64Field(value: self.notAfter, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorityCertificate, rhs: Apus_V1_AuthorityCertificate) -> Bool {
+    if lhs.subject != rhs.subject {return false}
+    if lhs.serial != rhs.serial {return false}
+    if lhs.keyID != rhs.keyID {return false}
+    if lhs.notBefore != rhs.notBefore {return false}
+    if lhs.notAfter != rhs.notAfter {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_AuthorityRotation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AuthorityRotation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}root\0\u{1}phase\0\u{1}from\0\u{1}to\0\u{3}started_ms\0\u{3}phase_since_ms\0\u{1}paused\0\u{1}blockers\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.root) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.phase) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.from) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.to) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.startedMs) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self.phaseSinceMs) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.paused) }()
+      case 8: try { try decoder.decodeRepeatedStringField(value: &self.blockers) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.root != false {
+      try visitor.visitSingularBoolField(value: self.root, fieldNumber: 1)
+    }
+    if !self.phase.isEmpty {
+      try visitor.visitSingularStringField(value: self.phase, fieldNumber: 2)
+    }
+    if !self.from.isEmpty {
+      try visitor.visitSingularStringField(value: self.from, fieldNumber: 3)
+    }
+    if !self.to.isEmpty {
+      try visitor.visitSingularStringField(value: self.to, fieldNumber: 4)
+    }
+    if self.startedMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.startedMs, fieldNumber: 5)
+    }
+    if self.phaseSinceMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.phaseSinceMs, fieldNumber: 6)
+    }
+    if self.paused != false {
+      try visitor.visitSingularBoolField(value: self.paused, fieldNumber: 7)
+    }
+    if !self.blockers.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.blockers, fieldNumber: 8)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_AuthorityRotation, rhs: Apus_V1_AuthorityRotation) -> Bool {
+    if lhs.root != rhs.root {return false}
+    if lhs.phase != rhs.phase {return false}
+    if lhs.from != rhs.from {return false}
+    if lhs.to != rhs.to {return false}
+    if lhs.startedMs != rhs.startedMs {return false}
+    if lhs.phaseSinceMs != rhs.phaseSinceMs {return false}
+    if lhs.paused != rhs.paused {return false}
+    if lhs.blockers != rhs.blockers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_WorkloadTrust: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".WorkloadTrust"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}connected\0\u{1}trusts\0\u{1}holds\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.connected) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.trusts) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.holds) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.connected != false {
+      try visitor.visitSingularBoolField(value: self.connected, fieldNumber: 2)
+    }
+    if self.trusts != false {
+      try visitor.visitSingularBoolField(value: self.trusts, fieldNumber: 3)
+    }
+    if self.holds != false {
+      try visitor.visitSingularBoolField(value: self.holds, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_WorkloadTrust, rhs: Apus_V1_WorkloadTrust) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.connected != rhs.connected {return false}
+    if lhs.trusts != rhs.trusts {return false}
+    if lhs.holds != rhs.holds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_IssuedRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuedRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}match\0\u{1}limit\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.match) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.limit) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.match.isEmpty {
+      try visitor.visitSingularStringField(value: self.match, fieldNumber: 1)
+    }
+    if self.limit != 0 {
+      try visitor.visitSingularUInt32Field(value: self.limit, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_IssuedRequest, rhs: Apus_V1_IssuedRequest) -> Bool {
+    if lhs.match != rhs.match {return false}
+    if lhs.limit != rhs.limit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_IssuedResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuedResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}certificates\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.certificates) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.certificates.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.certificates, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_IssuedResponse, rhs: Apus_V1_IssuedResponse) -> Bool {
+    if lhs.certificates != rhs.certificates {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_IssuedCertificate: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuedCertificate"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}serial\0\u{1}identity\0\u{1}requester\0\u{1}signer\0\u{3}issued_at\0\u{3}not_after\0\u{1}revoked\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.serial) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.identity) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.requester) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.signer) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.issuedAt) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self.notAfter) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.revoked) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.serial.isEmpty {
+      try visitor.visitSingularStringField(value: self.serial, fieldNumber: 1)
+    }
+    if !self.identity.isEmpty {
+      try visitor.visitSingularStringField(value: self.identity, fieldNumber: 2)
+    }
+    if !self.requester.isEmpty {
+      try visitor.visitSingularStringField(value: self.requester, fieldNumber: 3)
+    }
+    if !self.signer.isEmpty {
+      try visitor.visitSingularStringField(value: self.signer, fieldNumber: 4)
+    }
+    if self.issuedAt != 0 {
+      try visitor.visitSingularInt64Field(value: self.issuedAt, fieldNumber: 5)
+    }
+    if self.notAfter != 0 {
+      try visitor.visitSingularInt64Field(value: self.notAfter, fieldNumber: 6)
+    }
+    if self.revoked != false {
+      try visitor.visitSingularBoolField(value: self.revoked, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_IssuedCertificate, rhs: Apus_V1_IssuedCertificate) -> Bool {
+    if lhs.serial != rhs.serial {return false}
+    if lhs.identity != rhs.identity {return false}
+    if lhs.requester != rhs.requester {return false}
+    if lhs.signer != rhs.signer {return false}
+    if lhs.issuedAt != rhs.issuedAt {return false}
+    if lhs.notAfter != rhs.notAfter {return false}
+    if lhs.revoked != rhs.revoked {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -27,7 +27,7 @@ struct CheckCommand: AsyncParsableCommand {
   func run() async throws {
     let directory = try state.directory()
     var probes = CheckProbes(
-      stateDirectoryMode: Self.mode(directory.path), rootKeyMode: Self.mode(directory.rootKey))
+      stateDirectoryMode: Self.mode(directory.path), keyMode: Self.keyMode(directory.authority))
     var items = CheckList.files(directory, probes)
     do {
       var status = try await AdminClient(directory: directory).status()
@@ -49,6 +49,13 @@ struct CheckCommand: AsyncParsableCommand {
       }
       return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
     }
+  }
+
+  /// What is allowed with any key of the authority; nil when it has none.
+  private static func keyMode(_ directory: String) -> UInt16? {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    let modes = names.filter { $0.hasSuffix(".key.pem") }.compactMap { mode(directory + "/" + $0) }
+    return modes.isEmpty ? nil : modes.reduce(0, |)
   }
 
   private static func mode(_ path: String) -> UInt16? {

@@ -21,15 +21,13 @@ struct GetCommand: AsyncParsableCommand {
         apus get externalservice
         apus get workload -o yaml
         apus get authorizationpolicy
-        apus get traffictarget orders-read -o yaml
 
       \(ExitCodes.help)
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
-      faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy,
-      externalauthorizer, traffictarget, identitybinding
+      faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -50,9 +48,6 @@ struct GetCommand: AsyncParsableCommand {
       case .externalservice: "external services"
       case .faultinjection: "fault injections"
       case .workload: "workloads"
-      case .externalauthorizer: "external authorizers"
-      case .traffictarget: "traffic targets"
-      case .identitybinding: "identity bindings"
       }
     }
 
@@ -71,9 +66,6 @@ struct GetCommand: AsyncParsableCommand {
       case .externalservice: "ExternalService"
       case .workload: "Workload"
       case .authorizationpolicy: "AuthorizationPolicy"
-      case .externalauthorizer: "ExternalAuthorizer"
-      case .traffictarget: "TrafficTarget"
-      case .identitybinding: "IdentityBinding"
       }
     }
   }
@@ -84,7 +76,7 @@ struct GetCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy, externalauthorizer, traffictarget or identitybinding."
+      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, externalservice, workload or authorizationpolicy."
   )
   var kind: Kind
 

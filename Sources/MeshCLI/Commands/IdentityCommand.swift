@@ -5,6 +5,26 @@ internal import MeshAPI
 struct IdentityCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "identity",
+    abstract: "Print the certificates of workloads, and look after the authority that issues them.",
+    discussion: """
+      Without a subcommand: apus identity show.
+
+      EXAMPLES
+        apus identity status                          the authority, and what is revoked
+        apus identity rotate --issuer                 a new issuer, while traffic goes on
+        apus identity revoke --identity shop/web      refuse a workload's certificates within seconds
+      """,
+    subcommands: [
+      IdentityShowCommand.self, IdentityStatusCommand.self, IdentityRotateCommand.self, IdentityListCommand.self,
+      IdentityRevokeCommand.self, IdentityRestoreCommand.self, IdentityRequestCommand.self,
+    ],
+    // An argument of this command itself would swallow the names of its subcommands.
+    defaultSubcommand: IdentityShowCommand.self)
+}
+
+struct IdentityShowCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show",
     abstract: "Print the certificates of workloads and how long they are valid.",
     discussion: """
       Asks the workload's proxy for what it uses now. Without a name, all workloads are shown.

@@ -61,6 +61,14 @@ package struct AdminClient: Sendable {
     try await call { try await $0.rollouts(request, options: $1) }
   }
 
+  package func authority(_ request: Apus_V1_AuthorityRequest) async throws -> Apus_V1_AuthorityResponse {
+    try await call { try await $0.authority(request, options: $1) }
+  }
+
+  package func issued(_ request: Apus_V1_IssuedRequest) async throws -> Apus_V1_IssuedResponse {
+    try await call { try await $0.issued(request, options: $1) }
+  }
+
   private func call<Answer: Sendable>(
     _ body: @Sendable (Apus_V1_Admin.Client<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Answer
   ) async throws -> Answer {

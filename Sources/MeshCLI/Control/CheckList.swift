@@ -22,13 +22,14 @@ package struct CheckItem: Encodable, Hashable, Sendable {
 package struct CheckProbes: Sendable {
   /// Permission bits; nil when the file does not exist.
   package var stateDirectoryMode: UInt16?
-  package var rootKeyMode: UInt16?
+  /// Of all keys of the authority together.
+  package var keyMode: UInt16?
   /// Of workloads: whether the mesh port accepts connections.
   package var meshPorts: [String: Bool] = [:]
 
-  package init(stateDirectoryMode: UInt16? = nil, rootKeyMode: UInt16? = nil, meshPorts: [String: Bool] = [:]) {
+  package init(stateDirectoryMode: UInt16? = nil, keyMode: UInt16? = nil, meshPorts: [String: Bool] = [:]) {
     self.stateDirectoryMode = stateDirectoryMode
-    self.rootKeyMode = rootKeyMode
+    self.keyMode = keyMode
     self.meshPorts = meshPorts
   }
 }
@@ -56,13 +57,15 @@ package enum CheckList {
         : CheckItem(
           section, "only the owner writes the state directory", .error, "mode \(octal(mode))",
           hint: "chmod 700 \(directory.path)"))
-    if let key = probes.rootKeyMode {
+    if let key = probes.keyMode {
       items.append(
         key & 0o077 == 0
-          ? CheckItem(section, "only the owner reads the root key", .ok)
+          ? CheckItem(section, "only the owner reads the authority's keys", .ok)
           : CheckItem(
-            section, "only the owner reads the root key", .error, "mode \(octal(key))",
-            hint: "chmod 600 \(directory.rootKey), and make a new root if others may have read it"))
+            section, "only the owner reads the authority's keys", .error, "mode \(octal(key))",
+            hint:
+              "chmod 600 \(directory.authority)/*.key.pem, and rotate the root if others may have read them: apus identity rotate --root"
+          ))
     }
     return items
   }
@@ -73,20 +76,33 @@ package enum CheckList {
 
   package static func mesh(_ status: Apus_V1_StatusResponse, _ probes: CheckProbes, now: Int64) -> [CheckItem] {
     [CheckItem("control plane", "answers on its socket", .ok, "version \(status.version)")]
-      + [root(status.rootNotAfter - now)] + manifests(status)
+      + [authority("root", status.rootNotAfter - now, hint: "rotate it: apus identity rotate --root")]
+      + issuer(status, now: now) + manifests(status)
       + status.workloads.sorted { $0.name < $1.name }.flatMap { workload($0, probes, now: now) }
   }
 
-  private static func root(_ left: Int64) -> CheckItem {
-    let name = "root certificate is valid for \(rootWarningDays) days"
+  private static func issuer(_ status: Apus_V1_StatusResponse, now: Int64) -> [CheckItem] {
+    guard status.issuerNotAfter > 0 else {
+      return [
+        CheckItem(
+          "control plane", "root and issuer are separate", .warning, "the root signs workloads' certificates itself",
+          hint: "an earlier version made it; replace it while traffic goes on: apus identity rotate --root")
+      ]
+    }
+    let hint =
+      status.issuerMadeElsewhere
+      ? "pass the next one: apus identity rotate --certificate CHAIN.pem --key KEY.pem"
+      : "it should have been renewed by itself; rotate it: apus identity rotate --issuer"
+    return [authority("issuer", status.issuerNotAfter - now, hint: hint)]
+  }
+
+  private static func authority(_ role: String, _ left: Int64, hint: String) -> CheckItem {
+    let name = "\(role) certificate is valid for \(rootWarningDays) days"
     let text = left <= 0 ? "expired" : "\(Format.duration(seconds: left)) left"
     let result: Mark =
       left < rootErrorDays * 86_400 ? .error : left < rootWarningDays * 86_400 ? .warning : .ok
-    let urgency = left < rootUrgentDays * 86_400 ? "now" : "soon"
-    return CheckItem(
-      "control plane", name, result, text,
-      hint: result == .ok
-        ? nil : "make a new root \(urgency): stop the mesh, move the ca directory away, start it again")
+    let urgency = left < rootUrgentDays * 86_400 ? "now, " : "soon, "
+    return CheckItem("control plane", name, result, text, hint: result == .ok ? nil : urgency + hint)
   }
 
   private static func manifests(_ status: Apus_V1_StatusResponse) -> [CheckItem] {

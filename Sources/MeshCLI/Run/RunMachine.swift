@@ -127,6 +127,12 @@ package struct RunMachine: Sendable {
       actions.append(.say("the control plane is back; \(new.workload) is registered again"))
     }
     actions.append(heartbeat)
+    if let old, proxy == .starting, phase != .registering, old.keepsProxy(of: new), old.trustAnchors != new.trustAnchors
+    {
+      // It may wait for a controller that proves itself by the new ones alone.
+      actions.append(.say("the mesh's trust anchors changed; restarting the proxy, which had not connected yet"))
+      actions.append(.signalProxy(15))
+    }
     if let old, !old.keepsProxy(of: new), proxy == .ready || proxy == .starting {
       actions.append(.say("the control plane changed the registration of \(new.workload); restarting its proxy"))
       actions.append(.signalProxy(15))

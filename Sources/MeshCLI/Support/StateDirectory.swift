@@ -25,8 +25,8 @@ package struct StateDirectory: Hashable, Sendable {
 
   package var socket: String { path + "/control.sock" }
   package var trustAnchors: String { path + "/trust-anchors.pem" }
-  package var rootKey: String { path + "/ca/root.key.pem" }
-  package var rootCertificate: String { path + "/ca/root.cert.pem" }
+  /// Keys, state and log of the certificate authority.
+  package var authority: String { path + "/ca" }
 
   /// The trust anchors one workload's proxy starts with.
   package func anchors(of workload: String) -> String { "\(path)/workloads/\(workload).anchors.pem" }

@@ -7,6 +7,8 @@ package struct ProxyStatus: Hashable, Sendable {
   package var rejection = ""
   /// Unix milliseconds; 0: never.
   package var lastAck: Int64 = 0
+  /// What the proxy's workers use, as it said on this stream.
+  package var identity: ReportedIdentity?
   /// Unix seconds; 0: none issued by this controller since it started.
   package var certificateNotAfter: Int64 = 0
 
@@ -48,6 +50,7 @@ package actor DiscoveryHub {
     streams[lastID] = wake
     current[workload] = lastID
     statuses[workload, default: ProxyStatus()].connected = true
+    statuses[workload]?.identity = nil
     return (lastID, wakes)
   }
 
@@ -68,6 +71,7 @@ package actor DiscoveryHub {
     status.sentVersion = session.sentVersion
     status.ackedVersion = session.ackedVersion
     status.rejection = session.rejection
+    status.identity = session.identity
     statuses[session.workload] = status
   }
 

@@ -2,7 +2,15 @@ package import GRPCCore
 package import MeshAPI
 import MeshControlAPI
 import MeshCore
+package import MeshIdentity
 import SwiftProtobuf
+import X509
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The Admin service of the Unix socket. Who can open the socket is the mesh's owner.
 package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
@@ -11,23 +19,33 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
     package var version: String
     package var controller: String
     package var trustDomain: String
-    package var trustAnchorsPEM: String
-    package var rootNotAfter: Int64
+    package var authority: AuthorityHolder
     package var manifestDirectory: String
     package var started: Int64
+
+    var trustAnchorsPEM: String { authority.current.trustBundlePEM }
+    /// 0: the root signs workloads' certificates itself.
+    var issuerNotAfter: Int64 {
+      authority.current.issuer.chain.map { Int64($0.notValidAfter.timeIntervalSince1970) }.min() ?? 0
+    }
+    var rootNotAfter: Int64 { Int64(authority.current.root.notValidAfter.timeIntervalSince1970) }
   }
 
-  private let facts: Facts
-  private let registry: WorkloadRegistry
+  let facts: Facts
+  let registry: WorkloadRegistry
   let hub: DiscoveryHub
   let state: MeshState
   let rollouts: RolloutController
-  private let clock: ControlClock
+  let authority: AuthorityKeeper
+  let issued: IssuedLog
+  let clock: ControlClock
 
   package init(
     facts: Facts, registry: WorkloadRegistry, hub: DiscoveryHub, state: MeshState, rollouts: RolloutController,
-    clock: ControlClock = .system
+    authority: AuthorityKeeper, issued: IssuedLog, clock: ControlClock = .system
   ) {
+    self.authority = authority
+    self.issued = issued
     self.clock = clock
     self.facts = facts
     self.registry = registry
@@ -53,6 +71,8 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
     } catch {
       throw RPCError(code: error.code, message: error.description)
     }
+    let anchors = followAnchors(of: grant, response)
+    defer { anchors.cancel() }
     let id = grant.lease.id
     do {
       try await response.write(answer(to: grant))
@@ -69,7 +89,7 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
     await registry.release(id)
   }
 
-  private func answer(to grant: WorkloadRegistry.Grant) -> Apus_V1_RegisterResponse {
+  func answer(to grant: WorkloadRegistry.Grant) -> Apus_V1_RegisterResponse {
     .with {
       $0.workload = grant.lease.name
       $0.address = grant.lease.address.host
@@ -90,6 +110,7 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
     let statuses = await hub.statuses
     let leases = await registry.workloads
     let configTime = await state.configTime
+    let isImported = await authority.state.signer.source != .generated
     return .with {
       $0.version = facts.version
       $0.trustDomain = facts.trustDomain
@@ -97,6 +118,8 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
       $0.configTimeMs = configTime
       $0.rootNotAfter = facts.rootNotAfter
       $0.startedMs = facts.started
+      $0.issuerNotAfter = facts.issuerNotAfter
+      $0.issuerMadeElsewhere = isImported
       $0.workloads = leases.map { Apus_V1_WorkloadStatus($0, statuses[$0.name] ?? ProxyStatus()) }
       $0.services = compiled.serviceStatuses
       $0.errors = problems.map(Apus_V1_ManifestError.init)

@@ -20,6 +20,7 @@ extension ControlPlane {
     let rollouts: RolloutController
     let rolloutClock: RolloutClock
     let tls: ServerTLS
+    let rotation: RotationLoop
     let proxies: GRPCServer<HTTP2ServerTransport.Posix>
     let admin: GRPCServer<HTTP2ServerTransport.Posix>
     let adminPath: String
@@ -43,6 +44,7 @@ extension ControlPlane {
           rollouts: parts.rollouts, state: parts.state, registry: parts.registry, clock: parts.rolloutClock
         ).run()
       }
+      group.addTask { try await parts.rotation.run() }
       group.addTask { try await expireLeases(parts.registry) }
       group.addTask { try await renewCertificate(parts.tls) }
       group.addTask {

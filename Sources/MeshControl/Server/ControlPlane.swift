@@ -5,8 +5,7 @@ import Glibc
 package import Logging
 import MeshAPI
 package import MeshCore
-import MeshIdentity
-import MeshPolicy
+package import MeshIdentity
 import NIOCore
 import X509
 
@@ -25,6 +24,9 @@ package struct ControlPlane: Sendable {
     package var listenAddress = MeshCore.SocketAddress(ipv4: 0x7F42_0001, port: 15010)
     package var trustDomain = SPIFFEID.defaultTrustDomain
     package var certificateLifetime = CertificateAuthority.defaultLifetime
+    /// Of generated roots and issuers.
+    package var rootLifetime = AuthorityMaker.rootLifetime
+    package var issuerLifetime = AuthorityMaker.issuerLifetime
     package var version = ApusVersion.current
     package var clock = ControlClock.system
     package var isAddressFree: @Sendable (MeshCore.SocketAddress) -> Bool = AddressProbe.isFree
@@ -47,7 +49,7 @@ package struct ControlPlane: Sendable {
   /// everything listens.
   package func run(until stop: ShutdownSignals = ShutdownSignals(), ready: @Sendable () -> Void = {}) async throws {
     signal(SIGPIPE, SIG_IGN)
-    let parts = try assemble()
+    let parts = try await assemble()
     defer { parts.cleanUp() }
     // The first compilation, with the registrations of the last controller, comes before the first connection, so that
     // no proxy sees an empty mesh at a restart.
@@ -63,32 +65,43 @@ package struct ControlPlane: Sendable {
 
   // MARK: - Composition
 
-  private func assemble() throws -> Parts {
+  private func assemble() async throws -> Parts {
     try checkManifestDirectory()
     let directory = options.stateDirectory
     try AtomicFile.makeDirectory(directory)
     let lock = try StateLock(directory + "/controller.lock")
     let now = options.clock.wall()
-    let authority = try CertificateAuthority.loadOrCreate(
-      directory: directory + "/ca", trustDomain: options.trustDomain, now: now)
-    // Unchanged state is not written: a full disk does not keep a controller from restarting.
-    let anchorsPath = directory + "/trust-anchors.pem"
-    if try AtomicFile.read(anchorsPath) != Array(authority.trustBundlePEM.utf8) {
-      try AtomicFile.write(authority.trustBundlePEM, to: anchorsPath, mode: 0o644)
-    }
+    let authority = try AuthorityKeeper(
+      store: AuthorityStore(
+        directory: directory + "/ca", trustDomain: options.trustDomain,
+        maker: AuthorityMaker(rootLifetime: options.rootLifetime, issuerLifetime: options.issuerLifetime)),
+      clock: options.clock, log: log)
+    let issued = IssuedLog(path: directory + "/ca/issued.log")
+    let anchorsFile = AnchorsFile(path: directory + "/trust-anchors.pem")
+    try anchorsFile.write(authority.holder.current)
     let registry = try WorkloadRegistry(
       path: directory + "/addresses.json", trustDomain: options.trustDomain, clock: options.clock, log: log,
       isAddressFree: options.isAddressFree)
     let hub = DiscoveryHub(clock: options.clock)
-    let trust = TrustBundle(trustDomain: options.trustDomain, anchorsPEM: authority.trustBundlePEM)
     let rolloutClock = RolloutClock(options.clock)
     let rollouts = try RolloutController(
       file: RolloutFile(path: directory + "/rollouts.json"), clock: rolloutClock, log: log)
     let state = MeshState(
-      registry: registry, hub: hub, trust: trust, faultSwitch: FaultSwitch(path: directory + "/faults-stopped"),
+      registry: registry, hub: hub, trust: await authority.bundle,
+      faultSwitch: FaultSwitch(path: directory + "/faults-stopped"),
       rollouts: rollouts, sessionKey: try SessionSecret.loadOrCreate(directory + "/session.key"), clock: options.clock,
       log: log)
-    let tls = try ServerTLS(authority: authority, now: now)
+    let tls = try ServerTLS(authority: authority.holder, now: now)
+    await authority.start { [holder = authority.holder, clock = options.clock, log] news in
+      // The next connection may come from a workload that knows the new authority alone.
+      do {
+        try tls.renew(now: clock.wall())
+        try anchorsFile.write(holder.current)
+      } catch {
+        log.error("a changed authority is not in use everywhere", metadata: ["error": "\(error)"])
+      }
+      await state.setTrust(news.bundle, number: news.number)
+    }
     let proxySocket = try ListeningSocket.tcp(options.listenAddress)
     let adminPath = directory + "/control.sock"
     let adminSocket: Int32
@@ -99,24 +112,25 @@ package struct ControlPlane: Sendable {
       throw error
     }
     let identity = IdentityService(
-      authority: authority, registry: registry, hub: hub, lifetime: options.certificateLifetime, clock: options.clock,
-      log: log)
+      authority: authority, issued: issued, registry: registry, hub: hub, lifetime: options.certificateLifetime,
+      clock: options.clock, log: log)
     let admin = AdminService(
-      facts: facts(authority, started: now), registry: registry, hub: hub, state: state, rollouts: rollouts)
+      facts: facts(authority.holder, started: now), registry: registry, hub: hub, state: state, rollouts: rollouts,
+      authority: authority, issued: issued)
     return Parts(
       lock: lock, registry: registry, hub: hub, state: state, rollouts: rollouts, rolloutClock: rolloutClock, tls: tls,
+      rotation: RotationLoop(keeper: authority, registry: registry, hub: hub, clock: options.clock, log: log),
       proxies: Self.server(
         socket: proxySocket, tls: tls, services: [DiscoveryService(hub: hub, registry: registry, log: log), identity]),
       admin: Self.server(socket: adminSocket, tls: nil, services: [admin]),
       adminPath: adminPath)
   }
 
-  private func facts(_ authority: CertificateAuthority, started: Date) -> AdminService.Facts {
+  private func facts(_ authority: AuthorityHolder, started: Date) -> AdminService.Facts {
     AdminService.Facts(
       version: options.version, controller: options.listenAddress.description, trustDomain: options.trustDomain,
-      trustAnchorsPEM: authority.trustBundlePEM,
-      rootNotAfter: Int64(authority.root.notValidAfter.timeIntervalSince1970),
-      manifestDirectory: options.manifestDirectory, started: Int64(started.timeIntervalSince1970 * 1000))
+      authority: authority, manifestDirectory: options.manifestDirectory,
+      started: Int64(started.timeIntervalSince1970 * 1000))
   }
 
   private func checkManifestDirectory() throws {

@@ -6,6 +6,7 @@ package import MeshCore
 package import MeshIdentity
 import SwiftASN1
 import SwiftProtobuf
+import X509
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials
@@ -25,7 +26,8 @@ package actor IdentityService: Apus_V1_Identity.ServiceProtocol {
     var filled: Instant
   }
 
-  private let authority: CertificateAuthority
+  private let authority: AuthorityKeeper
+  private let issued: IssuedLog
   private let registry: WorkloadRegistry
   private let hub: DiscoveryHub
   private let lifetime: TimeInterval
@@ -34,10 +36,12 @@ package actor IdentityService: Apus_V1_Identity.ServiceProtocol {
   private var buckets: [String: Bucket] = [:]
 
   package init(
-    authority: CertificateAuthority, registry: WorkloadRegistry, hub: DiscoveryHub, lifetime: TimeInterval,
+    authority: AuthorityKeeper, issued: IssuedLog, registry: WorkloadRegistry, hub: DiscoveryHub,
+    lifetime: TimeInterval,
     clock: ControlClock = .system, log: Logger
   ) {
     self.authority = authority
+    self.issued = issued
     self.registry = registry
     self.hub = hub
     self.lifetime = lifetime
@@ -53,25 +57,46 @@ package actor IdentityService: Apus_V1_Identity.ServiceProtocol {
       throw RPCError(
         code: .resourceExhausted, message: "more than \(Self.burst) certificate requests at once; try again in seconds")
     }
-    let issued: IssuedCertificate
+    let (certificate, signer): (IssuedCertificate, CertificateAuthority)
     do {
-      issued = try authority.issue(
+      guard await !authority.isDenied(caller.identity) else { throw IdentityError.denied(caller.identity.description) }
+      signer = authority.holder.current
+      certificate = try signer.issue(
         csrDER: try Self.der(request.message.csrPem), for: caller.identity, lifetime: lifetime, now: clock.wall())
     } catch let error as IdentityError {
       log.warning("certificate refused", metadata: ["workload": "\(caller.name)", "reason": "\(error)"])
       throw RPCError(code: error.code, message: error.description)
     }
-    let notAfter = Int64(issued.notAfter.timeIntervalSince1970)
+    let notAfter = Int64(certificate.notAfter.timeIntervalSince1970)
     await hub.recordCertificate(of: caller.name, notAfter: notAfter)
-    log.info(
-      "certificate issued", metadata: ["workload": "\(caller.name)", "identity": "\(caller.identity)"])
+    record(certificate, of: caller, by: signer.issuer.id)
     return ServerResponse(
       message: .with {
-        $0.certificateChainPem = issued.chainPEM
-        $0.trustAnchorsPem = authority.trustBundlePEM
+        $0.certificateChainPem = certificate.chainPEM
+        $0.trustAnchorsPem = signer.trustBundlePEM
         $0.notAfter = notAfter
-        $0.notBefore = Int64(issued.notBefore.timeIntervalSince1970)
+        $0.notBefore = Int64(certificate.notBefore.timeIntervalSince1970)
+        $0.serial = certificate.certificate.serialText
+        $0.signer = signer.issuer.id
+        $0.issuerNotAfter = Int64(signer.issuer.notAfter.timeIntervalSince1970)
+        $0.rootNotAfter = Int64(signer.root.notValidAfter.timeIntervalSince1970)
       })
+  }
+
+  /// A log that cannot be written, as on a full disk, keeps nobody out of the mesh.
+  private func record(_ certificate: IssuedCertificate, of caller: AuthenticatedWorkload, by signer: String) {
+    let entry = IssuedLog.Entry(
+      serial: certificate.certificate.serialText, identity: caller.identity.description, requester: caller.name,
+      issuer: signer, issuedAt: clock.milliseconds / 1000,
+      notAfter: Int64(certificate.notAfter.timeIntervalSince1970))
+    log.info(
+      "certificate issued",
+      metadata: ["workload": "\(caller.name)", "identity": "\(caller.identity)", "serial": "\(entry.serial)"])
+    do {
+      try issued.append(entry)
+    } catch {
+      log.error("the log of issued certificates cannot be written", metadata: ["error": "\(error)"])
+    }
   }
 
   private static func der(_ pem: String) throws(IdentityError) -> [UInt8] {
@@ -100,7 +125,7 @@ extension IdentityError {
   fileprivate var code: RPCError.Code {
     switch self {
     case .malformedRequest: .invalidArgument
-    case .proofOfPossessionFailed, .weakKey, .identityMismatch, .authorityRequested: .permissionDenied
+    case .proofOfPossessionFailed, .weakKey, .identityMismatch, .authorityRequested, .denied: .permissionDenied
     default: .failedPrecondition
     }
   }

@@ -29,6 +29,7 @@ package actor MeshState {
   /// Of the manifests, as their directory counts.
   private var manifestNumber: UInt64 = 0
   private let rollouts: RolloutController
+  private var trustNumber: UInt64 = 0
   /// The newest that was seen: two compilations may ask for them at a time.
   private var shares = RolloutShares()
 
@@ -124,6 +125,16 @@ package actor MeshState {
     let result = Result { stopped ? try faultSwitch.stop() : try faultSwitch.start() }
     await compile()
     try result.get()
+  }
+
+  /// Hands out another trust bundle. Of two that come at a time the newer one stays.
+  package func setTrust(_ trust: TrustBundle, number: UInt64) async {
+    guard number > trustNumber else { return }
+    trustNumber = number
+    configTime = clock.milliseconds
+    snapshot.configTime = configTime
+    snapshot.set(.trust(trust), hash: trust.contentHash)
+    await hub.publish(snapshot)
   }
 
   /// Compiles what is known now and hands it to the hub. Streams are woken even when nothing changed: a lease may have

@@ -1,5 +1,5 @@
 import MeshCore
-package import MeshIdentity
+import MeshIdentity
 import NIOCore
 import NIOSSL
 import Synchronization
@@ -11,23 +11,24 @@ package import Foundation
 #endif
 
 /// The controller's own certificate, and the TLS 1.3 handler that every accepted connection starts with. A renewal is
-/// taken up by the next connection; open ones go on.
+/// taken up by the next connection; open ones go on. It is of the issuer in force, as workloads' are: who has changed the
+/// authority calls `renew`.
 package final class ServerTLS: Sendable {
   static let lifetime: TimeInterval = 24 * 3600
 
-  private let authority: CertificateAuthority
+  private let authority: AuthorityHolder
   private let identity: SPIFFEID
   private let context: Mutex<NIOSSLContext>
 
-  package init(authority: CertificateAuthority, now: Date) throws {
+  package init(authority: AuthorityHolder, now: Date) throws {
     self.authority = authority
     identity = SPIFFEID(
-      trustDomain: authority.trustDomain, namespace: "apus-system", serviceAccount: "apus-controller")
-    context = Mutex(try Self.makeContext(authority, identity, now: now))
+      trustDomain: authority.current.trustDomain, namespace: "apus-system", serviceAccount: "apus-controller")
+    context = Mutex(try Self.makeContext(authority.current, identity, now: now))
   }
 
   package func renew(now: Date) throws {
-    let fresh = try Self.makeContext(authority, identity, now: now)
+    let fresh = try Self.makeContext(authority.current, identity, now: now)
     context.withLock { $0 = fresh }
   }
 
@@ -39,9 +40,7 @@ package final class ServerTLS: Sendable {
     let (certificate, keyPEM) = try authority.issueServer(
       identity: identity, dnsNames: ["apus-controller.apus-system"], lifetime: lifetime, now: now)
     var configuration = TLSConfiguration.makeServerConfiguration(
-      certificateChain: [
-        .certificate(try NIOSSLCertificate(bytes: Array(certificate.chainPEM.utf8), format: .pem))
-      ],
+      certificateChain: try NIOSSLCertificate.fromPEMBytes(Array(certificate.chainPEM.utf8)).map { .certificate($0) },
       privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(keyPEM.utf8), format: .pem)))
     configuration.minimumTLSVersion = .tlsv13
     configuration.applicationProtocols = ["h2"]

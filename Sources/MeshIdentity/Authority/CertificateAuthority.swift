@@ -9,38 +9,38 @@ package import FoundationEssentials
 package import Foundation
 #endif
 
-/// The mesh's certificate authority: one self-signed root (ECDSA P-256) and the key that signs the workloads'
-/// certificates. Immutable after loading, so any task may use it.
+/// The mesh's certificate authority at one moment: the issuer that signs workloads' certificates, and the roots that members
+/// trust. Immutable, so any task may use it; a rotation makes another.
 ///
-/// It signs X.509 SVIDs (SPIFFE X509-SVID specification): one URI name, no subject, no authority bit. Renewal
-/// and revocation rest on short lifetimes.
+/// It signs X.509 SVIDs (SPIFFE X509-SVID specification): one URI name, no subject, no authority bit.
 package struct CertificateAuthority: Sendable {
   /// Time by which two clocks of the mesh may differ.
   package static let clockSkew: TimeInterval = 20
   package static let defaultLifetime: TimeInterval = 24 * 3600
-  static let rootLifetime: TimeInterval = 10 * 365 * 24 * 3600
 
   package let trustDomain: String
-  package let root: Certificate
-  let key: P256.Signing.PrivateKey
-
+  package let issuer: Issuer
   /// What members of the mesh trust. More than one while a root is being replaced.
-  package var anchors: [Certificate] { [root] }
-
+  package let anchors: [Certificate]
   package let trustBundlePEM: String
+  /// Leaves' intermediates, as they travel behind the leaf.
+  private let chainPEM: String
 
-  init(trustDomain: String, root: Certificate, key: P256.Signing.PrivateKey) throws {
+  package init(trustDomain: String, issuer: Issuer, anchors: [Certificate]) throws {
     self.trustDomain = trustDomain
-    self.root = root
-    self.key = key
-    trustBundlePEM = try root.serializeAsPEM().pemString + "\n"
+    self.issuer = issuer
+    self.anchors = anchors
+    trustBundlePEM = try anchors.map { try $0.serializeAsPEM().pemString + "\n" }.joined()
+    chainPEM = try issuer.chain.map { try $0.serializeAsPEM().pemString + "\n" }.joined()
   }
+
+  package var root: Certificate { issuer.root }
 
   // MARK: - Workloads
 
   /// Signs the key of a request for the identity that its sender has proved by other means (a token).
   ///
-  /// Valid from `clockSkew` before `now`, for `lifetime`, but never past the root's own end.
+  /// Valid from `clockSkew` before `now`, for `lifetime`, but never past the end of the authorities above it.
   package func issue(
     csrDER: [UInt8], for identity: SPIFFEID, lifetime: TimeInterval = defaultLifetime, now: Date
   ) throws -> IssuedCertificate {
@@ -64,7 +64,8 @@ package struct CertificateAuthority: Sendable {
   private func sign(
     _ publicKey: Certificate.PublicKey, identity: SPIFFEID, dnsNames: [String], lifetime: TimeInterval, now: Date
   ) throws -> IssuedCertificate {
-    guard now < root.notValidAfter else { throw IdentityError.rootExpired(path: "root.cert.pem") }
+    guard now < root.notValidAfter else { throw IdentityError.rootExpired }
+    guard now < issuer.notAfter else { throw IdentityError.issuerExpired }
     let names = [GeneralName.uniformResourceIdentifier(identity.description)] + dnsNames.map(GeneralName.dnsName)
     let extensions = try Certificate.Extensions {
       Critical(BasicConstraints.notCertificateAuthority)
@@ -73,49 +74,19 @@ package struct CertificateAuthority: Sendable {
       // RFC 5280 section 4.2.1.6: critical, because the subject is empty.
       Critical(SubjectAlternativeNames(names))
       SubjectKeyIdentifier(hash: publicKey)
-      AuthorityKeyIdentifier(keyIdentifier: try root.extensions.subjectKeyIdentifier?.keyIdentifier)
+      AuthorityKeyIdentifier(keyIdentifier: try issuer.certificate.extensions.subjectKeyIdentifier?.keyIdentifier)
     }
     let certificate = try Certificate(
       version: .v3,
-      serialNumber: Self.randomSerialNumber(),
+      serialNumber: AuthorityMaker.randomSerialNumber(),
       publicKey: publicKey,
       notValidBefore: now.addingTimeInterval(-Self.clockSkew),
-      notValidAfter: min(now.addingTimeInterval(lifetime), root.notValidAfter),
-      issuer: root.subject,
+      notValidAfter: min(now.addingTimeInterval(lifetime), issuer.notAfter),
+      issuer: issuer.certificate.subject,
       subject: DistinguishedName(),
-      signatureAlgorithm: .ecdsaWithSHA256,
       extensions: extensions,
-      issuerPrivateKey: Certificate.PrivateKey(key))
-    return IssuedCertificate(certificate: certificate, chainPEM: try certificate.serializeAsPEM().pemString + "\n")
-  }
-
-  /// A root of its own key.
-  static func makeRoot(key: P256.Signing.PrivateKey, now: Date) throws -> Certificate {
-    let name = try DistinguishedName { CommonName("Apus root") }
-    let signer = Certificate.PrivateKey(key)
-    return try Certificate(
-      version: .v3,
-      serialNumber: randomSerialNumber(),
-      publicKey: signer.publicKey,
-      notValidBefore: now.addingTimeInterval(-clockSkew),
-      notValidAfter: now.addingTimeInterval(rootLifetime),
-      issuer: name,
-      subject: name,
-      signatureAlgorithm: .ecdsaWithSHA256,
-      extensions: Certificate.Extensions {
-        Critical(BasicConstraints.isCertificateAuthority(maxPathLength: 0))
-        Critical(KeyUsage(keyCertSign: true, cRLSign: true))
-        SubjectKeyIdentifier(hash: signer.publicKey)
-      },
-      issuerPrivateKey: signer)
-  }
-
-  /// 128 random bits, positive (RFC 5280 section 4.1.2.2). Numbers that can be guessed made forged certificates
-  /// possible when hashes broke.
-  private static func randomSerialNumber() -> Certificate.SerialNumber {
-    var random = SystemRandomNumberGenerator()
-    var bytes = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
-    bytes[0] = bytes[0] & 0x7F | 0x40
-    return Certificate.SerialNumber(bytes: bytes)
+      issuerPrivateKey: issuer.key)
+    return IssuedCertificate(
+      certificate: certificate, chainPEM: try certificate.serializeAsPEM().pemString + "\n" + chainPEM)
   }
 }

@@ -30,13 +30,22 @@ struct SigningRequest {
   }
 
   private static func checkKey(_ key: Certificate.PublicKey) throws(IdentityError) {
-    if P256.Signing.PublicKey(key) != nil || P384.Signing.PublicKey(key) != nil
-      || Curve25519.Signing.PublicKey(key) != nil
-    {
-      return
-    }
+    // RSA is for authorities that come from outside; workloads' keys are made by proxies.
+    if isElliptic(key) { return }
     // "RSA2048.PublicKey" becomes "RSA2048".
     throw .weakKey(String(key.description.prefix(while: { $0 != "." })))
+  }
+
+  private static func isElliptic(_ key: Certificate.PublicKey) -> Bool {
+    P256.Signing.PublicKey(key) != nil || P384.Signing.PublicKey(key) != nil || Curve25519.Signing.PublicKey(key) != nil
+  }
+
+  /// Whether an authority may have the key.
+  static func isStrong(_ key: Certificate.PublicKey) -> Bool {
+    if isElliptic(key) { return true }
+    // "RSA2048.PublicKey"
+    let name = key.description.prefix(while: { $0 != "." })
+    return name.hasPrefix("RSA") && (Int(name.dropFirst(3)) ?? 0) >= 2048
   }
 
   private static func checkExtensions(

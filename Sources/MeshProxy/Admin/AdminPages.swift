@@ -57,6 +57,10 @@ struct AdminPages {
     process.namespace = control.options.namespace
     process.identity = control.options.identity?.description ?? ""
     process.certificateExpiration = control.identity?.current.map { Double($0.notAfter) }
+    if control.identity?.current != nil, control.reporter.rootEnd > 0 {
+      process.issuerExpiration = Double(control.reporter.issuerEnd)
+      process.rootExpiration = Double(control.reporter.rootEnd)
+    }
     process.certificateRefreshes = control.identity?.refreshes ?? 0
     process.configAgeSeconds = control.configAge?.inSeconds
     process.configVersion = control.version

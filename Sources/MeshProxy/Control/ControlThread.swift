@@ -23,6 +23,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     tell: { [unowned self] in tell($0, $1) })
   private(set) var identity: IdentityKeeper?
   private(set) var workload: WorkloadConfig?
+  var reporter = IdentityReporter()
   private var draining: DrainCounter?
   var isDraining: Bool { draining != nil }
 
@@ -31,7 +32,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   private var certifying: GRPCCall?
   private var backoff = Backoff(minimum: .milliseconds(100), maximum: .seconds(5))
   private lazy var reconnectTimer = LoopTimer(owner: self, tag: Timer.reconnect.rawValue)
-  private lazy var renewTimer = LoopTimer(owner: self, tag: Timer.renew.rawValue)
+  private(set) lazy var renewTimer = LoopTimer(owner: self, tag: Timer.renew.rawValue)
   private lazy var keepaliveTimer = LoopTimer(owner: self, tag: Timer.keepalive.rawValue)
   private lazy var ticketKeyTimer = LoopTimer(owner: self, tag: Timer.ticketKey.rawValue)
   private let bootstrapAnchors: [UInt8]
@@ -164,6 +165,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     }
     sendDiscovery(.hello(hello))
     if !store.subscribed.isEmpty { sendSubscribe(store.subscribed.sorted()) }
+    confirmIdentity()
   }
 
   private func sendSubscribe(_ keys: [ServicePort]) {
@@ -172,7 +174,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     sendDiscovery(.subscribe(subscribe))
   }
 
-  private func sendDiscovery(_ kind: Apus_V1_DiscoveryRequest.OneOf_Kind) {
+  func sendDiscovery(_ kind: Apus_V1_DiscoveryRequest.OneOf_Kind) {
     guard let channel, let stream else { return }
     var request = Apus_V1_DiscoveryRequest()
     request.kind = kind
@@ -237,6 +239,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       log.error("configuration \(response.version) rejected in part: \(lastRejection)")
       sendDiscovery(.reject(reject))
     }
+    noteTrust(accepted, refused: reject.resources)
   }
 
   /// Endpoints whose addresses the DNS has still to say come later.
@@ -338,6 +341,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     do throws(TLSContextError) {
       try identity?.accept(response, nowSeconds: WallClock.now / 1000)
       backoff.reset()
+      reporter.take(response)
       publishIdentity()
     } catch {
       log.error("the certificate from the controller cannot be used: \(error); keeping the old one")
@@ -363,6 +367,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     }
     listenForPeers()
     loop.schedule(renewTimer, after: keeper.renewalDelay(nowSeconds: WallClock.now / 1000, &loop.random))
+    confirmIdentity()
   }
 
   /// Opens the mesh port once there is a certificate to show and it is known which ports the workload serves: a peer

@@ -8,6 +8,9 @@ package struct ProcessMetrics: Sendable {
 
   /// Unix seconds; nil without a certificate.
   package var certificateExpiration: Double?
+  /// Of the authorities above it; nil without a certificate.
+  package var issuerExpiration: Double?
+  package var rootExpiration: Double?
   package var certificateRefreshes: UInt64 = 0
   /// Time since the configuration in force was known to be the newest; nil before the first.
   package var configAgeSeconds: Double?

@@ -122,6 +122,17 @@ package enum PrometheusText {
         "identity_cert_expiration_timestamp_seconds", "gauge", "Unix time at which the certificate expires.",
         number(expiration))
     }
+    if let expiration = process.issuerExpiration {
+      writer.single(
+        "identity_issuer_expiration_timestamp_seconds", "gauge",
+        "Unix time at which the first of the authorities above the certificate expires.", number(expiration))
+    }
+    if let expiration = process.rootExpiration {
+      writer.single(
+        "identity_root_expiration_timestamp_seconds", "gauge",
+        "Unix time at which the root above the certificate expires.",
+        number(expiration))
+    }
     writer.single(
       "identity_cert_refresh_total", "counter", "Certificates obtained.", "\(process.certificateRefreshes)")
     if let age = process.configAgeSeconds {

@@ -124,7 +124,11 @@ import X509
           let certificate = try await Apus_V1_Identity.Client(wrapping: client).certify(
             .with { $0.csrPem = pem }, metadata: bearer(grant.joinToken))
           #expect(certificate.notAfter > certificate.notBefore)
-          #expect(try Certificate(pemEncoded: certificate.certificateChainPem).subject.isEmpty)
+          let chain = try PEMDocument.parseMultiple(pemString: certificate.certificateChainPem)
+            .map { try Certificate(pemDocument: $0) }
+          #expect(chain.count == 2, "the leaf, and the issuer that peers do not have")
+          #expect(chain[0].subject.isEmpty && chain[0].issuer == chain[1].subject)
+          #expect(!certificate.serial.isEmpty && !certificate.signer.isEmpty)
 
           return try await discover(client, grant)
         }

@@ -21,7 +21,7 @@ class Authority:
         return cls(key, x509.load_pem_x509_certificate((state / "ca" / "root.cert.pem").read_bytes()))
 
     @classmethod
-    def foreign(cls):
+    def foreign(cls, path_length=None):
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "another authority")])
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -29,7 +29,7 @@ class Authority:
             x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
             .add_extension(key_usage(certificate_signing=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256()))
