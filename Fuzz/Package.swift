@@ -17,6 +17,7 @@ let fuzzTargets: [(name: String, needs: [Target.Dependency])] = [
   ("ClientHello", ["MeshHTTP", "MeshPolicy"]),
   ("RateLimitAnswer", ["MeshPolicy"]),
   ("CheckAnswer", ["MeshHTTP", "MeshPolicy"]),
+  ("Token", ["MeshPolicy"]),
   ("Regex", ["MeshPolicy"]),
   ("Names", []),
   ("Manifest", ["MeshResources"]),

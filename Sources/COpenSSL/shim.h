@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "signatures.h"
 #include "tickets.h"
 
 // MARK: socket BIO

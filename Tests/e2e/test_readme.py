@@ -131,6 +131,17 @@ def test_the_tour_of_the_guide_to_servers_outside_can_be_followed_by_copy_and_pa
     assert "✔ delivered" in output, output
 
 
+def test_the_tour_of_the_guide_to_tokens_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/jwt.md")
+    assert re.search(r'^www-authenticate: Bearer realm="orders\.shop"', output, re.M | re.I), output
+    assert '["x-user", "ada"]' in output, output
+    for reason in ("the token has expired", "the token is for another audience", "the token's algorithm is not accepted",
+                   "the token's signature is not valid"):
+        assert f"\n{reason}\n" in output, output
+    assert 'result="audience"\n' in output and 'result="expired"\n' in output, output
+    assert "a token of https://login.example.com is required" in output, output
+
+
 def test_the_tour_of_the_guide_to_rollouts_can_be_followed_by_copy_and_paste(mesh):
     output = follow(mesh, "docs/guide/rollouts.md")
     by_hand, blue_green, at_last = counts(output)

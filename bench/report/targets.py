@@ -37,6 +37,7 @@ TARGETS = (
     *(Target("routing", metric, 1.1, unit="x") for metric in ("many_rules", "many_services")),
     Target("authorization", "guarded", 1.05, unit="x"),
     Target("updates", "update_ms", 50, unit="ms"),
+    Target("tokens", "added_us", 3, unit="us"),
 )
 
 

@@ -8,8 +8,9 @@ from workloads.requests import HTTP1, HTTP2, Large, MeshGRPC, MeshHTTP1, MeshLar
 from workloads.routing import Routing
 from workloads.scaling import Scaling
 from workloads.streams import Bulk, Messages
+from workloads.tokens import Tokens
 from workloads.updates import Updates
 
 ALL = tuple(kind() for kind in (
     HTTP1, MeshHTTP1, HTTP2, MeshGRPC, Bulk, Messages, Latency, MeshLatency, Idle, IdleTLS, Handshakes, Resumed,
-    Large, MeshLarge, Scaling, Routing, Updates, Authorization))
+    Large, MeshLarge, Scaling, Routing, Updates, Authorization, Tokens))

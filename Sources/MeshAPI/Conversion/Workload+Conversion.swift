@@ -31,6 +31,9 @@ extension WorkloadConfig {
           authorization: port.hasAuthorization ? try Authorization(port.authorization, limits: limits) : nil)
       },
       locality: Locality(region: message.region, zone: message.zone))
+    for (index, port) in message.ports.enumerated() where port.hasTokens {
+      ports[index].tokens = try TokenPolicy(port.tokens, limits: limits)
+    }
   }
 }
 
@@ -56,6 +59,7 @@ extension Apus_V1_Workload {
       if let settings = port.adaptiveConcurrency {
         message.adaptiveConcurrency = Apus_V1_AdaptiveConcurrency(settings)
       }
+      if let tokens = port.tokens { message.tokens = Apus_V1_TokenPolicy(tokens) }
       if let policy = port.compression { message.compression = Apus_V1_Compression(policy) }
       if let authorization = port.authorization { message.authorization = Apus_V1_Authorization(authorization) }
       return message

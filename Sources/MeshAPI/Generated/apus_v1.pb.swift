@@ -2639,6 +2639,16 @@ package nonisolated struct Apus_V1_InboundPort: @unchecked Sendable {
   /// Clears the value of `globalRateLimit`. Subsequent reads from it will return its default value.
   package mutating func clearGlobalRateLimit() {_uniqueStorage()._globalRateLimit = nil}
 
+  /// absent: tokens are not looked at
+  package var tokens: Apus_V1_TokenPolicy {
+    get {_storage._tokens ?? Apus_V1_TokenPolicy()}
+    set {_uniqueStorage()._tokens = newValue}
+  }
+  /// Returns true if `tokens` has been explicitly set.
+  package var hasTokens: Bool {_storage._tokens != nil}
+  /// Clears the value of `tokens`. Subsequent reads from it will return its default value.
+  package mutating func clearTokens() {_uniqueStorage()._tokens = nil}
+
   /// absent: everybody may call
   package var authorization: Apus_V1_Authorization {
     get {_storage._authorization ?? Apus_V1_Authorization()}
@@ -3112,6 +3122,156 @@ package nonisolated struct Apus_V1_AuthorizationCondition: Sendable {
   package init() {}
 
   fileprivate var _values: Apus_V1_TextSelection? = nil
+}
+
+/// RequestAuthentication.
+package nonisolated struct Apus_V1_TokenPolicy: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var issuers: [Apus_V1_TokenIssuer] = []
+
+  package var required: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_TokenIssuer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "shop/users"
+  package var policy: String = String()
+
+  package var issuer: String = String()
+
+  /// empty: any
+  package var audiences: [String] = []
+
+  package var keys: Apus_V1_TokenIssuer.OneOf_Keys? = nil
+
+  package var jwks: String {
+    get {
+      if case .jwks(let v)? = keys {return v}
+      return String()
+    }
+    set {keys = .jwks(newValue)}
+  }
+
+  package var jwksFile: String {
+    get {
+      if case .jwksFile(let v)? = keys {return v}
+      return String()
+    }
+    set {keys = .jwksFile(newValue)}
+  }
+
+  package var jwksUri: String {
+    get {
+      if case .jwksUri(let v)? = keys {return v}
+      return String()
+    }
+    set {keys = .jwksUri(newValue)}
+  }
+
+  /// of jwks_uri; empty: the machine's
+  package var authoritiesPem: String = String()
+
+  package var locations: [Apus_V1_TokenLocation] = []
+
+  package var forwardsToken: Bool = false
+
+  package var claimHeaders: [Apus_V1_ClaimHeader] = []
+
+  package var clockSkewMs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Keys: Equatable, Sendable {
+    case jwks(String)
+    case jwksFile(String)
+    case jwksUri(String)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_TokenLocation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var place: Apus_V1_TokenLocation.OneOf_Place? = nil
+
+  package var header: Apus_V1_TokenHeader {
+    get {
+      if case .header(let v)? = place {return v}
+      return Apus_V1_TokenHeader()
+    }
+    set {place = .header(newValue)}
+  }
+
+  package var parameter: String {
+    get {
+      if case .parameter(let v)? = place {return v}
+      return String()
+    }
+    set {place = .parameter(newValue)}
+  }
+
+  package var cookie: String {
+    get {
+      if case .cookie(let v)? = place {return v}
+      return String()
+    }
+    set {place = .cookie(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Place: Equatable, Sendable {
+    case header(Apus_V1_TokenHeader)
+    case parameter(String)
+    case cookie(String)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_TokenHeader: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// in lower case
+  package var name: String = String()
+
+  package var prefix: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_ClaimHeader: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// in lower case
+  package var header: String = String()
+
+  package var claim: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct Apus_V1_Compression: Sendable {
@@ -8475,7 +8635,7 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InboundPort"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0\u{4}\u{14}request_body\0\u{3}adaptive_concurrency\0\u{1}compression\0\u{3}global_rate_limit\0\u{2}9authorization\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0\u{4}\u{14}request_body\0\u{3}adaptive_concurrency\0\u{1}compression\0\u{3}global_rate_limit\0\u{2}9authorization\0\u{2}\u{14}tokens\0")
 
   fileprivate class _StorageClass {
     var _port: UInt32 = 0
@@ -8487,6 +8647,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
     var _adaptiveConcurrency: Apus_V1_AdaptiveConcurrency? = nil
     var _compression: Apus_V1_Compression? = nil
     var _globalRateLimit: Apus_V1_GlobalRateLimit? = nil
+    var _tokens: Apus_V1_TokenPolicy? = nil
     var _authorization: Apus_V1_Authorization? = nil
 
       // This property is used as the initial default value for new instances of the type.
@@ -8507,6 +8668,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       _adaptiveConcurrency = source._adaptiveConcurrency
       _compression = source._compression
       _globalRateLimit = source._globalRateLimit
+      _tokens = source._tokens
       _authorization = source._authorization
     }
   }
@@ -8536,6 +8698,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
         case 82: try { try decoder.decodeSingularMessageField(value: &_storage._compression) }()
         case 83: try { try decoder.decodeSingularMessageField(value: &_storage._globalRateLimit) }()
         case 140: try { try decoder.decodeSingularMessageField(value: &_storage._authorization) }()
+        case 160: try { try decoder.decodeSingularMessageField(value: &_storage._tokens) }()
         default: break
         }
       }
@@ -8578,6 +8741,9 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       try { if let v = _storage._authorization {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 140)
       } }()
+      try { if let v = _storage._tokens {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 160)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -8596,6 +8762,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._adaptiveConcurrency != rhs_storage._adaptiveConcurrency {return false}
         if _storage._compression != rhs_storage._compression {return false}
         if _storage._globalRateLimit != rhs_storage._globalRateLimit {return false}
+        if _storage._tokens != rhs_storage._tokens {return false}
         if _storage._authorization != rhs_storage._authorization {return false}
         return true
       }
@@ -9358,6 +9525,294 @@ nonisolated extension Apus_V1_AuthorizationCondition: SwiftProtobuf.Message, Swi
   package static func ==(lhs: Apus_V1_AuthorizationCondition, rhs: Apus_V1_AuthorizationCondition) -> Bool {
     if lhs.subject != rhs.subject {return false}
     if lhs._values != rhs._values {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_TokenPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenPolicy"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}issuers\0\u{1}required\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.issuers) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.required) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.issuers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.issuers, fieldNumber: 1)
+    }
+    if self.required != false {
+      try visitor.visitSingularBoolField(value: self.required, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_TokenPolicy, rhs: Apus_V1_TokenPolicy) -> Bool {
+    if lhs.issuers != rhs.issuers {return false}
+    if lhs.required != rhs.required {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_TokenIssuer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenIssuer"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}policy\0\u{1}issuer\0\u{1}audiences\0\u{1}jwks\0\u{3}jwks_file\0\u{3}jwks_uri\0\u{3}authorities_pem\0\u{1}locations\0\u{3}forwards_token\0\u{3}claim_headers\0\u{3}clock_skew_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.policy) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.issuer) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.audiences) }()
+      case 4: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.keys != nil {try decoder.handleConflictingOneOf()}
+          self.keys = .jwks(v)
+        }
+      }()
+      case 5: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.keys != nil {try decoder.handleConflictingOneOf()}
+          self.keys = .jwksFile(v)
+        }
+      }()
+      case 6: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.keys != nil {try decoder.handleConflictingOneOf()}
+          self.keys = .jwksUri(v)
+        }
+      }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.authoritiesPem) }()
+      case 8: try { try decoder.decodeRepeatedMessageField(value: &self.locations) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.forwardsToken) }()
+      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.claimHeaders) }()
+      case 11: try { try decoder.decodeSingularInt64Field(value: &self.clockSkewMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.policy.isEmpty {
+      try visitor.visitSingularStringField(value: self.policy, fieldNumber: 1)
+    }
+    if !self.issuer.isEmpty {
+      try visitor.visitSingularStringField(value: self.issuer, fieldNumber: 2)
+    }
+    if !self.audiences.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.audiences, fieldNumber: 3)
+    }
+    switch self.keys {
+    case .jwks?: try {
+      guard case .jwks(let v)? = self.keys else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 4)
+    }()
+    case .jwksFile?: try {
+      guard case .jwksFile(let v)? = self.keys else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 5)
+    }()
+    case .jwksUri?: try {
+      guard case .jwksUri(let v)? = self.keys else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 6)
+    }()
+    case nil: break
+    }
+    if !self.authoritiesPem.isEmpty {
+      try visitor.visitSingularStringField(value: self.authoritiesPem, fieldNumber: 7)
+    }
+    if !self.locations.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.locations, fieldNumber: 8)
+    }
+    if self.forwardsToken != false {
+      try visitor.visitSingularBoolField(value: self.forwardsToken, fieldNumber: 9)
+    }
+    if !self.claimHeaders.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.claimHeaders, fieldNumber: 10)
+    }
+    if self.clockSkewMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.clockSkewMs, fieldNumber: 11)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_TokenIssuer, rhs: Apus_V1_TokenIssuer) -> Bool {
+    if lhs.policy != rhs.policy {return false}
+    if lhs.issuer != rhs.issuer {return false}
+    if lhs.audiences != rhs.audiences {return false}
+    if lhs.keys != rhs.keys {return false}
+    if lhs.authoritiesPem != rhs.authoritiesPem {return false}
+    if lhs.locations != rhs.locations {return false}
+    if lhs.forwardsToken != rhs.forwardsToken {return false}
+    if lhs.claimHeaders != rhs.claimHeaders {return false}
+    if lhs.clockSkewMs != rhs.clockSkewMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_TokenLocation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenLocation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}parameter\0\u{1}cookie\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: Apus_V1_TokenHeader?
+        var hadOneofValue = false
+        if let current = self.place {
+          hadOneofValue = true
+          if case .header(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.place = .header(v)
+        }
+      }()
+      case 2: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.place != nil {try decoder.handleConflictingOneOf()}
+          self.place = .parameter(v)
+        }
+      }()
+      case 3: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.place != nil {try decoder.handleConflictingOneOf()}
+          self.place = .cookie(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.place {
+    case .header?: try {
+      guard case .header(let v)? = self.place else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .parameter?: try {
+      guard case .parameter(let v)? = self.place else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 2)
+    }()
+    case .cookie?: try {
+      guard case .cookie(let v)? = self.place else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 3)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_TokenLocation, rhs: Apus_V1_TokenLocation) -> Bool {
+    if lhs.place != rhs.place {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_TokenHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TokenHeader"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}prefix\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.prefix) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.prefix.isEmpty {
+      try visitor.visitSingularStringField(value: self.prefix, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_TokenHeader, rhs: Apus_V1_TokenHeader) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.prefix != rhs.prefix {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ClaimHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ClaimHeader"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}claim\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.header) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.claim) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.header.isEmpty {
+      try visitor.visitSingularStringField(value: self.header, fieldNumber: 1)
+    }
+    if !self.claim.isEmpty {
+      try visitor.visitSingularStringField(value: self.claim, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_ClaimHeader, rhs: Apus_V1_ClaimHeader) -> Bool {
+    if lhs.header != rhs.header {return false}
+    if lhs.claim != rhs.claim {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

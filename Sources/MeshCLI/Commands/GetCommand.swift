@@ -27,7 +27,7 @@ struct GetCommand: AsyncParsableCommand {
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
-      faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy
+      faultinjection, backendtlspolicy, requestauthentication, externalservice, workload, authorizationpolicy
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -44,7 +44,7 @@ struct GetCommand: AsyncParsableCommand {
       case .httproute, .grpcroute, .tlsroute, .tcproute, .udproute: "routes"
       case .trafficsplit: "splits"
       case .httproutegroup: "route groups"
-      case .trafficpolicy, .backendtlspolicy, .authorizationpolicy: "policies"
+      case .trafficpolicy, .backendtlspolicy, .requestauthentication, .authorizationpolicy: "policies"
       case .externalservice: "external services"
       case .faultinjection: "fault injections"
       case .workload: "workloads"
@@ -63,6 +63,7 @@ struct GetCommand: AsyncParsableCommand {
       case .trafficpolicy: "TrafficPolicy"
       case .faultinjection: "FaultInjection"
       case .backendtlspolicy: "BackendTLSPolicy"
+      case .requestauthentication: "RequestAuthentication"
       case .externalservice: "ExternalService"
       case .workload: "Workload"
       case .authorizationpolicy: "AuthorizationPolicy"
@@ -76,7 +77,7 @@ struct GetCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, externalservice, workload or authorizationpolicy."
+      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, requestauthentication, externalservice, workload or authorizationpolicy."
   )
   var kind: Kind
 

@@ -46,6 +46,8 @@ package struct CompiledMesh: Sendable {
   package var routes: [RouteStatus] = []
   /// What policies make of every service port and rule, with the source of each field.
   package var policies = PolicyTable()
+  /// Which tokens requests to service ports may or must have.
+  var tokens = TokenTable()
   /// Ordered by key.
   package var rollouts: [CompiledRollout] = []
   /// Ordered by key.

@@ -273,6 +273,7 @@ extension ContentHasher {
         hasher.add(policy.minimumBytes)
         hasher.add(policy.level)
       }
+      if let tokens = port.tokens { hasher.add(tokens) }
       hasher.add(port.authorization) { $0.add($1) }
     }
   }

@@ -84,6 +84,8 @@ struct Compilation {
     authorizations.note(endpoints.servicePorts)
     authorizations.access = access
     authorizations.authorize(&mesh.workloads)
+    let tokens = TokenTable(snapshot, table)
+    tokens.apply(to: &mesh)
     mesh.hashes = mesh.contentHashes()
     mesh.routes =
       RouteStatus.all(routes, splits, access.targets, snapshot) + access.statuses(snapshot)
@@ -94,9 +96,10 @@ struct Compilation {
     mesh.rollouts = rollouts.compiled(mesh)
     mesh.policyStatuses =
       (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot)
-      + authorizations.statuses(snapshot))
+      + authorizations.statuses(snapshot) + tokens.statuses(snapshot))
       .sorted { $0.key < $1.key }
     policyWarnings.ports = Set(mesh.services.keys)
+    warnings += tokens.warnings
     warnings +=
       splits.warnings + SMIUse.warnings(snapshot, splits, access.targets) + access.warnings(snapshot)
       + endpoints.warnings + aliases.warnings

@@ -9,7 +9,9 @@ extension CompiledMesh {
   /// Of the endpoints of a port; nil when no policy says anything of them.
   func policyInForce(_ port: ServicePort) -> Apus_V1_PolicyInForce? {
     let entries = policies.effective(for: port).ordered.filter(\.setting.field.isOfBackend)
-    return Apus_V1_PolicyInForce(port, rule: "", entries)
+    let inForce = Apus_V1_PolicyInForce(port, rule: "", entries)
+    guard let tokens = tokens.effective(for: port) else { return inForce }
+    return tokens.added(to: inForce, of: port)
   }
 
   /// Of the requests that a rule takes.

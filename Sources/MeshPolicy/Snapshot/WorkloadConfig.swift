@@ -43,6 +43,8 @@ package struct InboundPort: Hashable, Sendable {
   package var compression: CompressionPolicy?
   /// Nil: everybody may call.
   package var authorization: Authorization?
+  /// Nil: tokens are not looked at.
+  package var tokens: TokenPolicy?
 
   package init(
     port: UInt16, appProtocol: AppProtocol, service: ServicePort?, rateLimits: [RateLimit] = [],

@@ -77,17 +77,11 @@ package struct ClaimSet: Hashable, Sendable {
   // MARK: - Making one
 
   /// False, and nothing is added: the set has this name already, or is full.
-  package mutating func append(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
-    append(name, values: CollectionOfOne(value))
-  }
-
-  package mutating func append(
-    _ name: UnsafeRawBufferPointer, values: some Collection<UnsafeRawBufferPointer>
-  ) -> Bool {
+  package mutating func append(_ name: [UInt8], values: [[UInt8]]) -> Bool {
     let size = name.count + values.reduce(0) { $0 + $1.count }
     guard
       claims.count + values.count <= ClaimLimits.values, bytes.count + size <= ClaimLimits.bytes,
-      !contains(name)
+      !name.withUnsafeBytes({ contains($0) })
     else { return false }
     let nameStart = UInt32(bytes.count)
     bytes += name
@@ -104,19 +98,9 @@ package struct ClaimSet: Hashable, Sendable {
   /// The claims of `texts`. For people and tests; the names must differ.
   package init(_ texts: KeyValuePairs<String, [String]>) {
     for (name, values) in texts {
-      let values = values.map { Array($0.utf8) }
-      Array(name.utf8).withUnsafeBytes { name in
-        let added = Self.withBuffers(values[...]) { self.append(name, values: $0) }
-        precondition(added, "the claims are too many or too long, or two have one name")
-      }
+      let added = append(Array(name.utf8), values: values.map { Array($0.utf8) })
+      precondition(added, "the claims are too many or too long, or two have one name")
     }
-  }
-
-  private static func withBuffers<R>(
-    _ values: ArraySlice<[UInt8]>, _ buffers: [UnsafeRawBufferPointer] = [], _ body: ([UnsafeRawBufferPointer]) -> R
-  ) -> R {
-    guard let first = values.first else { return body(buffers) }
-    return first.withUnsafeBytes { withBuffers(values.dropFirst(), buffers + [$0], body) }
   }
 }
 

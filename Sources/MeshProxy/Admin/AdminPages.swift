@@ -68,6 +68,8 @@ struct AdminPages {
     process.discoveryRejected = control.rejected
     process.dnsAnswered = control.names.answered
     process.dnsFailed = control.names.failed
+    process.keySetsRead = control.keySets.succeeded
+    process.keySetsFailed = control.keySets.failed
     process.concurrency = control.shared.concurrency.gauges
     process.startTimeSeconds = Double(control.startTime) / 1000
     return process

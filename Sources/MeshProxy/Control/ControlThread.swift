@@ -21,6 +21,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   private(set) lazy var names = NameKeeper(
     loop: loop, servers: options.dnsServers, log: log, publish: { [unowned self] in publish($0) },
     tell: { [unowned self] in tell($0, $1) })
+  private(set) lazy var keySets = makeKeySets()
   private(set) var identity: IdentityKeeper?
   private(set) var workload: WorkloadConfig?
   var reporter = IdentityReporter()
@@ -270,6 +271,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     switch resource {
     case .workload(let config):
       workload = config
+      keySets.follow(config.ports)
       let update = workloadUpdate(config)
       for handle in workers { handle.post { $0.apply(ConfigUpdate(workload: update)) } }
       listenForPeers()
@@ -291,7 +293,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
           port: port.port, appProtocol: port.appProtocol, service: port.service ?? own, application: application,
           rateLimits: port.rateLimits, globalRateLimit: port.globalRateLimit, requestBody: port.requestBody,
           adaptiveConcurrency: port.adaptiveConcurrency, compression: port.compression,
-          authorization: port.authorization, longestIdle: port.longestIdle)
+          authorization: port.authorization, longestIdle: port.longestIdle, tokens: port.tokens)
       },
       locality: config.locality)
   }

@@ -68,6 +68,7 @@ extension Exchange {
     if let trailers, !trailers.fields.isEmpty {
       if trailers !== requestTrailers { requestTrailers.copy(from: trailers) }
       hasRequestTrailers = true
+      if let gate = inboundPort?.tokenGate { gate.removeOwnFields(requestTrailers) }
     }
     if !mirrors.isEmpty { mirrorEnd() }
     if phase == .greeting { return readServerName() }

@@ -181,6 +181,11 @@ final class Exchange: TimerHandler {
   /// count: they prove that it was not.
   var uncertainRepeats = 0
 
+  /// The request's, verified; most requests have none.
+  var token: VerifiedToken?
+  /// Why the request was refused for its token.
+  var refusedToken: TokenRefusal?
+
   /// Set while the answer's content is being compressed.
   var compression: ResponseCompression?
 
@@ -314,6 +319,8 @@ final class Exchange: TimerHandler {
     if !tried.isEmpty { tried.removeAll(keepingCapacity: true) }
     inboundPort = nil
     if place != nil { place = nil }
+    if token != nil { token = nil }
+    if refusedToken != nil { refusedToken = nil }
     attempts = 0
     uncertainRepeats = 0
     deadline = nil

@@ -15,6 +15,7 @@ enum LocalReply {
     head.append(.server, "apus")
     exchange.markOrigin(head)
     error.refusal?.write(to: head)
+    error.tokenRefusal?.write(to: head, for: exchange)
     if exchange.request.method == .connect, case .raw = exchange.downstream {
       exchange.downstream.abort(exchange, error)
       return exchange.complete()

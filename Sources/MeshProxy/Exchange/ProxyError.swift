@@ -21,6 +21,8 @@ struct ProxyError: Error {
   var resetCode: HTTP2ErrorCode?
   /// What a client past a rate limit is told besides.
   var refusal: RateLimitRefusal?
+  /// What a client whose token is refused is told besides.
+  var tokenRefusal: TokenRefusal?
   /// What a gRPC client is told, where that does not follow from the rest.
   var chosenGRPCStatus: GRPCStatus?
   /// One sentence for the caller; says what to check next.

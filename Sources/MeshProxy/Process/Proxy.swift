@@ -103,6 +103,7 @@ package enum Proxy {
       shared: shared, share: { report in relay.post { $0.share(report, from: index) } },
       names: { notice in relay.post { $0.take(notice, from: index) } },
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
+    worker.refreshKeys = { source in relay.post { $0.keySets.refresh(source) } }
     handle.bind(worker)
     var address = options.address
     do {

@@ -200,6 +200,8 @@ struct Router {
     exchange.request.removeFields(.mesh)
     exchange.request.removeFields(.overrides)
     exchange.inboundPort = port
+    // Who sends it is settled before anybody asks what they may do, and what they may do before they use up what others may ask for.
+    if let gate = port.tokenGate, gate.refuses(exchange) { return }
     if let authorizer = port.authorizer, !authorizer.admits(exchange) { return }
     limit(exchange, port)
   }

@@ -45,6 +45,8 @@ struct InboundPortConfig: Hashable, Sendable {
   var authorization: Authorization?
   /// As in `InboundPort`.
   var longestIdle: TimeSpan?
+  /// Nil: tokens are not looked at.
+  var tokens: TokenPolicy?
 }
 
 /// TLS material of the workload as one worker uses it.
@@ -65,6 +67,8 @@ final class InboundPortEntry {
   let globalLimiter: GlobalLimiter?
   /// Nil: whatever comes.
   let concurrency: ConcurrencyLimiter?
+  /// Nil: nobody looks at tokens.
+  let tokenGate: TokenGate?
   /// Nil: as they are.
   let compression: CompiledCompression?
   /// Nil: everybody may call.
@@ -84,6 +88,7 @@ final class InboundPortEntry {
     namespaceLabel = worker.metrics.labels.id(config.service.service.namespace)
     rateLimiter = RateLimiter(config.rateLimits, of: "port \(config.port)", worker.shared.buckets)
     globalLimiter = GlobalLimiter(config.globalRateLimit, of: "port \(config.port)", worker: worker)
+    tokenGate = TokenGate(config.tokens, worker: worker)
     compression = config.compression.map { CompiledCompression($0) }
     authorizer = PortAuthorizer(config, service: serviceLabel, namespace: namespaceLabel, worker: worker)
     concurrency = config.adaptiveConcurrency.map {

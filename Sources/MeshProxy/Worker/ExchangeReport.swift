@@ -137,6 +137,7 @@ enum ExchangeReport {
     if exchange.authorizationLabel != LabelInterner.empty {
       entry.authorization = worker.metrics.labels.string(exchange.authorizationLabel)
     }
+    if let refusal = exchange.refusedToken { entry.refusedToken = refusal.label }
     entry.grpc = exchange.grpcOutcome
     entry.bytesIn = exchange.requestBytes
     entry.bytesOut = exchange.responseBytes

@@ -22,6 +22,9 @@ final class ProxyWorker: TimerHandler {
   private var nextLimitLog = Instant(nanoseconds: 0)
   private var nextTLSLog = Instant(nanoseconds: 0)
   private(set) lazy var bufferBudget = BufferBudget(self)
+  private(set) lazy var tokens = WorkerTokens(&loop.random) { [refreshKeys] in refreshKeys($0) }
+  /// Tells the control thread that a token names a key that is not known. Set before the first use.
+  var refreshKeys: @Sendable (TokenKeySource) -> Void = { _ in }
   private(set) lazy var departures = Departures(self)
   /// Asks the control thread to subscribe to a service.
   let subscribe: @Sendable (ServicePort) -> Void

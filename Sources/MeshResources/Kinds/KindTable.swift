@@ -28,6 +28,7 @@ enum KindTable {
     ("mesh.apus.dev", "AuthorizationPolicy", ["v1alpha1"]),
     ("mesh.apus.dev", "ExternalService", ["v1alpha1"]),
     ("mesh.apus.dev", "FaultInjection", ["v1alpha1"]),
+    ("mesh.apus.dev", "RequestAuthentication", ["v1alpha1"]),
     ("mesh.apus.dev", "TrafficPolicy", ["v1alpha1"]),
     ("mesh.apus.dev", "Workload", ["v1alpha1"]),
     ("specs.smi-spec.io", "HTTPRouteGroup", ["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"]),

@@ -68,6 +68,7 @@ package enum Resource: Hashable, Sendable {
   case portRoute(PortRoute)
   case trafficPolicy(TrafficPolicy)
   case faultInjection(FaultInjection)
+  case requestAuthentication(RequestAuthentication)
   case externalService(ExternalService)
   case backendTLSPolicy(BackendTLSPolicy)
   case configMap(ConfigMap)
@@ -93,6 +94,7 @@ package enum Resource: Hashable, Sendable {
     case .portRoute(let route): route.metadata
     case .trafficPolicy(let policy): policy.metadata
     case .faultInjection(let fault): fault.metadata
+    case .requestAuthentication(let policy): policy.metadata
     case .externalService(let service): service.metadata
     case .backendTLSPolicy(let policy): policy.metadata
     case .configMap(let map): map.metadata
@@ -121,6 +123,7 @@ package enum Resource: Hashable, Sendable {
       case .portRoute(let route): ("specs.smi-spec.io", "\(route.transport.rawValue)Route")
       case .trafficPolicy: ("mesh.apus.dev", "TrafficPolicy")
       case .faultInjection: ("mesh.apus.dev", "FaultInjection")
+      case .requestAuthentication: ("mesh.apus.dev", "RequestAuthentication")
       case .externalService: ("mesh.apus.dev", "ExternalService")
       case .backendTLSPolicy: ("gateway.networking.k8s.io", "BackendTLSPolicy")
       case .configMap: ("", "ConfigMap")

@@ -148,6 +148,8 @@ private struct ParserRun {
         DeclaredAuthorization(object).map { .authorizationPolicy($0) }
       case ("mesh.apus.dev", "ExternalService"): ExternalService(object).map { .externalService($0) }
       case ("mesh.apus.dev", "FaultInjection"): FaultInjection(object).map { .faultInjection($0) }
+      case ("mesh.apus.dev", "RequestAuthentication"):
+        RequestAuthentication(object).map { .requestAuthentication($0) }
       case ("mesh.apus.dev", "TrafficPolicy"): TrafficPolicy(object).map { .trafficPolicy($0) }
       case ("mesh.apus.dev", _): Workload(object).map { .workload($0) }
       case ("specs.smi-spec.io", "HTTPRouteGroup"):

@@ -25,6 +25,7 @@ package enum AccessLogEncoder {
     if entry.grpc != .notGRPC { append("grpc_status", entry.grpc.label, to: &json) }
     append("faults", entry.faults, to: &json)
     append("authorization", entry.authorization, to: &json)
+    if entry.refusedToken.utf8CodeUnitCount > 0 { append("token", entry.refusedToken, to: &json) }
     append("bytes_in", number: entry.bytesIn, to: &json)
     append("bytes_out", number: entry.bytesOut, to: &json)
     append("duration_ms", milliseconds: entry.duration, to: &json)

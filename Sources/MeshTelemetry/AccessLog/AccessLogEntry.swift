@@ -33,6 +33,8 @@ package struct AccessLogEntry {
   package var faults = ""
   /// What decided that the client may not do this, or audited it: `deny by shop/no-admin`.
   package var authorization = ""
+  /// Why a token was refused.
+  package var refusedToken: StaticString = ""
   package var service = ""
   package var route = ""
   package var backend = ""

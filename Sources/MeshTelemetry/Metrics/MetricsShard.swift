@@ -153,6 +153,18 @@ package final class MetricsShard {
       .add(bytesIn, bytesOut)
   }
 
+  // MARK: - Tokens
+
+  /// `request_authentication_total`. `result` is a literal.
+  package func countToken(service: Int32, namespace: Int32, result: StaticString) {
+    for i in data.pointee.tokens.indices where data.pointee.tokens[i].isFor(service, namespace, result) {
+      data.pointee.tokens[i].count &+= 1
+      return
+    }
+    // As many as the workload has ports, times the results: configuration, not clients, makes them.
+    data.pointee.tokens.append(TokenSeries(service: service, namespace: namespace, result: result, count: 1))
+  }
+
   // MARK: - Faults
 
   /// `injected_faults_total`.

@@ -88,6 +88,7 @@ package struct MetricsSnapshot: Sendable {
   var compression: [CompressionSeriesKey: CompressionCounts] = [:]
   var faults: [FaultSeriesKey: UInt64] = [:]
   var authorizations: [AuthorizationSeriesKey: UInt64] = [:]
+  var tokens: [TokenSeries] = []
   var overflows: UInt64 = 0
   var strings: [String] = []
 

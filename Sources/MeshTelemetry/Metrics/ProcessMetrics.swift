@@ -21,6 +21,10 @@ package struct ProcessMetrics: Sendable {
   package var dnsAnswered: UInt64 = 0
   package var dnsFailed: UInt64 = 0
 
+  /// Key sets to verify tokens with, by the end of a look for them.
+  package var keySetsRead: UInt64 = 0
+  package var keySetsFailed: UInt64 = 0
+
   /// Of the workload's ports that have one.
   package var concurrency: [ConcurrencyGauge] = []
 

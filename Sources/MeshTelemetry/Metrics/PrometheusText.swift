@@ -16,6 +16,8 @@ package enum PrometheusText {
     writeBackends(snapshots, to: &writer)
     writeFaults(snapshots, to: &writer)
     AuthorizationSeriesKey.write(snapshots, to: &writer)
+    TokenSeries.write(snapshots, to: &writer)
+    writeKeySets(process, to: &writer)
     ConcurrencyGauge.write(process.concurrency, to: &writer)
     CompressionCounts.write(snapshots, to: &writer)
     writeConnections(snapshots, to: &writer)
