@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -294,6 +295,12 @@ int clinux_reserve_files(int count) {
   if (highest < 0) return -errno;
   close(highest);
   return 0;
+}
+
+int clinux_forbid_dumps(void) {
+  struct rlimit none = {0, 0};
+  if (setrlimit(RLIMIT_CORE, &none) < 0) return -errno;
+  return result(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
 }
 
 const char *clinux_error_text(int code) {

@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "peers.h"
+#include "secrets.h"
 #include "signatures.h"
 #include "tickets.h"
 
@@ -143,6 +145,8 @@ static inline void apus_ssl_ctx_set_modes(SSL_CTX *ctx) {
     ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(ctx, 1);
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  // 112 bits: RSA of 2,048 bits and curves of 224 at the least, and no SHA-1 in signatures, whatever the machine's configuration says.
+  if (SSL_CTX_get_security_level(ctx) < 2) SSL_CTX_set_security_level(ctx, 2);
 }
 
 static inline int apus_ssl_ctx_set_groups(SSL_CTX *ctx, const char *list) {

@@ -46,14 +46,14 @@ static inline int apus_ticket_key_callback(
 
 // `key`: the 80 bytes of an apus_ticket_key. NULL when out of memory.
 static inline apus_ticket_keys *apus_ticket_keys_new(SSL_CTX *ctx, const void *key) {
-  apus_ticket_keys *keys = (apus_ticket_keys *)OPENSSL_zalloc(sizeof *keys);
+  apus_ticket_keys *keys = (apus_ticket_keys *)OPENSSL_secure_zalloc(sizeof *keys);
   if (!keys) return NULL;
   memcpy(&keys->current, key, sizeof keys->current);
   keys->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
   if (!keys->cipher || SSL_CTX_set_ex_data(ctx, 0, keys) != 1 ||
       SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, apus_ticket_key_callback) != 1) {
     EVP_CIPHER_free(keys->cipher);
-    OPENSSL_clear_free(keys, sizeof *keys);
+    OPENSSL_secure_clear_free(keys, sizeof *keys);
     return NULL;
   }
   return keys;
@@ -69,7 +69,7 @@ static inline void apus_ticket_keys_rotate(apus_ticket_keys *keys, const void *k
 static inline void apus_ticket_keys_free(apus_ticket_keys *keys) {
   if (!keys) return;
   EVP_CIPHER_free(keys->cipher);
-  OPENSSL_clear_free(keys, sizeof *keys);
+  OPENSSL_secure_clear_free(keys, sizeof *keys);
 }
 
 #endif

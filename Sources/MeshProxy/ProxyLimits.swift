@@ -13,6 +13,14 @@ package struct ProxyLimits: Sendable {
   package var maximumClientHelloBytes = 16 * 1024
   /// A TLS handshake must be done within this time of the connection's start.
   package var handshakeTimeout = TimeSpan.seconds(10)
+  /// TLS handshakes of clients under way at once per worker, each of some 60 KiB: 15 MiB. While half of them are, one must answer within three
+  /// seconds.
+  package var maximumHandshakes = 256
+  /// Clients that wait for one of those places, as mere connections; further ones are closed.
+  package var maximumWaitingHandshakes = 4_096
+  /// A connection whose peer was proven by a trust anchor that is trusted no more takes no more requests; those under way may end
+  /// within this time.
+  package var unprovenGrace = TimeSpan.seconds(30)
   /// A downstream connection without a request is closed after this time.
   package var downstreamIdleTimeout = TimeSpan.seconds(300)
   /// A stream without a byte in either direction ends after this time. Tunnels have `tunnelIdleTimeout`.

@@ -17,6 +17,7 @@ struct ControllerCommand: AsyncParsableCommand {
   @Option(help: "Address for proxies.") var listen = "127.66.0.1:15010"
   @Option(help: "Trust domain of every identity.") var trustDomain = SPIFFEID.defaultTrustDomain
   @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
+  @Flag(help: "A crash may leave a core file, with the authority's keys in it.") var allowCoreDumps = false
   @Option(help: ArgumentHelp("Seconds that workload certificates live.", visibility: .hidden))
   var certificateLifetime = 86_400.0
   @Option(help: ArgumentHelp("Seconds that a generated issuer lives.", visibility: .hidden))
@@ -31,6 +32,7 @@ struct ControllerCommand: AsyncParsableCommand {
     guard let level = Logger.Level(rawValue: logLevel) else { throw ValidationError("--log-level \(logLevel)") }
     var log = Logger(label: "apus-controller", factory: StreamLogHandler.standardError(label:))
     log.logLevel = level
+    if !allowCoreDumps, !CoreDumps.forbid() { log.warning("core dumps of keys cannot be forbidden") }
     var options = ControlPlane.Options(manifestDirectory: manifests, stateDirectory: try stateDirectory())
     options.listenAddress = address
     options.trustDomain = trustDomain

@@ -11,7 +11,7 @@ import Testing
     nil, TLSOrigination(trust: .system, hostname: "api.example.com"), TLSOrigination(trust: .nobody, hostname: ""),
     TLSOrigination(
       trust: .authorities("PEM"), hostname: "10.0.0.1", alternativeHosts: ["a.example.com"],
-      alternativeURIs: ["spiffe://a/b"]),
+      alternativeURIs: ["spiffe://a/b"], minimumVersion: .tls13),
   ]
 
   @Test("TLS goes over the wire and back", arguments: originations)

@@ -1,4 +1,5 @@
 import MeshCore
+import MeshRuntime
 import MeshTelemetry
 import Testing
 
@@ -74,11 +75,12 @@ struct OptionsTests {
       try ProxyOptions.parse(
         forward + [
           "--forward-protocol", "http2", "--forward-tls-certificate", "/c.pem", "--forward-tls-key=/k.pem",
-          "--forward-tls-client-ca", "/ca.pem",
+          "--forward-tls-client-ca", "/ca.pem", "--forward-tls-min-version", "1.3", "--core-dumps", "allow",
         ], joinToken: ""))
     #expect(secure.forwardProtocol == .http2 && secure.forwardTLS.isEnabled)
     #expect(secure.forwardTLS.certificate == "/c.pem" && secure.forwardTLS.key == "/k.pem")
-    #expect(secure.forwardTLS.clientCA == "/ca.pem")
+    #expect(secure.forwardTLS.clientCA == "/ca.pem" && secure.forwardTLS.minimumVersion == .tls13)
+    #expect(secure.allowsCoreDumps && !plain.allowsCoreDumps && plain.forwardTLS.minimumVersion == .tls12)
   }
 
   @Test("help is no error", arguments: ["--help", "-h"])
@@ -122,6 +124,18 @@ struct OptionsTests {
       (
         ["--forward", "127.0.0.1:1=127.0.0.1:2", "--forward-tls-key", "/k"],
         "--forward-tls-certificate FILE is missing; a certificate and its key go together"
+      ),
+      (
+        ["--forward", "127.0.0.1:1=127.0.0.1:2", "--forward-tls-min-version", "1.3"],
+        "--forward-tls-min-version needs --forward-tls-certificate and --forward-tls-key"
+      ),
+      (
+        ["--forward", "127.0.0.1:1=127.0.0.1:2", "--forward-tls-min-version", "1.1"],
+        "--forward-tls-min-version: \"1.1\" is not 1.2 or 1.3"
+      ),
+      (
+        ["--forward", "127.0.0.1:1=127.0.0.1:2", "--core-dumps", "maybe"],
+        "--core-dumps: \"maybe\" is not allow or forbid"
       ),
       (
         ["--forward", "127.0.0.1:1=127.0.0.1:2", "--forward-tls-client-ca", "/ca"],

@@ -176,8 +176,9 @@ struct PureTests {
     let keeper = IdentityKeeper(
       identity: identity,
       current: .init(
-        key: try WorkloadKey(), chainPEM: [], anchorsPEM: [], notBefore: start - 20, notAfter: start + life,
-        receivedAt: start))
+        key: try WorkloadKey(), chainPEM: [], trust: try PeerTrust(anchorsPEM: TestAuthority().pem),
+        notBefore: start - 20,
+        notAfter: start + life, receivedAt: start))
     var delays: [Double] = []
     for _ in 0..<500 {
       let delay = Double(keeper.renewalDelay(nowSeconds: start, &random).nanoseconds) / 1e9

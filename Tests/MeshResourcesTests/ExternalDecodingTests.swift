@@ -34,7 +34,7 @@ import Testing
         """
         hosts: [API.example.com., "*.example.org"], resolution: Static,
         endpoints: [{address: 10.0.0.1, weight: 2, labels: {a: b}}, {address: "fd00::1"}],
-        ports: [{name: web, port: 80, targetPort: 443, appProtocol: http2, tls: {mode: Simple, hostname: a.example.com,
+        ports: [{name: web, port: 80, targetPort: 443, appProtocol: http2, tls: {mode: Simple, hostname: a.example.com, minimumVersion: "1.3",
           caCertificates: PEM, subjectAltNames: [{type: Hostname, hostname: b.example.com}, {type: URI, uri: "spiffe://a/b"}]}},
           {name: raw, port: 443, appProtocol: tls}]
         """))
@@ -49,7 +49,7 @@ import Testing
           name: "web", port: 80, targetPort: 443, appProtocol: .http2,
           tls: TLSValidation(
             authorities: .inline("PEM"), hostname: "a.example.com", alternativeHosts: ["b.example.com"],
-            alternativeURIs: ["spiffe://a/b"])),
+            alternativeURIs: ["spiffe://a/b"], minimumVersion: .tls13)),
         .init(name: "raw", port: 443, appProtocol: .tcp),
       ])
   }
@@ -83,6 +83,18 @@ import Testing
       file: "f.yaml", text: Self.policy("\(Self.targets), \(validation), options: {example.com/x: y}"))
     #expect(result.objects.count == 1)
     #expect(result.errors.map(\.message) == ["the option example.com/x is not known here and has no effect"])
+  }
+
+  @Test("the oldest TLS is an option of ours, with two values", arguments: ["1.2", "1.3", "1.1"])
+  func version(value: String) {
+    let validation = "validation: {hostname: a.b, wellKnownCACertificates: System}"
+    let options = "options: {mesh.apus.dev/minimum-tls-version: \"\(value)\"}"
+    let result = ManifestParser.parse(file: "f.yaml", text: Self.policy("\(Self.targets), \(validation), \(options)"))
+    guard case .backendTLSPolicy(let policy)? = result.objects.first?.value, result.errors.isEmpty else {
+      #expect(value == "1.1" && result.errors.count == 1)
+      return
+    }
+    #expect(policy.validation.minimumVersion.rawValue == value)
   }
 
   @Test("a ConfigMap is read for its authorities")

@@ -49,7 +49,10 @@ import Testing
     let names = ServerNames(hosts: ["a.example.com"], uris: ["spiffe://a/b"])
     let outcome = try Self.fixture("DNS:b.example.com,URI:spiffe://c/d").exchange(outside: names)[0]
     guard case .tls(.nameMismatch, let detail)? = outcome.client else { throw Unexpected() }
-    #expect(detail == "expected a.example.com or spiffe://a/b, the certificate is for b.example.com, spiffe://c/d")
+    #expect(
+      detail
+        == "expected a.example.com or spiffe://a/b, the certificate is for b.example.com, spiffe://c/d (serial number 02)"
+    )
   }
 
   private struct Unexpected: Error {}

@@ -80,13 +80,13 @@ struct TLSFixture {
     return try TLSExchange(count: count, server: TLSContext(server), client: expected).run()
   }
 
-  /// `count` connections, one after the other, on one pair of contexts.
+  /// `count` connections, one after the other, on one pair of contexts. `before` is called before each.
   func exchanges(
     _ count: Int, server serverContext: TLSContext, client clientContext: TLSContext,
-    expecting identity: SPIFFEID = Self.orders
+    expecting identity: SPIFFEID = Self.orders, before: @escaping (Int) -> Void = { _ in }
   ) throws -> [Outcome] {
     let client = TLSClient(context: clientContext, expectedIdentity: identity, serverName: "orders.shop")
-    return try TLSExchange(count: count, server: serverContext, client: client).run()
+    return try TLSExchange(count: count, server: serverContext, client: client, before: before).run()
   }
 }
 
@@ -99,8 +99,10 @@ private final class TLSExchange {
   private var current = 0
   private var closed = 0
   private var address = SocketAddress.loopback(port: 0)
+  private let before: (Int) -> Void
 
-  init(count: Int, server: TLSContext, client: TLSClient) throws {
+  init(count: Int, server: TLSContext, client: TLSClient, before: @escaping (Int) -> Void = { _ in }) throws {
+    self.before = before
     harness = try LoopHarness()
     self.server = server
     self.client = client
@@ -126,6 +128,7 @@ private final class TLSExchange {
   }
 
   private func connect() {
+    before(current)
     let peer = Peer()
     peer.onOpened = { [unowned self] in
       outcomes[current].clientInfo = $0.tls

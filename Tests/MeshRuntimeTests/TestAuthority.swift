@@ -60,6 +60,36 @@ final class TestAuthority {
     return Self.pem(certificate)
   }
 
+  /// The serial number of the certificate issued last.
+  var lastSerial: SerialNumber { SerialNumber(String(serial, radix: 16))! }
+
+  /// A full revocation list with the serial numbers.
+  func revocationList(of serials: Int...) -> String {
+    let list = X509_CRL_new()!
+    defer { X509_CRL_free(list) }
+    let now = X509_gmtime_adj(nil, 0)
+    defer { ASN1_STRING_free(now) }
+    X509_CRL_set_version(list, 1)
+    X509_CRL_set_issuer_name(list, X509_get_subject_name(root))
+    X509_CRL_set1_lastUpdate(list, now)
+    for serial in serials {
+      let entry = X509_REVOKED_new()!
+      let number = ASN1_INTEGER_new()!
+      defer { ASN1_INTEGER_free(number) }
+      ASN1_INTEGER_set(number, serial)
+      X509_REVOKED_set_serialNumber(entry, number)
+      X509_REVOKED_set_revocationDate(entry, now)
+      X509_CRL_add0_revoked(list, entry)
+    }
+    X509_CRL_sort(list)
+    X509_CRL_sign(list, key, EVP_sha256())
+    let bio = BIO_new(BIO_s_mem())
+    defer { BIO_free(bio) }
+    PEM_write_bio_X509_CRL(bio, list)
+    var buffer = [UInt8](repeating: 0, count: 8192)
+    return String(decoding: buffer[..<Int(BIO_read(bio, &buffer, 8192))], as: UTF8.self)
+  }
+
   private static func pem(_ certificate: OpaquePointer) -> [UInt8] {
     let bio = BIO_new(BIO_s_mem())
     defer { BIO_free(bio) }

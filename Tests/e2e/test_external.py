@@ -24,7 +24,7 @@ REFUSED = {
     "stranger": ("unknown_authority", "of an authority that is not trusted here"),
     "plain": ("protocol_error", "does not speak TLS there"),
 }
-ADDRESSES = {name: f"127.77.0.{index}" for index, name in enumerate(["good", *REFUSED, "other", "sans", "slice", "calls"], 1)}
+ADDRESSES = {name: f"127.77.0.{index}" for index, name in enumerate(["good", *REFUSED, "other", "sans", "slice", "calls", "old"], 1)}
 
 
 def config_map(name, pem, key="ca.crt"):
@@ -132,6 +132,7 @@ def mesh(tmp_path_factory):
         "plain": None,
         "other": authority.issue(directory, "other", None, hosts=["api.example.com"]),
         "sans": authority.issue(directory, "sans", "spiffe://example.com/pay", hosts=["pay.internal"]),
+        "old": authority.issue(directory, "old", None, hosts=["api.example.com"]),
         "slice": stranger.issue(directory, "slice", None, hosts=["api.example.com"]),
     }
     mesh.authority, mesh.stranger = authority.pem().decode(), stranger.pem().decode()
@@ -139,12 +140,15 @@ def mesh(tmp_path_factory):
     root.write_bytes(authority.pem())
     try:
         mesh.servers = {name: Outside(name, ADDRESSES[name], made) for name, made in files.items()}
+        mesh.servers["old"].context.maximum_version = ssl.TLSVersion.TLSv1_2
         mesh.calls = grpc_server(ADDRESSES["calls"], files["good"])
         mesh.up(
             config_map("authority", mesh.authority), config_map("changing", mesh.authority), config_map("empty", "x\n", "other"),
             external("api", "api.example.com", ADDRESSES["good"], TRUSTED, ports="- { port: 443, targetPort: 8443, appProtocol: tls }\n"),
             *(external(name, f"{name}.example.com", ADDRESSES[name], validation()) for name in REFUSED),
             external("system", "system.example.com", ADDRESSES["other"], "{ wellKnownCACertificates: System, hostname: api.example.com }"),
+            external("old", "old.example.com", ADDRESSES["old"], validation()),
+            external("modern", "modern.example.com", ADDRESSES["old"], validation(more=", minimumVersion: '1.3'")),
             external("shared", "shared.example.com", ADDRESSES["plain"], None, "apus-system"),
             external("foreign", "foreign.example.com", ADDRESSES["plain"], None, "other"),
             external("policed", "policed.example.com", ADDRESSES["other"], None),
@@ -211,6 +215,15 @@ def logs(mesh, request):
 
 
 # MARK: ExternalService
+
+def test_a_server_that_speaks_tls_1_2_only_is_called_unless_1_3_is_asked_for(mesh):
+    assert mesh.ask("http://old.example.com/a").said["version"] == "TLSv1.2"
+    before = len(mesh.servers["old"].requests)
+    answer = mesh.ask("http://modern.example.com/b")
+    assert answer.status == 503 and "TLS failure" in answer.text, answer
+    assert len(mesh.servers["old"].requests) == before
+    assert mesh.ask("http://api.example.com/").said["version"] == "TLSv1.3"
+
 
 def test_a_server_outside_is_called_by_its_name_over_verified_tls(mesh):
     answer = mesh.ask("http://API.example.com./path?q=1")

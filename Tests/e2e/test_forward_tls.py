@@ -1,5 +1,6 @@
 """TLS on forward listeners: versions, ALPN, client certificates, and clear words about files that cannot be used."""
 
+import os
 import socket
 import ssl
 import subprocess
@@ -10,7 +11,7 @@ import h2.events
 import pytest
 
 from support.forward import HOST, Credentials, Forward, TestBackend, command
-from support.waiting import free_port
+from support.waiting import free_port, until
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,15 @@ def test_tls_1_1_and_plaintext_are_refused(secure, credentials):
         assert b"HTTP/" not in raw.recv(4096)
 
 
+def test_a_listener_may_ask_for_tls_1_3(backend, credentials, directory):
+    with Forward(backend, directory / "tls13.log", *credentials.flags, "--forward-tls-min-version", "1.3") as proxy:
+        with dial(proxy, credentials.context(["h2"])) as secured:
+            assert secured.version() == "TLSv1.3" and http2_get(secured)[2] == b"v1 /hello\n"
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            dial(proxy, credentials.context(["h2"], ssl.TLSVersion.TLSv1_2))
+        until(lambda: "refused: unsupported_version:" in proxy.log_path.read_text(), "a line in the log")
+
+
 def test_tls_1_2_offers_no_suite_that_http2_forbids(secure, credentials):
     context = credentials.context(["h2"], ssl.TLSVersion.TLSv1_2)
     context.set_ciphers("ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA:@SECLEVEL=0")
@@ -166,6 +176,18 @@ def test_files_that_cannot_be_used_are_named_at_the_start(credentials, directory
     for flags, words in cases.items():
         ended = subprocess.run(command("--forward", mapping, *flags), capture_output=True, text=True, timeout=20)
         assert ended.returncode == 1 and words in ended.stderr, (flags, ended)
+
+
+def test_where_validated_algorithms_are_asked_for_and_missing_nothing_is_served(credentials, directory):
+    """A machine-wide `fips=yes` is followed, not gone around: the default provider's algorithms are not validated ones."""
+    configuration = directory / "fips.cnf"
+    configuration.write_text(
+        "openssl_conf = init\n[init]\nproviders = providers\nalg_section = algorithms\n[providers]\ndefault = on\n"
+        "[on]\nactivate = 1\n[algorithms]\ndefault_properties = fips=yes\n")
+    arguments = command("--forward", f"{HOST}:{free_port()}={HOST}:1", *credentials.flags)
+    environment = {**os.environ, "OPENSSL_CONF": str(configuration)}
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=20, env=environment)
+    assert ended.returncode == 1 and "TLS of the forward listeners" in ended.stderr, ended
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

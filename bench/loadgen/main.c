@@ -12,10 +12,11 @@ static const char usage[] =
   "  latency        HTTP/1.1 requests at a constant rate; latency from when each was due\n"
   "  idle           connections with one request each, then idle until a line on standard input\n"
   "  handshakes     new TLS connections, one request each\n"
+  "  storm          all connections at once, one request each\n"
   "  bulk           receives a stream from tcp-backend\n"
   "  pingpong       small messages to and from tcp-backend\n"
   "  tcp-backend, http2-backend, grpc-backend   the programs behind the proxies\n"
-  "  --connections N --seconds S --warmup S --rate R --sources N --bytes N --tls --resume\n";
+  "  --connections N --seconds S --warmup S --rate R --sources N --bytes N --tls --resume --certificate FILE\n";
 
 static struct options parse_options(int count, char **arguments) {
   static const struct option flags[] = {
@@ -23,6 +24,7 @@ static struct options parse_options(int count, char **arguments) {
     {"warmup", required_argument, NULL, 'w'},      {"rate", required_argument, NULL, 'r'},
     {"sources", required_argument, NULL, 'a'},     {"bytes", required_argument, NULL, 'b'},
     {"tls", no_argument, NULL, 't'},               {"resume", no_argument, NULL, 'u'},
+    {"certificate", required_argument, NULL, 'e'},
     {0}};
   struct options options = {
     .connections = 1, .seconds = 1, .warmup_seconds = 0.5, .rate = 1000, .sources = 1, .bytes = 64};
@@ -36,6 +38,7 @@ static struct options parse_options(int count, char **arguments) {
       case 'b': options.bytes = atoi(optarg); break;
       case 't': options.tls = true; break;
       case 'u': options.resume = true; break;
+      case 'e': options.certificate = optarg; break;
       default: fputs(usage, stderr); exit(64);
     }
   }
@@ -55,6 +58,7 @@ int main(int count, char **arguments) {
   if (strcmp(mode, "latency") == 0) run_latency(&options);
   else if (strcmp(mode, "idle") == 0) run_idle(&options);
   else if (strcmp(mode, "handshakes") == 0) run_handshakes(&options);
+  else if (strcmp(mode, "storm") == 0) run_storm(&options);
   else if (strcmp(mode, "bulk") == 0) run_bulk(&options);
   else if (strcmp(mode, "pingpong") == 0) run_pingpong(&options);
   else if (strcmp(mode, "tcp-backend") == 0) run_tcp_backend(&options);

@@ -19,6 +19,7 @@ struct options {
   int bytes;                   // of one message
   bool tls;
   bool resume;
+  const char *certificate;     // PEM with chain and key that a client shows, or NULL
 };
 
 int64_t now_ns(void);
@@ -38,6 +39,7 @@ void json_end(void);
 void run_latency(const struct options *);
 void run_idle(const struct options *);
 void run_handshakes(const struct options *);
+void run_storm(const struct options *);
 void run_bulk(const struct options *);
 void run_pingpong(const struct options *);
 void run_tcp_backend(const struct options *);

@@ -37,6 +37,8 @@ class Apus(Peer):
         if self.topology.is_tls:
             command += ["--forward-tls-certificate", str(self.context.work / "server.pem"),
                         "--forward-tls-key", str(self.context.work / "server.key")]
+        if self.topology.is_mutual:
+            command += ["--forward-tls-client-ca", str(self.context.work / "ca.pem")]
         return [command]
 
     def start(self):

@@ -38,6 +38,8 @@ TARGETS = (
     Target("authorization", "guarded", 1.05, unit="x"),
     Target("updates", "update_ms", 50, unit="ms"),
     Target("tokens", "added_us", 3, unit="us"),
+    Target("storm", "recovered_seconds", 5, unit="s"),
+    Target("storm", "peak_rss_mib", 100, unit="MiB"),
 )
 
 

@@ -92,6 +92,9 @@ long clinux_raise_file_limit(void);
 // next file a wait for all cores (synchronize_rcu), 5 to 15 ms. Needs standard error to be open; 0 or -errno.
 int clinux_reserve_files(int count);
 
+// No core file of this process, and nobody but root may trace it or read its memory. 0 or -errno.
+int clinux_forbid_dumps(void);
+
 // Gives free pages of the C allocator back to the system.
 void clinux_return_memory(void);
 // The words for an errno value, never NULL. Static storage.

@@ -51,7 +51,7 @@ extension TLSOrigination {
     for uri in message.alternativeUris { try limits.check(uri, "alternative_uris") }
     self.init(
       trust: trust, hostname: message.hostname, alternativeHosts: message.alternativeHosts,
-      alternativeURIs: message.alternativeUris)
+      alternativeURIs: message.alternativeUris, minimumVersion: message.tls13Only ? .tls13 : .tls12)
   }
 }
 
@@ -105,6 +105,7 @@ extension Apus_V1_TlsOrigination {
     hostname = origination.hostname
     alternativeHosts = origination.alternativeHosts
     alternativeUris = origination.alternativeURIs
+    tls13Only = origination.minimumVersion == .tls13
   }
 }
 

@@ -1912,6 +1912,9 @@ package nonisolated struct Apus_V1_TlsOrigination: Sendable {
 
   package var alternativeUris: [String] = []
 
+  /// else TLS 1.2 will do
+  package var tls13Only: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Trust: Equatable, Sendable {
@@ -7312,7 +7315,7 @@ nonisolated extension Apus_V1_NameResolution: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TlsOrigination"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}system\0\u{3}authorities_pem\0\u{1}nobody\0\u{1}hostname\0\u{3}alternative_hosts\0\u{3}alternative_uris\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}system\0\u{3}authorities_pem\0\u{1}nobody\0\u{1}hostname\0\u{3}alternative_hosts\0\u{3}alternative_uris\0\u{4}h\u{1}tls13_only\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -7347,6 +7350,7 @@ nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtob
       case 4: try { try decoder.decodeSingularStringField(value: &self.hostname) }()
       case 5: try { try decoder.decodeRepeatedStringField(value: &self.alternativeHosts) }()
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.alternativeUris) }()
+      case 110: try { try decoder.decodeSingularBoolField(value: &self.tls13Only) }()
       default: break
       }
     }
@@ -7381,6 +7385,9 @@ nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtob
     if !self.alternativeUris.isEmpty {
       try visitor.visitRepeatedStringField(value: self.alternativeUris, fieldNumber: 6)
     }
+    if self.tls13Only != false {
+      try visitor.visitSingularBoolField(value: self.tls13Only, fieldNumber: 110)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -7389,6 +7396,7 @@ nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtob
     if lhs.hostname != rhs.hostname {return false}
     if lhs.alternativeHosts != rhs.alternativeHosts {return false}
     if lhs.alternativeUris != rhs.alternativeUris {return false}
+    if lhs.tls13Only != rhs.tls13Only {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -21,6 +21,7 @@ extension ContentHasher {
     add(origination.hostname)
     add(origination.alternativeHosts) { $0.add($1) }
     add(origination.alternativeURIs) { $0.add($1) }
+    add(origination.minimumVersion.rawValue)
   }
 
   mutating func add(_ resolution: NameResolution) {

@@ -11,20 +11,29 @@ package struct TLSOrigination: Hashable, Sendable {
     case nobody
   }
 
+  /// The oldest that the server may speak.
+  package enum Version: String, Hashable, Sendable, CaseIterable {
+    case tls12 = "1.2"
+    case tls13 = "1.3"
+  }
+
   package var trust: Trust
   /// SNI, and the name that the certificate must have if there are no alternatives. Empty: the host that a request names.
   package var hostname: String
   /// One of these, in the place of `hostname`, must stand in the certificate.
   package var alternativeHosts: [String]
   package var alternativeURIs: [String]
+  package var minimumVersion: Version
 
   package init(
-    trust: Trust, hostname: String, alternativeHosts: [String] = [], alternativeURIs: [String] = []
+    trust: Trust, hostname: String, alternativeHosts: [String] = [], alternativeURIs: [String] = [],
+    minimumVersion: Version = .tls12
   ) {
     self.trust = trust
     self.hostname = hostname
     self.alternativeHosts = alternativeHosts
     self.alternativeURIs = alternativeURIs
+    self.minimumVersion = minimumVersion
   }
 }
 

@@ -82,12 +82,13 @@ struct AdminPages {
       return .text(503, "no certificate yet\n")
     }
     let chain = (try? CertificateInfo.all(pem: material.chainPEM)) ?? []
-    let anchors = (try? CertificateInfo.all(pem: material.anchorsPEM)) ?? []
+    let anchors = (try? CertificateInfo.all(pem: material.trust.anchorsPEM)) ?? []
     var json = JSONWriter()
     json.object {
       $0.field("identity", control.identity?.identity.description ?? "")
       $0.array("chain", chain) { Self.write($1, to: &$0) }
       $0.array("trust_anchors", anchors) { Self.write($1, to: &$0) }
+      writeTLS(to: &$0)
       $0.field("pem", String(decoding: material.chainPEM, as: UTF8.self))
     }
     return .json(json.text)

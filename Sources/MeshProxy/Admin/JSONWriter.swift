@@ -21,6 +21,18 @@ struct JSONWriter {
     needsComma = true
   }
 
+  mutating func object(_ key: String, _ body: (inout JSONWriter) -> Void) {
+    self.key(key)
+    object(body)
+  }
+
+  /// An element of an array.
+  mutating func value(_ value: String) {
+    separate()
+    text += Self.quote(value)
+    needsComma = true
+  }
+
   mutating func field(_ key: String, _ value: String) {
     self.key(key)
     text += Self.quote(value)

@@ -22,7 +22,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     loop: loop, servers: options.dnsServers, log: log, publish: { [unowned self] in publish($0) },
     tell: { [unowned self] in tell($0, $1) })
   private(set) lazy var keySets = makeKeySets()
-  private(set) var identity: IdentityKeeper?
+  var identity: IdentityKeeper?
   private(set) var workload: WorkloadConfig?
   var reporter = IdentityReporter()
   private var draining: DrainCounter?
@@ -87,10 +87,10 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   private func connect() {
     guard let address = options.controller, !isDraining else { return }
     do throws(TLSContextError) {
-      let context = try TLSContext(
-        TLSConfiguration(
-          role: .client, key: nil, trustAnchorsPEM: identity?.current?.anchorsPEM ?? bootstrapAnchors, protocols: ["h2"]
-        ))
+      var configuration = TLSConfiguration(
+        role: .client, key: nil, trustAnchorsPEM: bootstrapAnchors, protocols: ["h2"])
+      configuration.trust = identity?.current?.trust
+      let context = try TLSContext(configuration)
       let domain = options.identity?.trustDomain ?? SPIFFEID.defaultTrustDomain
       let controller = SPIFFEID(trustDomain: domain, namespace: "apus-system", serviceAccount: "apus-controller")
       let channel = GRPCChannel(loop: loop, authority: "apus-controller.apus-system", token: options.joinToken)
@@ -229,7 +229,13 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     version = response.version
     lastInSync = loop.now
     for handle in workers { handle.post { $0.apply(update) } }
-    for (resource, _) in accepted { applyOwn(resource) }
+    for (resource, _) in accepted {
+      guard let problem = applyOwn(resource) else { continue }
+      var one = Apus_V1_RejectedResource()
+      one.name = Apus_V1_ResourceName(resource.key)
+      one.error = problem
+      reject.resources.append(one)
+    }
     if reject.resources.isEmpty {
       var ack = Apus_V1_Ack()
       ack.version = response.version
@@ -266,8 +272,8 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   /// A worker meets a host for the first time, or has no use for it any more.
   func take(_ notice: HostNotice, from worker: Int) { names.take(notice, from: worker) }
 
-  /// Resources that concern this proxy itself.
-  private func applyOwn(_ resource: MeshResource) {
+  /// Resources that concern this proxy itself. Returns why one cannot be used.
+  private func applyOwn(_ resource: MeshResource) -> String? {
     switch resource {
     case .workload(let config):
       workload = config
@@ -275,10 +281,10 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       let update = workloadUpdate(config)
       for handle in workers { handle.post { $0.apply(ConfigUpdate(workload: update)) } }
       listenForPeers()
-    case .trust(let bundle):
-      if identity?.replaceAnchors(bundle.anchorsPEM) == true { publishIdentity() }
+    case .trust(let bundle): return take(bundle)
     case .service, .endpoints, .hosts: break
     }
+    return nil
   }
 
   private func workloadUpdate(_ config: WorkloadConfig) -> WorkloadUpdate {
@@ -354,14 +360,14 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
   /// Sends the certificate to every worker.
   private func publishIdentity() {
     guard let keeper = identity, let material = keeper.current else { return }
-    let (id, ticketKey, log) = (keeper.identity, keeper.ticketKey, log)
+    let log = log
     for handle in workers {
       handle.post { worker in
         do throws(TLSContextError) {
           worker.setIdentity(
             WorkerIdentity(
-              identity: id, clientContext: try IdentityKeeper.context(material, .client, ticketKey),
-              serverContext: try IdentityKeeper.context(material, .server, ticketKey)))
+              identity: keeper.identity, clientContext: try keeper.context(material, .client),
+              serverContext: try keeper.context(material, .server)))
         } catch {
           log.error("worker \(handle.index): \(error)")
         }

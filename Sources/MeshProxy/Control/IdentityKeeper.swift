@@ -10,7 +10,7 @@ struct IdentityKeeper {
   struct Material: Sendable {
     var key: WorkloadKey
     var chainPEM: [UInt8]
-    var anchorsPEM: [UInt8]
+    var trust: PeerTrust
     var notBefore: Int64
     var notAfter: Int64
     /// When it came; its beginning is earlier, to allow for clocks that differ.
@@ -20,6 +20,8 @@ struct IdentityKeeper {
   let identity: SPIFFEID
   private(set) var current: Material?
   private(set) var refreshes: UInt64 = 0
+  /// What the discovery stream last said. It counts more than what comes with a certificate, which may be older.
+  private var pushedTrust: PeerTrust?
   private var requestedKey: WorkloadKey?
   private(set) var ticketKey = TLSTicketKey()
 
@@ -39,22 +41,32 @@ struct IdentityKeeper {
   /// Takes the controller's answer, after checking that it can be used. The old material stays in force on an error.
   mutating func accept(_ response: Apus_V1_CertifyResponse, nowSeconds: Int64) throws(TLSContextError) {
     guard let key = requestedKey else { return }
+    var trust = pushedTrust
+    if trust == nil { trust = try PeerTrust(anchorsPEM: Array(response.trustAnchorsPem.utf8)) }
+    guard let trust else { return }
     let material = Material(
-      key: key, chainPEM: Array(response.certificateChainPem.utf8), anchorsPEM: Array(response.trustAnchorsPem.utf8),
-      notBefore: response.notBefore, notAfter: response.notAfter, receivedAt: nowSeconds)
-    _ = try Self.context(material, .client, ticketKey)
+      key: key, chainPEM: Array(response.certificateChainPem.utf8), trust: trust, notBefore: response.notBefore,
+      notAfter: response.notAfter, receivedAt: nowSeconds)
+    _ = try context(material, .client)
     requestedKey = nil
     current = material
     refreshes += 1
   }
 
-  /// New trust anchors from the discovery stream; the certificate stays.
-  mutating func replaceAnchors(_ pem: String) -> Bool {
-    guard var material = current, material.anchorsPEM != Array(pem.utf8) else { return false }
-    material.anchorsPEM = Array(pem.utf8)
-    guard (try? Self.context(material, .client, ticketKey)) != nil else { return false }
-    current = material
-    return true
+  /// What the discovery stream says; certificate and contexts stay. Nil when nothing in use changes by it.
+  mutating func replaceTrust(
+    anchorsPEM: String, _ revocations: Revocations
+  ) throws(TLSContextError) -> PeerTrust? {
+    let anchors = Array(anchorsPEM.utf8)
+    if let known = pushedTrust ?? current?.trust, known.anchorsPEM == anchors, known.revocations == revocations {
+      pushedTrust = known
+      return nil
+    }
+    let trust = try PeerTrust(anchorsPEM: anchors, revocations: revocations)
+    pushedTrust = trust
+    guard current != nil else { return nil }
+    current?.trust = trust
+    return trust
   }
 
   /// For contexts made from now on; those in use are told by `ProxyWorker.rotateTicketKey`.
@@ -71,13 +83,13 @@ struct IdentityKeeper {
 
   func isValid(nowSeconds: Int64) -> Bool { current.map { nowSeconds < $0.notAfter + 20 } ?? false }
 
-  static func context(
-    _ material: Material, _ role: TLSConfiguration.Role, _ ticketKey: TLSTicketKey
-  ) throws(TLSContextError) -> TLSContext {
-    try TLSContext(
-      TLSConfiguration(
-        role: role, key: material.key, chainPEM: material.chainPEM, trustAnchorsPEM: material.anchorsPEM,
-        protocols: ["h2"], ticketKey: ticketKey))
+  func context(_ material: Material, _ role: TLSConfiguration.Role) throws(TLSContextError) -> TLSContext {
+    var configuration = TLSConfiguration(
+      role: role, key: material.key, chainPEM: material.chainPEM, trustAnchorsPEM: [], protocols: ["h2"],
+      ticketKey: ticketKey)
+    configuration.trust = material.trust
+    configuration.trustDomain = identity.trustDomain
+    return try TLSContext(configuration)
   }
 }
 

@@ -20,7 +20,13 @@ extension ProxyError {
     case .refusedByPeer: "TLS failure: the server refused the connection; does it ask for a client certificate?"
     case .handshakeTimeout: "TLS failure: the server did not finish the handshake in time; does it speak TLS there?"
     case .protocolError: "TLS failure: the server does not speak TLS there, or not TLS 1.2 or later"
-    case .identityMismatch, .malformedIdentity: "TLS failure: the server did not prove the identity it should have"
+    case .unsupportedVersion: "TLS failure: the server speaks no TLS 1.2 or later"
+    case .weakKey: "TLS failure: the server's certificate has a key or signature that is too weak"
+    case .revoked: "TLS failure: the server's certificate is revoked"
+    case .nameConstraint: "TLS failure: the server's authority may not sign the names in its certificate"
+    case .earlyData, .renegotiation, .tooManyHandshakes: "TLS failure: the server did what servers do not do"
+    case .identityMismatch, .malformedIdentity, .wrongTrustDomain, .identityDenied:
+      "TLS failure: the server did not prove the identity it should have"
     }
   }
 }

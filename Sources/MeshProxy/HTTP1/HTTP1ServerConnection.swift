@@ -104,6 +104,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
     worker.loop.cancel(timer)
     worker.downstreamClosed(connection, entry)
+    worker.noteEnd(of: connection, entry, reason)
     if reason == .flushTimeout { worker.limitReached("flush_timeout", by: connection) }
     guard let exchange else { return }
     self.exchange = nil

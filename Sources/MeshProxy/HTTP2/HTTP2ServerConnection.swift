@@ -103,6 +103,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     drainTimer = nil
     unfinishedWatch?.stop()
     worker.downstreamClosed(connection, entry)
+    worker.noteEnd(of: connection, entry, reason)
     if reason == .flushTimeout { worker.limitReached("flush_timeout", by: connection) }
     releaseExchanges()
   }

@@ -104,8 +104,8 @@ final class PeerPool {
     case .tls(let failure, let detail) where tls != nil:
       tlsFailure = "\(failure): \(detail)"
       return worker.tlsRefused(address, failure, detail)
-    case .tls(let failure, _):
-      worker.metrics.tlsFailure(.outbound, failure)
+    case .tls(let failure, let detail):
+      worker.refusedTLS(.outbound, byClient: false, address, failure, detail)
       return .tlsFailure
     default:
       return isLocalApplication ? .applicationRefused : .connectRefused

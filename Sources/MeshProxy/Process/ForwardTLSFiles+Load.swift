@@ -12,13 +12,15 @@ extension ForwardTLSFiles {
   func load() throws(ForwardTLSError) -> TLSConfiguration? {
     guard isEnabled else { return nil }
     let chain = try Self.read(certificate, "--forward-tls-certificate")
-    let keyText = try Self.read(key, "--forward-tls-key")
+    guard let secret = SecretBytes(file: key) else {
+      throw ForwardTLSError(description: "--forward-tls-key: cannot read \(key)")
+    }
     let authorities = clientCA.isEmpty ? [] : try Self.read(clientCA, "--forward-tls-client-ca")
     do throws(TLSContextError) {
       var configuration = TLSConfiguration(
-        role: .server, key: try WorkloadKey(keyText), chainPEM: chain, trustAnchorsPEM: authorities,
+        role: .server, key: try WorkloadKey(secret), chainPEM: chain, trustAnchorsPEM: authorities,
         protocols: ["h2", "http/1.1"], ticketKey: TLSTicketKey())
-      configuration.minimumVersion = .tls12
+      configuration.minimumVersion = minimumVersion
       configuration.requiresClientCertificate = !clientCA.isEmpty
       configuration.requiresWorkloadIdentity = false
       configuration.requiresProtocol = false

@@ -33,6 +33,7 @@ package enum Proxy {
 
   private static func serve(_ options: ProxyOptions, _ log: ProxyLog) throws -> Int32 {
     blockSignals()
+    let options = protectKeys(options, log)
     if let limit = ProcessLimits.raiseOpenFiles() { ProcessLimits.reserveOpenFiles(min(limit, 16_384)) }
     var anchors: [UInt8] = []
     if options.controller != nil {
@@ -50,6 +51,21 @@ package enum Proxy {
     return 0
   }
 
+  /// Before the first key is made or read.
+  private static func protectKeys(_ options: ProxyOptions, _ log: ProxyLog) -> ProxyOptions {
+    var options = options
+    if !options.allowsCoreDumps, !KeyMemory.forbidDumps() { log.warning("core dumps of keys cannot be forbidden") }
+    options.keyMemory = KeyMemory.prepare(workers: workerCount(options))
+    if options.keyMemory != .locked {
+      log.warning("the memory of keys is \(options.keyMemory.rawValue), so it may be swapped out; raise RLIMIT_MEMLOCK")
+    }
+    return options
+  }
+
+  private static func workerCount(_ options: ProxyOptions) -> Int {
+    options.workers > 0 ? options.workers : min(4, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+  }
+
   private struct Threads {
     var workers: [ProxyWorkerHandle]
     var control: ControlHandle
@@ -59,7 +75,7 @@ package enum Proxy {
   private static func start(
     _ options: ProxyOptions, _ log: ProxyLog, _ anchors: [UInt8], _ forwardTLS: TLSConfiguration?
   ) throws -> (Threads, Startup) {
-    let count = options.workers > 0 ? options.workers : min(4, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    let count = workerCount(options)
     let startup = Startup(parties: count + 1)
     var generator = SystemRandomNumberGenerator()
     let relay = ControlRelay()

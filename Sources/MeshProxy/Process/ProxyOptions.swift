@@ -1,4 +1,5 @@
 package import MeshCore
+package import MeshRuntime
 package import MeshTelemetry
 
 /// The command line of `apus-proxy`, parsed and checked.
@@ -26,6 +27,10 @@ package struct ProxyOptions: Sendable {
   package var families = MetricsFamilies.linkerd
   package var ports = ProxyPorts()
   package var limits = ProxyLimits()
+  /// For who must find out why a proxy crashed: a core file has its keys in it.
+  package var allowsCoreDumps = false
+  /// Found out at the start.
+  package var keyMemory = KeyMemory.unprotected
 
   package init() {}
 }
@@ -39,6 +44,7 @@ package struct ForwardTLSFiles: Sendable {
   package var key = ""
   /// Clients must show a certificate below one of these.
   package var clientCA = ""
+  package var minimumVersion = TLSConfiguration.Version.tls12
 
   package var isEnabled: Bool { !certificate.isEmpty }
 }
@@ -80,11 +86,13 @@ extension ProxyOptions {
       --forward-tls-certificate FILE, --forward-tls-key FILE
                                 PEM chain and key: forward listeners speak TLS 1.2 and 1.3 with ALPN h2, http/1.1
       --forward-tls-client-ca FILE  clients must show a certificate of one of these authorities
+      --forward-tls-min-version V   the oldest TLS that clients may speak: 1.2 or 1.3 (default: 1.2)
       --dns-server IP[:PORT]    asked for names outside the mesh; may be repeated (default: /etc/resolv.conf)
       --workers N               event loops (default: cores, at most 4)
       --access-log MODE         off, sampled, sampled=RATE or all (default: off)
       --metrics-port N          /ready, /live and /metrics (default: 15020; with --forward alone: none)
       --metrics-families LIST   linkerd, istio or both (default: linkerd)
+      --core-dumps MODE         forbid, or allow: a core file has the proxy's keys in it (default: forbid)
       --help                    this text
 
     TIMES, in seconds; 0 switches one off:
@@ -143,6 +151,11 @@ extension ProxyOptions {
     case "--forward-tls-certificate": forwardTLS.certificate = value
     case "--forward-tls-key": forwardTLS.key = value
     case "--forward-tls-client-ca": forwardTLS.clientCA = value
+    case "--forward-tls-min-version":
+      let versions: [String: TLSConfiguration.Version] = ["1.2": .tls12, "1.3": .tls13]
+      forwardTLS.minimumVersion = try Self.need(versions[value], flag, value, "1.2 or 1.3")
+    case "--core-dumps":
+      allowsCoreDumps = try Self.need(["allow": true, "forbid": false][value], flag, value, "allow or forbid")
     case "--dns-server":
       dnsServers.append(try Self.need(SocketAddress(value, defaultPort: 53), flag, value, "IP or IP:PORT"))
     case "--workers": workers = try Self.need(Int(value).flatMap { 1...64 ~= $0 ? $0 : nil }, flag, value, "1 to 64")
@@ -164,7 +177,9 @@ extension ProxyOptions {
   private func checkForwarding() throws(UsageError) {
     let given = [
       ("--forward-tls-certificate", !forwardTLS.certificate.isEmpty), ("--forward-tls-key", !forwardTLS.key.isEmpty),
-      ("--forward-tls-client-ca", !forwardTLS.clientCA.isEmpty), ("--forward-protocol", forwardProtocol != .http1),
+      ("--forward-tls-client-ca", !forwardTLS.clientCA.isEmpty),
+      ("--forward-tls-min-version", forwardTLS.minimumVersion != .tls12),
+      ("--forward-protocol", forwardProtocol != .http1),
     ].filter(\.1)
     guard let first = given.first?.0 else { return }
     guard !forwards.isEmpty else {
@@ -173,6 +188,10 @@ extension ProxyOptions {
     guard forwardTLS.certificate.isEmpty == forwardTLS.key.isEmpty else {
       let missing = forwardTLS.key.isEmpty ? "--forward-tls-key" : "--forward-tls-certificate"
       throw UsageError(description: "\(missing) FILE is missing; a certificate and its key go together")
+    }
+    guard forwardTLS.minimumVersion == .tls12 || forwardTLS.isEnabled else {
+      throw UsageError(
+        description: "--forward-tls-min-version needs --forward-tls-certificate and --forward-tls-key")
     }
     guard forwardTLS.clientCA.isEmpty || forwardTLS.isEnabled else {
       throw UsageError(description: "--forward-tls-client-ca needs --forward-tls-certificate and --forward-tls-key")

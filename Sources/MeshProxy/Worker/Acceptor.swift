@@ -58,7 +58,8 @@ final class MeshHandshake: ConnectionHandler {
   func connectionOpened(_ connection: Connection) {
     // The handshake proves that an anchor of ours signed the certificate; the trust domain must be ours, too.
     guard let peer = connection.tls?.peerIdentity, peer.trustDomain == worker.identity?.identity.trustDomain else {
-      worker.metrics.tlsFailure(.inbound, .identityMismatch)
+      let peer = connection.tls?.peerIdentity?.description ?? "no identity"
+      worker.refusedTLS(.inbound, byClient: true, connection.peerAddress, .wrongTrustDomain, peer)
       connection.abort()
       return
     }
@@ -73,7 +74,9 @@ final class MeshHandshake: ConnectionHandler {
 
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
     worker.downstreamRefused()
-    if case .tls(let failure, _) = reason { worker.metrics.tlsFailure(.inbound, failure) }
+    if case .tls(let failure, let detail) = reason {
+      worker.refusedTLS(.inbound, byClient: true, connection.peerAddress, failure, detail)
+    }
   }
 }
 
@@ -104,7 +107,9 @@ final class ClientHandshake: ConnectionHandler {
 
   func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
     worker.downstreamRefused()
-    if case .tls(let failure, _) = reason { worker.metrics.tlsFailure(entry.direction, failure) }
+    if case .tls(let failure, let detail) = reason {
+      worker.refusedTLS(entry.direction, byClient: true, connection.peerAddress, failure, detail)
+    }
   }
 }
 
@@ -177,5 +182,6 @@ extension MetricsShard {
   func tlsFailure(_ direction: TrafficDirection, _ failure: TLSFailure) {
     tlsFailure(direction, failure.label)
     if failure == .handshakeTimeout { limitHit("handshake_timeout") }
+    if failure == .tooManyHandshakes { limitHit("waiting_handshakes") }
   }
 }

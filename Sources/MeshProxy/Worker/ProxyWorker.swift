@@ -20,7 +20,8 @@ final class ProxyWorker: TimerHandler {
   let accessLog: AccessLogWriter
   let log: ProxyLog?
   private var nextLimitLog = Instant(nanoseconds: 0)
-  private var nextTLSLog = Instant(nanoseconds: 0)
+  var tlsLog = TLSFailureLog()
+  private(set) lazy var trustWatch = TrustWatch(self)
   private(set) lazy var bufferBudget = BufferBudget(self)
   private(set) lazy var tokens = WorkerTokens(&loop.random) { [refreshKeys] in refreshKeys($0) }
   /// Tells the control thread that a token names a key that is not known. Set before the first use.
@@ -113,6 +114,8 @@ final class ProxyWorker: TimerHandler {
     settings.maximumConcurrentStreams = 1_000
     serverHTTP2Settings = settings
     clientHTTP2Settings = settings
+    loop.handshakes.limit = limits.maximumHandshakes
+    loop.handshakes.waitingLimit = limits.maximumWaitingHandshakes
     loop.schedule(sweepTimer, after: .seconds(1))
   }
 
@@ -312,17 +315,6 @@ final class ProxyWorker: TimerHandler {
     guard let log, loop.now >= nextLimitLog else { return }
     nextLimitLog = loop.now + .seconds(1)
     log.warning("limit \(limit) reached by \(connection.peerAddress)")
-  }
-
-  /// A server outside the mesh did not prove what it should, or refused this proxy: counted each time, and logged with what it
-  /// showed at most once a second.
-  func tlsRefused(_ address: SocketAddress, _ failure: TLSFailure, _ detail: String) -> ProxyError {
-    metrics.tlsFailure(.outbound, failure)
-    if let log, loop.now >= nextTLSLog {
-      nextTLSLog = loop.now + .seconds(1)
-      log.warning("TLS to \(address) failed: \(failure): \(detail)")
-    }
-    return ProxyError.tls(failure)
   }
 
   func reportTLS(_ error: TLSContextError) { log?.error("TLS to servers outside the mesh: \(error)") }

@@ -35,6 +35,7 @@ final class UpstreamTLSTable {
   private struct ContextKey: Hashable {
     var trust: TLSOrigination.Trust
     var appProtocol: AppProtocol
+    var minimumVersion: TLSOrigination.Version
   }
 
   private struct Key: Hashable {
@@ -51,17 +52,18 @@ final class UpstreamTLSTable {
   func find(_ origination: TLSOrigination, _ appProtocol: AppProtocol) -> UpstreamTLS {
     let key = Key(origination: origination, appProtocol: appProtocol)
     if let found = known[key]?.object { return found }
-    let made = UpstreamTLS(origination, context(origination.trust, appProtocol))
+    let made = UpstreamTLS(origination, context(origination, appProtocol))
     known[key] = WeakReference(made)
     return made
   }
 
-  private func context(_ trust: TLSOrigination.Trust, _ appProtocol: AppProtocol) -> TLSContext? {
-    if trust == .nobody { return nil }
-    let key = ContextKey(trust: trust, appProtocol: appProtocol)
+  private func context(_ origination: TLSOrigination, _ appProtocol: AppProtocol) -> TLSContext? {
+    if origination.trust == .nobody { return nil }
+    let key = ContextKey(
+      trust: origination.trust, appProtocol: appProtocol, minimumVersion: origination.minimumVersion)
     if let found = contexts[key]?.object { return found }
     do throws(TLSContextError) {
-      let made = try TLSContext(TLSConfiguration(to: trust, appProtocol))
+      let made = try TLSContext(TLSConfiguration(to: origination, appProtocol))
       contexts[key] = WeakReference(made)
       return made
     } catch {
@@ -78,9 +80,9 @@ final class UpstreamTLSTable {
 }
 
 extension TLSConfiguration {
-  fileprivate init(to trust: TLSOrigination.Trust, _ appProtocol: AppProtocol) {
+  fileprivate init(to origination: TLSOrigination, _ appProtocol: AppProtocol) {
     var anchors: [UInt8] = []
-    if case .authorities(let pem) = trust { anchors = Array(pem.utf8) }
+    if case .authorities(let pem) = origination.trust { anchors = Array(pem.utf8) }
     let protocols: [String] =
       switch appProtocol {
       case .http: ["http/1.1"]
@@ -88,8 +90,8 @@ extension TLSConfiguration {
       case .tcp: []
       }
     self.init(role: .client, key: nil, trustAnchorsPEM: anchors, protocols: protocols)
-    trustsSystem = trust == .system
-    minimumVersion = .tls12
+    trustsSystem = origination.trust == .system
+    minimumVersion = origination.minimumVersion == .tls13 ? .tls13 : .tls12
     requiresWorkloadIdentity = false
     // HTTP/2 over TLS begins with ALPN (RFC 9113, section 3.2); servers of HTTP/1.1 need not know it.
     requiresProtocol = appProtocol.isHTTP2

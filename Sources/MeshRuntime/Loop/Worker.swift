@@ -37,6 +37,7 @@ package final class Worker {
   package let pool: BlockPool
   package let inbox: WorkerInbox
   package internal(set) var counters = WorkerCounters()
+  package var handshakes = HandshakeGate()
   package private(set) var isStopping = false
   /// What flushes left in the outputs of connections with `countsWaitingOutput`, in bytes.
   package internal(set) var waitingOutput = 0
@@ -151,6 +152,11 @@ package final class Worker {
   package var openSources: Int { sources.count }
 
   func forget(_ key: Slab<EventSource>.Key) { sources.remove(key) }
+
+  /// `body` opens and closes nothing.
+  func forEachConnection(_ body: (Connection) -> Void) {
+    sources.forEach { if case .connection(let connection) = $1 { body(connection) } }
+  }
 
   // MARK: - Timers and turns
 
@@ -379,6 +385,7 @@ package final class Worker {
       case .descriptor(let watch): watch.end()
       }
     }
+    handshakes.removeAll()
     deliverClosings()
     turnHandlers.removeAll()
     dirty.removeAll()

@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Glibc
-package import MeshCore
+import MeshCore
 
 // What the loop calls: readiness events, left-over turns, and the phases of a connection's beginning and end.
 extension Connection {
@@ -89,11 +89,6 @@ extension Connection {
     if phase == .handshaking { handshake() }
   }
 
-  /// Begins a TLS handshake as server; `connectionOpened` follows when it is done.
-  package func startTLS(server context: TLSContext, handshakeTimeout: TimeSpan = .seconds(10)) {
-    beginHandshake(TLSSession(server: context, descriptor: descriptor), timeout: handshakeTimeout)
-  }
-
   /// Begins a TLS handshake as client on an adopted connection.
   package func startTLS(client: TLSClient) {
     beginHandshake(
@@ -107,11 +102,11 @@ extension Connection {
     if endIsNear { session.noteEndIsNear() }
     phase = .handshaking
     arm(timeout)
-    if session.isClient || isReadable { enqueue() }
+    enqueue()
   }
 
   private func handshake() {
-    guard let session else { return }
+    guard session != nil || beginServerHandshake(), let session else { return }
     let outcome = session.handshake()
     collectCounts(session)
     switch outcome {
@@ -119,9 +114,11 @@ extension Connection {
       isReadable = false
       isWritable = !session.isWriteBlocked
     case .failed(let failure, let detail):
+      leaveHandshake()
       worker.counters.handshakeFailures += 1
       failHandshake(.tls(failure, detail: detail))
     case .done(let info):
+      leaveHandshake()
       disarm()
       worker.counters.handshakes += 1
       worker.counters.handshakesResumed += info.resumed ? 1 : 0

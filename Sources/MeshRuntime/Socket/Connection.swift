@@ -58,6 +58,12 @@ package final class Connection: TimerHandler {
   var session: TLSSession?
   /// TLS to start when the connect completes.
   var pendingTLS: TLSClient?
+  /// TLS to start when the client's first bytes are here and there is a place for its handshake.
+  var pendingServer: TLSContext?
+  var holdsHandshake = false
+  var waitsForHandshake = false
+  /// Of a server's handshake.
+  var handshakeDeadline = Instant(nanoseconds: 0)
   var reason = CloseReason.local
   /// What `connectionClosed` says after lingering.
   var lingerReason = CloseReason.local
@@ -113,6 +119,8 @@ package final class Connection: TimerHandler {
 
   package var isOpen: Bool { phase != .closed && phase != .lingering && !wantsClose }
   package var isOverHighWatermark: Bool { output.count >= outputHighWatermark }
+  /// This side began the TLS session.
+  package var isTLSClient: Bool { session?.isClient ?? false }
   /// True once the peer has ended its side.
   package var hasReachedEnd: Bool { reachedEnd }
 
@@ -189,6 +197,8 @@ package final class Connection: TimerHandler {
   package func close(_ reason: CloseReason = .local) {
     guard phase != .closed else { return }
     phase = .closed
+    leaveHandshake()
+    pendingServer = nil
     countWaitingOutput(0)
     self.reason = reason
     switch reason {
@@ -245,7 +255,9 @@ package final class Connection: TimerHandler {
   package func timerFired(_ timer: LoopTimer) {
     switch phase {
     case .connecting: close(.connectTimeout)
-    case .handshaking: close(.tls(.handshakeTimeout, detail: "the peer did not finish the handshake in time"))
+    case .handshaking:
+      guard handshakeTimedOut() else { return }
+      close(.tls(.handshakeTimeout, detail: "the peer did not finish the handshake in time"))
     case .lingering: close(lingerReason)
     case .open: if wantsClose { abort() } else { cutSlowReader() }
     case .closed: break

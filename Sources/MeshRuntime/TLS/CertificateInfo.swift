@@ -52,7 +52,7 @@ package struct CertificateInfo: Hashable, Sendable {
     }
   }
 
-  private static func name(_ name: OpaquePointer?) -> String {
+  static func name(_ name: OpaquePointer?) -> String {
     guard let name, let bio = BIO_new(BIO_s_mem()) else { return "" }
     defer { BIO_free(bio) }
     guard apus_x509_name_print(bio, name) >= 0 else { return "" }
@@ -103,7 +103,9 @@ enum PeerIdentity {
       let count = apus_x509_uris(certificate, room.bindMemory(to: CChar.self).baseAddress, 2048, &length)
       if count < 0 { return .malformed("its alternative names cannot be read") }
       guard count == 1 else { return .malformed("it has \(count) URI names instead of one") }
-      let uri = String(decoding: room[..<Int(length)], as: UTF8.self)
+      // It goes to logs: a stranger's line breaks do not.
+      let printable = room[..<Int(length)].map { (0x21...0x7E).contains($0) ? $0 : UInt8(ascii: "?") }
+      let uri = String(decoding: printable, as: UTF8.self)
       guard let id = SPIFFEID(uri) else { return .malformed("\"\(uri)\" is not spiffe://DOMAIN/ns/NAMESPACE/sa/NAME") }
       return .valid(id)
     }

@@ -4,7 +4,7 @@ package import MeshCore
 // Resumption: a server hands out tickets and keeps nothing, a client keeps the tickets it was given.
 //
 // Only with a fresh key exchange (psk_dhe_ke), never with early data. A ticket resumes within one hour, before either
-// certificate ends, under the same trust anchors and the same server certificate, and with a ticket key that has been
+// certificate ends, under the same trust (anchors and revocations) and the same server certificate, and with a ticket key that has been
 // rotated out at most once. What fails one of these goes on as a full handshake.
 extension TLSContext {
   /// Seconds; also how often ticket keys are to be rotated.
@@ -34,7 +34,7 @@ extension TLSContext {
   /// Seals new tickets with `key`; the key before it still opens what it sealed.
   package func rotateTicketKey(to key: TLSTicketKey) {
     guard let ticketKeys else { return }
-    key.bytes.withUnsafeBytes { apus_ticket_keys_rotate(ticketKeys, $0.baseAddress) }
+    key.secret.withBytes { apus_ticket_keys_rotate(ticketKeys, $0.baseAddress) }
   }
 
   /// How long a session with this peer may be resumed, in seconds; 0 when one of the two certificates has ended.
@@ -92,7 +92,9 @@ extension TLSContext {
 
 func rememberSession(_ ssl: OpaquePointer?, _ resumable: OpaquePointer?) -> Int32 {
   guard let ssl, let resumable, let session = TLSSession.of(ssl), let key = session.sessionKey,
-    SSL_SESSION_is_resumable(resumable) == 1
+    SSL_SESSION_is_resumable(resumable) == 1,
+    // Begun under other trust: OpenSSL would refuse it, and so should we.
+    session.trust === session.context.trust
   else { return 0 }
   session.context.remember(resumable, for: key)
   return 1

@@ -14,6 +14,10 @@ package struct TLSConfiguration: Sendable {
   /// Own certificate first, then intermediates.
   package var chainPEM: [UInt8]
   package var trustAnchorsPEM: [UInt8]
+  /// In the place of `trustAnchorsPEM`: parsed already, and with what is revoked.
+  package var trust: PeerTrust?
+  /// Of workload identities; nil for any that an anchor vouches for.
+  package var trustDomain: String?
   /// ALPN names in order of preference. A server with a list refuses clients that share none; so does a client.
   package var protocols: [String]
   package var ticketKey: TLSTicketKey?
@@ -47,13 +51,9 @@ package struct TLSConfiguration: Sendable {
 /// TLS settings shared by the sessions of one worker and role, and a client's sessions to resume.
 ///
 /// Confined to the loop that uses it. To renew a certificate, make a new context and use it for new connections;
-/// those alive keep the old. No early data. Revocation lists are not consulted: certificates live for hours. Resumption
-/// and its limits: TLSContext+Resumption.swift.
+/// those alive keep the old. Trust is replaced in place (TLSContext+Trust.swift). No early data. Resumption and its limits:
+/// TLSContext+Resumption.swift.
 package final class TLSContext {
-  private static let groups = "X25519:P-256"
-  /// In TLS 1.2 the list is also what curves a server's certificate may be on.
-  private static let publicGroups = "X25519:P-256:P-384"
-
   package let configuration: TLSConfiguration
   let raw: OpaquePointer
   /// ALPN wire form: each name behind its length.
@@ -63,6 +63,8 @@ package final class TLSContext {
   var sessionCount = 0
   /// A server's; freed after `raw`.
   private(set) var ticketKeys: UnsafeMutablePointer<apus_ticket_keys>?
+  /// Nil when no peer shows a certificate, or the machine's authorities count.
+  package internal(set) var trust: PeerTrust?
   /// End of the own certificate's validity, seconds since 1970.
   private(set) var certificateEnd = Int64.max
 
@@ -86,6 +88,7 @@ package final class TLSContext {
     try configureTrust()
     try configureCertificate()
     try configureSessions()
+    watchConduct()
     configureNegotiation()
     ERR_clear_error()
   }
@@ -105,7 +108,8 @@ package final class TLSContext {
       case .tls13: apus_ssl_ctx_tls13_only(raw)
       }
     let isPublicClient = configuration.role == .client && !configuration.requiresWorkloadIdentity
-    guard versions == 1, apus_ssl_ctx_set_groups(raw, isPublicClient ? Self.publicGroups : Self.groups) == 1 else {
+    let groups = (isPublicClient ? TLSLibrary.publicGroups : TLSLibrary.groups).joined(separator: ":")
+    guard versions == 1, apus_ssl_ctx_set_groups(raw, groups) == 1 else {
       throw .outOfMemory("SSL_CTX_set_min_proto_version")
     }
     apus_ssl_ctx_set_modes(raw)
@@ -116,19 +120,15 @@ package final class TLSContext {
     guard configuration.role == .client || configuration.requiresClientCertificate else {
       return SSL_CTX_set_verify(raw, SSL_VERIFY_NONE, nil)
     }
-    let store = SSL_CTX_get_cert_store(raw)
     if configuration.trustsSystem {
       // Authorities are read from the directory as handshakes name them.
       guard SSL_CTX_set_default_verify_paths(raw) == 1 else { throw .outOfMemory("SSL_CTX_set_default_verify_paths") }
+      Self.setFlags(of: SSL_CTX_get_cert_store(raw))
+    } else if let trust = configuration.trust {
+      try install(trust)
     } else {
-      let anchors = try X509List(pem: configuration.trustAnchorsPEM)
-      guard !anchors.items.isEmpty else { throw .noTrustAnchors }
-      for anchor in anchors.items {
-        guard X509_STORE_add_cert(store, anchor) == 1 else { throw .outOfMemory("X509_STORE_add_cert") }
-      }
+      try install(PeerTrust(anchorsPEM: configuration.trustAnchorsPEM))
     }
-    // Validity is judged by the verifier below, which allows for clock skew. An intermediate may be an anchor.
-    X509_STORE_set_flags(store, UInt(X509_V_FLAG_NO_CHECK_TIME) | UInt(X509_V_FLAG_PARTIAL_CHAIN))
     // A client ignores the second flag.
     SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verifyPeer)
     SSL_CTX_set_verify_depth(raw, 4)
@@ -150,11 +150,7 @@ package final class TLSContext {
   }
 
   private func configureSessions() throws(TLSContextError) {
-    // A session resumes under the same anchors and the same certificate only: with others, peers show their chain again.
-    let scope = configuration.trustAnchorsPEM + configuration.chainPEM
-    var digest = [UInt8](repeating: 0, count: 32)
-    SHA256(scope, scope.count, &digest)
-    SSL_CTX_set_session_id_context(raw, digest, 32)
+    setSessionScope()
     SSL_CTX_set_timeout(raw, Self.sessionLifetime)
     switch configuration.role {
     case .client:
@@ -169,7 +165,8 @@ package final class TLSContext {
       }
       SSL_CTX_set_num_tickets(raw, 1)
       SSL_CTX_set_session_ticket_cb(raw, limitTicketLifetime, judgeTicket, nil)
-      ticketKeys = key.bytes.withUnsafeBytes { apus_ticket_keys_new(raw, $0.baseAddress) }
+      let context = raw
+      ticketKeys = key.secret.withBytes { apus_ticket_keys_new(context, $0.baseAddress) }
       guard ticketKeys != nil else { throw .outOfMemory("SSL_CTX_set_tlsext_ticket_key_evp_cb") }
     }
   }

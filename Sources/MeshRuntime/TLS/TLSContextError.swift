@@ -5,6 +5,7 @@ package enum TLSContextError: Error, Hashable, Sendable, CustomStringConvertible
   case unreadableKey(String)
   case unreadableCertificate(String)
   case noTrustAnchors
+  case unreadableRevocationList(String)
   case keyDoesNotMatchCertificate
   case missingCertificate
   case invalidProtocolList
@@ -18,6 +19,8 @@ package enum TLSContextError: Error, Hashable, Sendable, CustomStringConvertible
       "a certificate cannot be read (\(detail)); check for a cut-off or mixed-up PEM file"
     case .noTrustAnchors:
       "there is no trust anchor; check that the trust anchor file holds at least one PEM certificate"
+    case .unreadableRevocationList(let detail):
+      "a certificate revocation list cannot be used (\(detail)); it must be a full list of one issuer, PEM"
     case .keyDoesNotMatchCertificate:
       "the private key does not belong to the first certificate of the chain; was only one of the two renewed?"
     case .missingCertificate:

@@ -8,6 +8,18 @@ extension TLSSession {
 
   /// Called by OpenSSL for each certificate of the chain, from the anchor down, once it has checked it.
   func verify(isGood: Bool, store: OpaquePointer) -> Bool {
+    if judge(isGood: isGood, store: store) { return true }
+    if let leaf = X509_STORE_CTX_get0_cert(store) { verifyFailure?.1 += Self.claim(of: leaf) }
+    return false
+  }
+
+  /// What a refused certificate says of itself, for the log: unproven, and short whatever it holds.
+  private static func claim(of leaf: OpaquePointer) -> String {
+    let identity = PeerIdentity.read(leaf).identity.map { "claims \($0), " } ?? ""
+    return " (\(identity)serial number \(SerialNumber(leaf).description.prefix(64)))"
+  }
+
+  private func judge(isGood: Bool, store: OpaquePointer) -> Bool {
     guard isGood else {
       let code = X509_STORE_CTX_get_error(store)
       verifyFailure = (Self.failure(ofVerifyError: code), Self.text(ofVerifyError: code))
@@ -20,6 +32,11 @@ extension TLSSession {
         store, failure.0 == .expired ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_ERR_CERT_NOT_YET_VALID)
       return false
     }
+    if let failure = context.trust?.revocation(of: certificate) {
+      verifyFailure = failure
+      X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED)
+      return false
+    }
     guard X509_STORE_CTX_get_error_depth(store) == 0 else { return true }
     if let failure = checkIdentity(certificate) {
       verifyFailure = failure
@@ -27,6 +44,20 @@ extension TLSSession {
       return false
     }
     return true
+  }
+
+  /// Once the handshake is done: what the peer did in it, and what has become of trust since it began.
+  func judgeConduct() -> (TLSFailure, String)? {
+    if !isClient, SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_REJECTED {
+      return (.earlyData, "the peer sent early data, which no ticket of ours allows")
+    }
+    guard let now = context.trust, now !== trust else { return nil }
+    switch judge(by: now) {
+    case nil: trust = now
+    case .refused(let failure, let detail): return (failure, detail)
+    case .unproven: return (.unknownAuthority, "trust was replaced during the handshake; a new one will tell")
+    }
+    return nil
   }
 
   /// A resumed session brings no chain; its certificate was verified when the session began, under the same anchors
@@ -38,7 +69,7 @@ extension TLSSession {
       return (.noCertificate, "the peer sent no certificate")
     }
     guard isResumed else { return nil }
-    return checkValidity(certificate) ?? checkIdentity(certificate)
+    return checkValidity(certificate) ?? context.trust?.revocation(of: certificate) ?? checkIdentity(certificate)
   }
 
   /// Whether a session out of a ticket may go on without a full handshake. If not, nothing is lost: the peer shows its
@@ -48,7 +79,8 @@ extension TLSSession {
     guard context.lifetime(peer: peer) > 0 else { return false }
     guard context.configuration.requiresClientCertificate else { return true }
     guard let certificate = peer else { return false }
-    return checkValidity(certificate) == nil && checkIdentity(certificate) == nil
+    return checkValidity(certificate) == nil && context.trust?.revocation(of: certificate) == nil
+      && checkIdentity(certificate) == nil
   }
 
   private func checkValidity(_ certificate: OpaquePointer) -> (TLSFailure, String)? {
@@ -68,10 +100,20 @@ extension TLSSession {
 
   private func checkIdentity(_ certificate: OpaquePointer) -> (TLSFailure, String)? {
     guard context.configuration.requiresWorkloadIdentity else { return isClient ? checkNames(certificate) : nil }
+    guard apus_x509_is_svid_leaf(certificate) == 1 else {
+      return (.wrongUsage, "it is an authority's certificate, or its key usage is not that of a workload's")
+    }
+    guard apus_x509_has_strong_key(certificate) == 1 else {
+      return (.weakKey, "its key is none of ECDSA on a NIST curve, Ed25519, and RSA of 2,048 bits or more")
+    }
     switch PeerIdentity.read(certificate) {
     case .malformed(let detail): return (.malformedIdentity, detail)
     case .valid(let identity):
       peerIdentity = identity
+      if let domain = context.configuration.trustDomain, identity.trustDomain != domain {
+        return (.wrongTrustDomain, "\(identity) is not of \(domain)")
+      }
+      if let failure = context.trust?.denial(of: identity) { return failure }
       guard let expectedIdentity, expectedIdentity != identity else { return nil }
       return (.identityMismatch, "expected \(expectedIdentity), the peer is \(identity)")
     }
@@ -106,6 +148,13 @@ extension TLSSession {
     case X509_V_ERR_INVALID_PURPOSE, X509_V_ERR_INVALID_CA, X509_V_ERR_KEYUSAGE_NO_CERTSIGN,
       X509_V_ERR_KEYUSAGE_NO_DIGITAL_SIGNATURE, X509_V_ERR_PATH_LENGTH_EXCEEDED:
       return .wrongUsage
+    case X509_V_ERR_EE_KEY_TOO_SMALL, X509_V_ERR_CA_KEY_TOO_SMALL, X509_V_ERR_CA_MD_TOO_WEAK,
+      X509_V_ERR_EC_KEY_EXPLICIT_PARAMS:
+      return .weakKey
+    case X509_V_ERR_PERMITTED_VIOLATION, X509_V_ERR_EXCLUDED_VIOLATION, X509_V_ERR_SUBTREE_MINMAX,
+      X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE, X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX,
+      X509_V_ERR_UNSUPPORTED_NAME_SYNTAX:
+      return .nameConstraint
     default: return .protocolError
     }
   }
@@ -132,6 +181,10 @@ extension TLSSession {
       return .failed(.noCertificate, "the peer sent no certificate; is it a mesh proxy with an issued identity?")
     case SSL_R_NO_APPLICATION_PROTOCOL:
       return .failed(.noCommonProtocol, "the peer offers none of \(context.configuration.protocols)")
+    case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_VERSION_TOO_LOW, SSL_R_INAPPROPRIATE_FALLBACK:
+      return .failed(.unsupportedVersion, "the peer speaks no version of TLS that is taken here")
+    case SSL_R_EE_KEY_TOO_SMALL, SSL_R_CA_KEY_TOO_SMALL, SSL_R_CA_MD_TOO_WEAK, SSL_R_DH_KEY_TOO_SMALL:
+      return .failed(.weakKey, Self.text(ofError: code))
     case SSL_R_HTTP_REQUEST:
       return .failed(.protocolError, "the peer speaks plain HTTP on a TLS port")
     default:

@@ -11,6 +11,8 @@ package struct TLSInfo: Hashable, Sendable {
   package var resumed: Bool
   package var version: String
   package var cipher: String
+  /// Of the key exchange.
+  package var group: String
 }
 
 /// What a server outside the mesh proves to be: one of these names stands in its certificate (RFC 9525).
@@ -78,6 +80,9 @@ final class TLSSession {
   let expectedIdentity: SPIFFEID?
   let expectedNames: ServerNames?
   let sessionKey: TLSContext.SessionKey?
+  /// What the peer was, or will be, believed under.
+  var trust: PeerTrust?
+  var wasAskedToRenegotiate = false
   let ssl: OpaquePointer
   let state: UnsafeMutablePointer<apus_bio_state>
   /// What our own verifier found; more telling than OpenSSL's error.
@@ -111,6 +116,7 @@ final class TLSSession {
     self.ssl = ssl
     self.state = state
     self.context = context
+    trust = context.trust
     isClient = false
     expectedIdentity = nil
     expectedNames = nil
@@ -124,6 +130,7 @@ final class TLSSession {
     self.ssl = ssl
     self.state = state
     context = client.context
+    trust = context.trust
     isClient = true
     expectedIdentity = client.expectedIdentity
     expectedNames = client.expectedNames
@@ -196,6 +203,7 @@ final class TLSSession {
       if let sessionKey { context.forgetSessions(for: sessionKey) }
       return .failed(failure.0, failure.1)
     }
+    if let failure = judgeConduct() { return .failed(failure.0, failure.1) }
     let alpn = negotiatedProtocol()
     if context.configuration.requiresProtocol, !context.protocolList.isEmpty, alpn.isEmpty {
       return .failed(.noCommonProtocol, "the peer chose none of \(context.configuration.protocols)")
@@ -205,7 +213,8 @@ final class TLSSession {
     return .done(
       TLSInfo(
         peerIdentity: peerIdentity, alpn: alpn, resumed: resumed, version: String(cString: SSL_get_version(ssl)),
-        cipher: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl)).map { String(cString: $0) } ?? ""))
+        cipher: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl)).map { String(cString: $0) } ?? "",
+        group: String(cString: apus_ssl_group(ssl))))
   }
 
   private func negotiatedProtocol() -> String {
@@ -232,10 +241,12 @@ final class TLSSession {
       ERR_clear_error()
       guard SSL_read_ex(ssl, room.baseAddress, room.count, &n) == 1 else {
         hasPendingInput = false
+        if wasAskedToRenegotiate { return .failed(.tls(.renegotiation, detail: "the peer asked to renegotiate")) }
         return interpret(SSL_get_error(ssl, 0), isReading: true)
       }
       input.commit(n)
       left -= n
+      if wasAskedToRenegotiate { return .failed(.tls(.renegotiation, detail: "the peer asked to renegotiate")) }
       readSize = n == room.count || n > 4096 ? 16 * 1024 : 4096
     }
     hasPendingInput = true

@@ -212,6 +212,11 @@ package final class MetricsShard {
     count(.tlsHandshake, direction, resumed ? "true" : "false")
   }
 
+  /// `tls_connections_ended_total`.
+  package func tlsEnded(_ direction: TrafficDirection, _ reason: StaticString) {
+    count(.tlsEnded, direction, reason)
+  }
+
   /// `protocol_errors_total`. `reason` is the engine's name of the error.
   package func protocolError(_ direction: TrafficDirection, _ reason: StaticString) {
     count(.protocolError, direction, reason)

@@ -101,7 +101,7 @@ package enum PrometheusText {
             switch kind {
             case .limit: LabelText.join([("limit", text)])
             case .tlsHandshake: LabelText.join([("direction", "\(reason.direction.text)"), ("resumed", text)])
-            case .tlsFailure, .protocolError:
+            case .tlsFailure, .tlsEnded, .protocolError:
               LabelText.join([("direction", "\(reason.direction.text)"), ("reason", text)])
             }
           sums[labels, default: 0] &+= reason.count
@@ -111,6 +111,8 @@ package enum PrometheusText {
     }
     family(.tlsHandshake, "tls_handshakes_total", "TLS handshakes that succeeded, full or resumed.")
     family(.tlsFailure, "tls_handshake_failures_total", "TLS handshakes that failed, by reason.")
+    family(
+      .tlsEnded, "tls_connections_ended_total", "Live connections cut because their peers are not trusted any more.")
     family(.protocolError, "protocol_errors_total", "Messages that broke HTTP, by reason.")
     family(.limit, "limit_hits_total", "Times a limit of the proxy was reached.")
     writer.single(

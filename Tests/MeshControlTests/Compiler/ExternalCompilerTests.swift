@@ -83,12 +83,14 @@ import Testing
   func endpoints() throws {
     let mesh = Self.compile(
       Self.external(
-        "api", ports: "[{port: 80, targetPort: 443, tls: {}}, {name: g, port: 90, appProtocol: grpc}]"))
+        "api",
+        ports:
+          "[{port: 80, targetPort: 443, tls: {minimumVersion: '1.3'}}, {name: g, port: 90, appProtocol: grpc}]"))
     let set = try #require(mesh.endpoints[Self.api])
     #expect(set.endpoints.map(\.address.description) == ["10.0.0.1:443", "10.0.0.2:443"])
     #expect(set.endpoints.map(\.weight) == [1, 3])
     #expect(set.endpoints[1].labels == ["a": "b"])
-    #expect(set.tls == TLSOrigination(trust: .system, hostname: "api.example.com"))
+    #expect(set.tls == TLSOrigination(trust: .system, hostname: "api.example.com", minimumVersion: .tls13))
     let other = try #require(mesh.endpoints[MeshFixture.port("api", 90)])
     #expect(other.appProtocol == .grpc && other.tls == nil)
     #expect(other.endpoints.map(\.address.port) == [90, 90])

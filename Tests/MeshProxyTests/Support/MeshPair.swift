@@ -8,11 +8,12 @@ import MeshRuntime
 /// Two proxies with mutual TLS between them: a client's, which listens for `orders.shop:80`, and that of a workload of
 /// `orders`, in front of `backend`.
 final class MeshPair: Sendable {
-  private static let web = SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "web")
-  private static let orders = SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders")
+  static let web = SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "web")
+  static let orders = SPIFFEID(trustDomain: "cluster.local", namespace: "shop", serviceAccount: "orders")
 
   let sender: TestProxy
   let receiver: TestProxy
+  let anchors: [UInt8]
   private let port: InboundPortConfig
   private let endpoint: Endpoint
   private let policy: BackendPolicy
@@ -20,10 +21,11 @@ final class MeshPair: Sendable {
   init(
     to backend: Backend, appProtocol: AppProtocol = .http, policy: BackendPolicy = BackendPolicy(),
     rateLimits: [RateLimit] = [], requestBody: RequestBodyPolicy? = nil,
-    adaptiveConcurrency: AdaptiveConcurrency? = nil
+    adaptiveConcurrency: AdaptiveConcurrency? = nil, receiverLimits: ProxyLimits = ProxyLimits()
   ) throws {
     let authority = TestAuthority()
-    receiver = try TestProxy([.mesh, .inboundPlaintext])
+    anchors = authority.pem
+    receiver = try TestProxy([.mesh, .inboundPlaintext], limits: receiverLimits)
     sender = try TestProxy([.mapped(.orders)])
     try Self.identify(receiver, as: Self.orders, by: authority)
     try Self.identify(sender, as: Self.web, by: authority)

@@ -66,7 +66,7 @@ struct BackendTLSTable {
     let validation = entries[index].policy.validation
     return TLSOrigination(
       trust: entries[index].trust, hostname: validation.hostname ?? "", alternativeHosts: validation.alternativeHosts,
-      alternativeURIs: validation.alternativeURIs)
+      alternativeURIs: validation.alternativeURIs, minimumVersion: validation.minimumVersion)
   }
 
   // MARK: - What is told

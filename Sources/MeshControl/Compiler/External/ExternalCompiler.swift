@@ -52,7 +52,8 @@ struct ExternalCompiler {
         let (trust, findings) = authorities.resolve(tls.authorities, namespace: entry.name.namespace)
         set.tls = TLSOrigination(
           trust: trust, hostname: tls.hostname ?? entry.service.onlyHost ?? "",
-          alternativeHosts: tls.alternativeHosts, alternativeURIs: tls.alternativeURIs)
+          alternativeHosts: tls.alternativeHosts, alternativeURIs: tls.alternativeURIs,
+          minimumVersion: tls.minimumVersion)
         entries[index].authorityFindings += findings.map { finding in
           var finding = finding
           finding.field = "spec.ports[\(place)].tls.\(finding.field)"

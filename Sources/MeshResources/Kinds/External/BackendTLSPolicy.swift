@@ -1,3 +1,5 @@
+import MeshPolicy
+
 /// `gateway.networking.k8s.io/v1 BackendTLSPolicy`: proxies speak TLS to the endpoints of its targets that are outside the mesh.
 package struct BackendTLSPolicy: Hashable, Sendable {
   package var metadata: ObjectMetadata
@@ -14,6 +16,7 @@ package struct BackendTLSPolicy: Hashable, Sendable {
 
 extension BackendTLSPolicy {
   private static let maximumOptions = 16
+  private static let versionOption = "mesh.apus.dev/minimum-tls-version"
 
   /// Reads the object; nil when it has no metadata or spec. One with errors is refused, and keeps its targets all the same: what it
   /// is for is then not spoken to at all.
@@ -27,7 +30,12 @@ extension BackendTLSPolicy {
     for (target, field) in targets where target.kind != .service && target.kind != .externalService {
       field.error("a BackendTLSPolicy is for a Service or an ExternalService", fix: "name the services")
     }
+    var version: TLSOrigination.Version?
     for (key, field) in spec.optional("options")?.entries().prefix(Self.maximumOptions + 1) ?? [] {
+      if key == Self.versionOption {
+        version = field.tlsVersion()
+        continue
+      }
       field.warning("the option \(key) is not known here and has no effect", fix: "remove it")
     }
     var validation = TLSValidation(authorities: .refs([]), hostname: nil)
@@ -35,6 +43,7 @@ extension BackendTLSPolicy {
       .fields()
     {
       validation = TLSValidation(fields, isInline: false)
+      validation.minimumVersion = version ?? .tls12
       if fields.optional("hostname") == nil {
         fields.error("hostname", "is required", fix: "write the name in the server's certificate")
       }

@@ -1,4 +1,4 @@
-import MeshPolicy
+package import MeshPolicy
 
 /// Whom a proxy trusts when it speaks TLS to a server outside the mesh, and what the server must prove to be: the fields of a
 /// BackendTLSPolicy's `validation`, which an ExternalService's `tls` has, too.
@@ -28,14 +28,17 @@ package struct TLSValidation: Hashable, Sendable {
   package var hostname: String?
   package var alternativeHosts: [String]
   package var alternativeURIs: [String]
+  package var minimumVersion: TLSOrigination.Version
 
   package init(
-    authorities: Authorities, hostname: String?, alternativeHosts: [String] = [], alternativeURIs: [String] = []
+    authorities: Authorities, hostname: String?, alternativeHosts: [String] = [], alternativeURIs: [String] = [],
+    minimumVersion: TLSOrigination.Version = .tls12
   ) {
     self.authorities = authorities
     self.hostname = hostname
     self.alternativeHosts = alternativeHosts
     self.alternativeURIs = alternativeURIs
+    self.minimumVersion = minimumVersion
   }
 }
 
@@ -61,6 +64,7 @@ extension TLSValidation {
     hostname = fields.optional("hostname")?.preciseHostname()
     alternativeHosts = []
     alternativeURIs = []
+    minimumVersion = isInline ? fields.optional("minimumVersion")?.tlsVersion() ?? .tls12 : .tls12
     for element in fields.optional("subjectAltNames")?.elements(atMost: TLSOriginationLimits.alternatives) ?? [] {
       addAlternative(element)
     }
@@ -108,6 +112,11 @@ extension TLSValidation {
 }
 
 extension Field {
+  /// The oldest version that a server may speak.
+  func tlsVersion() -> TLSOrigination.Version? {
+    word(TLSOrigination.Version.allCases.map(\.rawValue)).flatMap { TLSOrigination.Version(rawValue: $0) }
+  }
+
   /// A name that one certificate is for.
   func preciseHostname() -> String? {
     guard let text = string() else { return nil }
