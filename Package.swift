@@ -90,7 +90,7 @@ let package = Package(
       dependencies: [
         "CLinux", "MeshCore", "MeshPolicy", "MeshResources", "MeshAPI", "MeshControlAPI", "MeshIdentity", certificates,
         crypto,
-        asn1, protobuf, grpcCore, grpcTransport, nioCore, nioSSL, logging,
+        asn1, protobuf, grpcCore, grpcTransport, nioCore, nioPosix, nioSSL, logging,
       ]),
     .executableTarget(
       name: "apus-controller", dependencies: ["MeshControl", "MeshCore", argumentParser, logging],
@@ -102,6 +102,7 @@ let package = Package(
       name: "MeshCLI",
       dependencies: [
         "CLinux", "CProcess", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshAPI", "MeshControl", "MeshControlAPI",
+        "MeshIdentity",
         "MeshResources", argumentParser, grpcCore, grpcTransport, protobuf,
       ]),
     .executableTarget(name: "apus", dependencies: ["MeshCLI"], linkerSettings: staticFoundation),

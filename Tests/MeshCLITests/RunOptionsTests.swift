@@ -105,10 +105,11 @@ import Testing
         "--service", "web", "-n", "shop", "--port", "8080", "--upstream", "orders", "--listen", "20001=db:5432",
         "--workers", "2", "--app-address", "workload", "--", "x"))
     #expect(
-      plan.proxyArguments(trustAnchorsFile: "/s/a.pem") == [
+      plan.proxyArguments(trustAnchorsFile: "/s/a.pem", adminTokenFile: "/s/admin") == [
         "apus-proxy", "--workload", "web-1", "--namespace", "shop", "--identity",
         "spiffe://cluster.local/ns/shop/sa/web", "--address",
-        "127.66.0.2", "--controller", "127.66.0.1:15010", "--trust-anchors", "/s/a.pem", "--app-address", "127.66.0.2",
+        "127.66.0.2", "--controller", "127.66.0.1:15010", "--trust-anchors", "/s/a.pem", "--admin-token-file",
+        "/s/admin", "--app-address", "127.66.0.2",
         "--access-log", "off", "--workers", "2", "--listen", "127.66.0.2:20002=orders.shop:80", "--listen",
         "127.66.0.2:20001=db.shop:5432",
       ])

@@ -37,6 +37,17 @@ struct OptionsTests {
     #expect(options.families == .linkerd)
   }
 
+  @Test(
+    "the admin port is on the loopback, wherever the others are",
+    arguments: [
+      ("127.66.0.3", "127.66.0.3"), ("10.1.2.3", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"),
+    ])
+  func adminAddress(own: String, admin: String) throws {
+    let arguments = Self.complete.map { $0 == "127.66.0.3" ? own : $0 }
+    let options = try #require(try ProxyOptions.parse(arguments, joinToken: "t"))
+    #expect(options.adminAddress.host == admin && options.adminAddress.port == 15000)
+  }
+
   @Test("every option in both forms")
   func all() throws {
     let options = try #require(

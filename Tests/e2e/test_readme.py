@@ -171,3 +171,12 @@ def test_the_tour_of_the_guide_to_a_ca_of_ones_own_can_be_followed_by_copy_and_p
     assert "CN=Mesh issuer 2" in output, output
     assert output.count("\nrefused\n") == 2 and "the key is not the key of the chain's first certificate" in output, output
     assert "the root's key is not in the state directory" in output and "revoked   1 lists" in output, output
+
+
+def test_the_tour_of_the_guide_to_joining_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/join.md")
+    assert re.search(r"^\w{8}  active  shop/web +web +- +0/1  in ", output, re.M), output
+    assert re.search(r"^\w{8}  spent +shop/web +web +- +1/1  in .*  web-\w{5}$", output, re.M), output
+    assert "registration refused: join token" in output, output
+    assert 'workload_join_refusals_total{reason="replayed"} 1' in output and "join refused" in output, output
+    assert "is revoked; 1 workloads ended" in output, output

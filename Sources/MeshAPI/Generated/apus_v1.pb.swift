@@ -3448,6 +3448,183 @@ package nonisolated struct Apus_V1_WorkloadRegistration: Sendable {
   /// of the earlier registration; it proves the claim to name and address
   package var joinToken: String = String()
 
+  /// only for Join
+  package var evidence: Apus_V1_Evidence {
+    get {_evidence ?? Apus_V1_Evidence()}
+    set {_evidence = newValue}
+  }
+  /// Returns true if `evidence` has been explicitly set.
+  package var hasEvidence: Bool {self._evidence != nil}
+  /// Clears the value of `evidence`. Subsequent reads from it will return its default value.
+  package mutating func clearEvidence() {self._evidence = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _evidence: Apus_V1_Evidence? = nil
+}
+
+/// What a program shows to prove which service account it runs as.
+package nonisolated struct Apus_V1_Evidence: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var kind: Apus_V1_Evidence.OneOf_Kind? = nil
+
+  /// "apus1.ID.SECRET"
+  package var joinToken: String {
+    get {
+      if case .joinToken(let v)? = kind {return v}
+      return String()
+    }
+    set {kind = .joinToken(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Kind: Equatable, Sendable {
+    /// "apus1.ID.SECRET"
+    case joinToken(String)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_JoinTokensRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// absent: list
+  package var action: Apus_V1_JoinTokensRequest.OneOf_Action? = nil
+
+  package var create: Apus_V1_JoinTokenOrder {
+    get {
+      if case .create(let v)? = action {return v}
+      return Apus_V1_JoinTokenOrder()
+    }
+    set {action = .create(newValue)}
+  }
+
+  package var revoke: Apus_V1_JoinTokenRevocation {
+    get {
+      if case .revoke(let v)? = action {return v}
+      return Apus_V1_JoinTokenRevocation()
+    }
+    set {action = .revoke(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// absent: list
+  package nonisolated enum OneOf_Action: Equatable, Sendable {
+    case create(Apus_V1_JoinTokenOrder)
+    case revoke(Apus_V1_JoinTokenRevocation)
+
+  }
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_JoinTokenOrder: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var namespace: String = String()
+
+  package var serviceAccount: String = String()
+
+  package var service: String = String()
+
+  package var labels: Dictionary<String,String> = [:]
+
+  package var ttlSeconds: Int64 = 0
+
+  /// 0: any number
+  package var uses: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_JoinTokenRevocation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: String = String()
+
+  /// ends those that joined by it, too
+  package var workloads: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_JoinTokensResponse: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var tokens: [Apus_V1_JoinTokenStatus] = []
+
+  /// workloads, by a revocation
+  package var ended: UInt32 = 0
+
+  /// The new token and what its holder needs beside it; in no other answer.
+  package var secret: String = String()
+
+  package var controller: String = String()
+
+  package var trustDomain: String = String()
+
+  package var trustAnchorsPem: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_JoinTokenStatus: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var id: String = String()
+
+  package var namespace: String = String()
+
+  package var serviceAccount: String = String()
+
+  package var service: String = String()
+
+  package var labels: Dictionary<String,String> = [:]
+
+  /// "active", "spent", "expired", "revoked"
+  package var state: String = String()
+
+  /// Unix seconds, as the other times
+  package var created: Int64 = 0
+
+  package var expires: Int64 = 0
+
+  /// 0: any number
+  package var uses: UInt32 = 0
+
+  package var used: UInt32 = 0
+
+  /// 0: never
+  package var lastUsed: Int64 = 0
+
+  /// that live and joined by it
+  package var workloads: [String] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -10135,7 +10312,7 @@ nonisolated extension Apus_V1_RegisterRequest: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Apus_V1_WorkloadRegistration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WorkloadRegistration"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}namespace\0\u{3}service_account\0\u{1}ports\0\u{1}labels\0\u{3}process_id\0\u{1}name\0\u{1}address\0\u{3}join_token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}service\0\u{1}namespace\0\u{3}service_account\0\u{1}ports\0\u{1}labels\0\u{3}process_id\0\u{1}name\0\u{1}address\0\u{3}join_token\0\u{2}o\u{1}evidence\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -10152,12 +10329,17 @@ nonisolated extension Apus_V1_WorkloadRegistration: SwiftProtobuf.Message, Swift
       case 7: try { try decoder.decodeSingularStringField(value: &self.name) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.address) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self.joinToken) }()
+      case 120: try { try decoder.decodeSingularMessageField(value: &self._evidence) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.service.isEmpty {
       try visitor.visitSingularStringField(value: self.service, fieldNumber: 1)
     }
@@ -10185,6 +10367,9 @@ nonisolated extension Apus_V1_WorkloadRegistration: SwiftProtobuf.Message, Swift
     if !self.joinToken.isEmpty {
       try visitor.visitSingularStringField(value: self.joinToken, fieldNumber: 9)
     }
+    try { if let v = self._evidence {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 120)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -10198,6 +10383,345 @@ nonisolated extension Apus_V1_WorkloadRegistration: SwiftProtobuf.Message, Swift
     if lhs.name != rhs.name {return false}
     if lhs.address != rhs.address {return false}
     if lhs.joinToken != rhs.joinToken {return false}
+    if lhs._evidence != rhs._evidence {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Evidence: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Evidence"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}join_token\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.kind != nil {try decoder.handleConflictingOneOf()}
+          self.kind = .joinToken(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if case .joinToken(let v)? = self.kind {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Evidence, rhs: Apus_V1_Evidence) -> Bool {
+    if lhs.kind != rhs.kind {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_JoinTokensRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".JoinTokensRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}create\0\u{1}revoke\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: Apus_V1_JoinTokenOrder?
+        var hadOneofValue = false
+        if let current = self.action {
+          hadOneofValue = true
+          if case .create(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.action = .create(v)
+        }
+      }()
+      case 2: try {
+        var v: Apus_V1_JoinTokenRevocation?
+        var hadOneofValue = false
+        if let current = self.action {
+          hadOneofValue = true
+          if case .revoke(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.action = .revoke(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.action {
+    case .create?: try {
+      guard case .create(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .revoke?: try {
+      guard case .revoke(let v)? = self.action else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_JoinTokensRequest, rhs: Apus_V1_JoinTokensRequest) -> Bool {
+    if lhs.action != rhs.action {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_JoinTokenOrder: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".JoinTokenOrder"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}namespace\0\u{3}service_account\0\u{1}service\0\u{1}labels\0\u{3}ttl_seconds\0\u{1}uses\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.namespace) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.serviceAccount) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 4: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.labels) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.ttlSeconds) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.uses) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.namespace.isEmpty {
+      try visitor.visitSingularStringField(value: self.namespace, fieldNumber: 1)
+    }
+    if !self.serviceAccount.isEmpty {
+      try visitor.visitSingularStringField(value: self.serviceAccount, fieldNumber: 2)
+    }
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 3)
+    }
+    if !self.labels.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.labels, fieldNumber: 4)
+    }
+    if self.ttlSeconds != 0 {
+      try visitor.visitSingularInt64Field(value: self.ttlSeconds, fieldNumber: 5)
+    }
+    if self.uses != 0 {
+      try visitor.visitSingularUInt32Field(value: self.uses, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_JoinTokenOrder, rhs: Apus_V1_JoinTokenOrder) -> Bool {
+    if lhs.namespace != rhs.namespace {return false}
+    if lhs.serviceAccount != rhs.serviceAccount {return false}
+    if lhs.service != rhs.service {return false}
+    if lhs.labels != rhs.labels {return false}
+    if lhs.ttlSeconds != rhs.ttlSeconds {return false}
+    if lhs.uses != rhs.uses {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_JoinTokenRevocation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".JoinTokenRevocation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}workloads\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.workloads) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.id.isEmpty {
+      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
+    }
+    if self.workloads != false {
+      try visitor.visitSingularBoolField(value: self.workloads, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_JoinTokenRevocation, rhs: Apus_V1_JoinTokenRevocation) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.workloads != rhs.workloads {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_JoinTokensResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".JoinTokensResponse"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tokens\0\u{1}ended\0\u{1}secret\0\u{1}controller\0\u{3}trust_domain\0\u{3}trust_anchors_pem\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.tokens) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.ended) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.secret) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.controller) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.trustDomain) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.trustAnchorsPem) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.tokens.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tokens, fieldNumber: 1)
+    }
+    if self.ended != 0 {
+      try visitor.visitSingularUInt32Field(value: self.ended, fieldNumber: 2)
+    }
+    if !self.secret.isEmpty {
+      try visitor.visitSingularStringField(value: self.secret, fieldNumber: 3)
+    }
+    if !self.controller.isEmpty {
+      try visitor.visitSingularStringField(value: self.controller, fieldNumber: 4)
+    }
+    if !self.trustDomain.isEmpty {
+      try visitor.visitSingularStringField(value: self.trustDomain, fieldNumber: 5)
+    }
+    if !self.trustAnchorsPem.isEmpty {
+      try visitor.visitSingularStringField(value: self.trustAnchorsPem, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_JoinTokensResponse, rhs: Apus_V1_JoinTokensResponse) -> Bool {
+    if lhs.tokens != rhs.tokens {return false}
+    if lhs.ended != rhs.ended {return false}
+    if lhs.secret != rhs.secret {return false}
+    if lhs.controller != rhs.controller {return false}
+    if lhs.trustDomain != rhs.trustDomain {return false}
+    if lhs.trustAnchorsPem != rhs.trustAnchorsPem {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_JoinTokenStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".JoinTokenStatus"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}namespace\0\u{3}service_account\0\u{1}service\0\u{1}labels\0\u{1}state\0\u{1}created\0\u{1}expires\0\u{1}uses\0\u{1}used\0\u{3}last_used\0\u{1}workloads\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.namespace) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.serviceAccount) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 5: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.labels) }()
+      case 6: try { try decoder.decodeSingularStringField(value: &self.state) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self.created) }()
+      case 8: try { try decoder.decodeSingularInt64Field(value: &self.expires) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.uses) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.used) }()
+      case 11: try { try decoder.decodeSingularInt64Field(value: &self.lastUsed) }()
+      case 12: try { try decoder.decodeRepeatedStringField(value: &self.workloads) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.id.isEmpty {
+      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
+    }
+    if !self.namespace.isEmpty {
+      try visitor.visitSingularStringField(value: self.namespace, fieldNumber: 2)
+    }
+    if !self.serviceAccount.isEmpty {
+      try visitor.visitSingularStringField(value: self.serviceAccount, fieldNumber: 3)
+    }
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 4)
+    }
+    if !self.labels.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.labels, fieldNumber: 5)
+    }
+    if !self.state.isEmpty {
+      try visitor.visitSingularStringField(value: self.state, fieldNumber: 6)
+    }
+    if self.created != 0 {
+      try visitor.visitSingularInt64Field(value: self.created, fieldNumber: 7)
+    }
+    if self.expires != 0 {
+      try visitor.visitSingularInt64Field(value: self.expires, fieldNumber: 8)
+    }
+    if self.uses != 0 {
+      try visitor.visitSingularUInt32Field(value: self.uses, fieldNumber: 9)
+    }
+    if self.used != 0 {
+      try visitor.visitSingularUInt32Field(value: self.used, fieldNumber: 10)
+    }
+    if self.lastUsed != 0 {
+      try visitor.visitSingularInt64Field(value: self.lastUsed, fieldNumber: 11)
+    }
+    if !self.workloads.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.workloads, fieldNumber: 12)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_JoinTokenStatus, rhs: Apus_V1_JoinTokenStatus) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.namespace != rhs.namespace {return false}
+    if lhs.serviceAccount != rhs.serviceAccount {return false}
+    if lhs.service != rhs.service {return false}
+    if lhs.labels != rhs.labels {return false}
+    if lhs.state != rhs.state {return false}
+    if lhs.created != rhs.created {return false}
+    if lhs.expires != rhs.expires {return false}
+    if lhs.uses != rhs.uses {return false}
+    if lhs.used != rhs.used {return false}
+    if lhs.lastUsed != rhs.lastUsed {return false}
+    if lhs.workloads != rhs.workloads {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

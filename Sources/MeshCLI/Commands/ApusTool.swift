@@ -43,8 +43,8 @@ struct ApusCommand: AsyncParsableCommand {
     subcommands: [
       DemoCommand.self, UpCommand.self, RunCommand.self, StatCommand.self, StatusCommand.self, GetCommand.self,
       WhyCommand.self, AuthzCommand.self, RoutesCommand.self, EndpointsCommand.self, CheckCommand.self,
-      ValidateCommand.self,
-      AnalyzeCommand.self, RolloutCommand.self, ChaosCommand.self, IdentityCommand.self, VersionCommand.self,
+      ValidateCommand.self, AnalyzeCommand.self, RolloutCommand.self, ChaosCommand.self, DrainCommand.self,
+      IdentityCommand.self, VersionCommand.self,
       CompletionCommand.self,
     ])
 }

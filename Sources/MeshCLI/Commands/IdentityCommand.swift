@@ -5,7 +5,7 @@ internal import MeshAPI
 struct IdentityCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "identity",
-    abstract: "Print the certificates of workloads, and look after the authority that issues them.",
+    abstract: "Print the certificates of workloads, look after the authority that issues them, make tokens to join with.",
     discussion: """
       Without a subcommand: apus identity show.
 
@@ -13,10 +13,11 @@ struct IdentityCommand: AsyncParsableCommand {
         apus identity status                          the authority, and what is revoked
         apus identity rotate --issuer                 a new issuer, while traffic goes on
         apus identity revoke --identity shop/web      refuse a workload's certificates within seconds
+        apus identity token create --service web      let a program of another account join once
       """,
     subcommands: [
       IdentityShowCommand.self, IdentityStatusCommand.self, IdentityRotateCommand.self, IdentityListCommand.self,
-      IdentityRevokeCommand.self, IdentityRestoreCommand.self, IdentityRequestCommand.self,
+      IdentityRevokeCommand.self, IdentityRestoreCommand.self, IdentityRequestCommand.self, IdentityTokenCommand.self,
     ],
     // An argument of this command itself would swallow the names of its subcommands.
     defaultSubcommand: IdentityShowCommand.self)

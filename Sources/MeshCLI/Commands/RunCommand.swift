@@ -22,6 +22,7 @@ struct RunCommand: AsyncParsableCommand {
       EXAMPLES
         apus run --service web --port 8080 --upstream orders -- python3 -m http.server --bind 127.0.0.1 8080
         apus run --service orders --namespace shop --label version=v2 --port 9000 -- ./orders
+        apus run --service web --join-token-file web.join --port 8080 -- ./web
         apus run --service batch --listen 127.0.0.1:8081=orders.shop:80 -- ./batch
 
       EXIT CODES
@@ -89,6 +90,13 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "Seconds the whole drain may take before the program is killed.")
   var drainTimeout = 30.0
 
+  @Option(
+    help: ArgumentHelp(
+      "Join with what apus identity token create wrote: for accounts that cannot open the control socket.",
+      discussion: "Only a file, which must be its owner's alone: everybody can read the command lines of processes.",
+      valueName: "file"))
+  var joinTokenFile: String?
+
   @OptionGroup var state: StateOptions
 
   @Argument(parsing: .postTerminator, help: "The program and its arguments, after --.")
@@ -99,8 +107,10 @@ struct RunCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    var options = try options()
+    options.joinFile = try joinTokenFile.map { try JoinFile.read($0) }
     let session = try RunSession(
-      options: options(), directory: state.directory(), environment: ProcessInfo.processInfo.environment)
+      options: options, directory: state.directory(), environment: ProcessInfo.processInfo.environment)
     let code = await session.run()
     Foundation.exit(code)
   }

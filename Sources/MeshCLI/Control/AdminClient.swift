@@ -69,6 +69,10 @@ package struct AdminClient: Sendable {
     try await call { try await $0.issued(request, options: $1) }
   }
 
+  package func joinTokens(_ request: Apus_V1_JoinTokensRequest) async throws -> Apus_V1_JoinTokensResponse {
+    try await call { try await $0.joinTokens(request, options: $1) }
+  }
+
   private func call<Answer: Sendable>(
     _ body: @Sendable (Apus_V1_Admin.Client<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Answer
   ) async throws -> Answer {

@@ -1,8 +1,6 @@
 internal import GRPCCore
-internal import GRPCNIOTransportHTTP2Posix
 internal import Glibc
 internal import MeshAPI
-internal import MeshControlAPI
 package import MeshCore
 internal import SwiftProtobuf
 internal import Synchronization
@@ -33,13 +31,13 @@ package final class WorkloadLease: Sendable {
     var wake: AsyncStream<Void>.Continuation?
   }
 
-  private let directory: StateDirectory
+  private let path: RegistrationPath
   private let options: RunOptions
   private let state = Mutex(State())
   private let report: @Sendable (Event) -> Void
 
-  package init(directory: StateDirectory, options: RunOptions, report: @escaping @Sendable (Event) -> Void) {
-    self.directory = directory
+  package init(path: RegistrationPath, options: RunOptions, report: @escaping @Sendable (Event) -> Void) {
+    self.path = path
     self.options = options
     self.report = report
   }
@@ -67,9 +65,9 @@ package final class WorkloadLease: Sendable {
         report(.refused(error.message))
         return
       } catch let error as RPCError {
-        report(.lost("\(directory.socket): \(AdminClient.reason(error))"))
+        report(.lost("\(path.place): \(AdminClient.reason(error))"))
       } catch {
-        report(.lost("\(directory.socket): \(error)"))
+        report(.lost("\(path.place): \(error)"))
       }
       let hadGrant = state.withLock { state in
         defer { state.hadGrant = false }
@@ -93,17 +91,14 @@ package final class WorkloadLease: Sendable {
   // MARK: - One stream
 
   private func session() async throws {
-    try directory.checkSocketPath()
+    try path.check()
     let (beats, wake) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     defer { wake.finish() }
-    try await withGRPCClient(transport: AdminClient.transport(directory)) { client in
-      let admin = Apus_V1_Admin.Client(wrapping: client)
-      return try await admin.register { writer in
-        try await writer.write(.with { $0.register = self.registration() })
-        for await _ in beats { try await writer.write(.with { $0.heartbeat = self.heartbeat() }) }
-      } onResponse: { response in
-        try await self.receive(response, wake: wake)
-      }
+    try await path.register { writer in
+      try await writer.write(.with { $0.register = self.registration() })
+      for await _ in beats { try await writer.write(.with { $0.heartbeat = self.heartbeat() }) }
+    } onResponse: { response in
+      try await self.receive(response, wake: wake)
     }
   }
 
@@ -152,6 +147,8 @@ package final class WorkloadLease: Sendable {
         $0.name = grant.workload
         $0.address = grant.address
         $0.joinToken = grant.token
+      } else if let evidence = path.evidence {
+        $0.evidence = evidence
       }
     }
   }

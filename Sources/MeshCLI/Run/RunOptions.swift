@@ -20,6 +20,8 @@ package struct RunOptions: Sendable {
   package var readyTimeout: TimeSpan = .seconds(30)
   package var drainDelay: TimeSpan = .seconds(1)
   package var drainTimeout: TimeSpan = .seconds(30)
+  /// Set to join over TLS instead of registering over the control socket.
+  package var joinFile: JoinFile?
   package var program: [String]
 
   package init(service: String, namespace: String, serviceAccount: String, ports: [UInt16], program: [String]) {

@@ -38,11 +38,11 @@ package struct RunPlan: Sendable {
     options.appAddress == RunOptions.ownAddress ? grant.address : options.appAddress
   }
 
-  package func proxyArguments(trustAnchorsFile: String) -> [String] {
+  package func proxyArguments(trustAnchorsFile: String, adminTokenFile: String) -> [String] {
     var arguments = [
       "apus-proxy", "--workload", grant.workload, "--namespace", options.namespace, "--identity", grant.identity,
       "--address", grant.address, "--controller", grant.controller, "--trust-anchors", trustAnchorsFile,
-      "--app-address", appAddress,
+      "--admin-token-file", adminTokenFile, "--app-address", appAddress,
       "--access-log", options.accessLog,
     ]
     for server in options.dnsServers { arguments += ["--dns-server", server] }

@@ -2,6 +2,7 @@ internal import Foundation
 internal import Glibc
 internal import MeshControl
 internal import MeshCore
+internal import MeshIdentity
 
 /// Carries out what `RunMachine` decides: the lease, the proxy, the program, timers and probes of one `apus run`.
 ///
@@ -51,7 +52,8 @@ package actor RunSession {
       case .exited(_, let status): post.yield(.programExited(status))
       }
     }
-    lease = WorkloadLease(directory: directory, options: options) { event in
+    lease = WorkloadLease(path: options.joinFile.map { .joining($0) } ?? .socket(directory), options: options) {
+      event in
       switch event {
       case .granted(let grant): post.yield(.registered(grant))
       case .refused(let reason): post.yield(.registrationRefused(reason))
@@ -66,7 +68,7 @@ package actor RunSession {
     for await event in events {
       for action in machine.event(event) { await perform(action) }
       if let exitCode {
-        removeAnchors()
+        removeProxyFiles()
         return exitCode
       }
     }
@@ -118,14 +120,17 @@ package actor RunSession {
       } else {
         self.plan?.grant = grant
       }
-      try writeAnchors(grant)
+      try writeProxyFiles(grant)
     } catch {
       post.yield(.proxyStartFailed("\(error)"))
       return
     }
     guard let plan else { return }
     let command = ProgramCommand(
-      path: proxyPath, arguments: plan.proxyArguments(trustAnchorsFile: directory.anchors(of: grant.workload)),
+      path: proxyPath,
+      arguments: plan.proxyArguments(
+        trustAnchorsFile: directory.anchors(of: grant.workload),
+        adminTokenFile: directory.adminToken(of: grant.workload)),
       environment: plan.proxyEnvironment(environment), withoutInput: true)
     do {
       _ = try await keeper.spawn(command, tag: Self.proxyTag)
@@ -152,22 +157,21 @@ package actor RunSession {
     }
   }
 
-  private func writeAnchors(_ grant: Grant) throws {
-    let file = directory.anchors(of: grant.workload)
-    do {
-      try FileManager.default.createDirectory(
-        atPath: (file as NSString).deletingLastPathComponent, withIntermediateDirectories: true,
-        attributes: [.posixPermissions: 0o700])
-      try Data(grant.trustAnchors.utf8).write(to: URL(fileURLWithPath: file), options: .atomic)
+  /// The trust anchors, and a new token for the admin port: whoever read an old one has nothing.
+  private func writeProxyFiles(_ grant: Grant) throws {
+    let anchors = directory.anchors(of: grant.workload)
+    do throws(StorageError) {
+      try AtomicFile.makeDirectory(AtomicFile.parent(of: anchors))
+      try AtomicFile.write(grant.trustAnchors, to: anchors)
+      try AtomicFile.write(Secret.random() + "\n", to: directory.adminToken(of: grant.workload))
     } catch {
-      throw CLIFailure(
-        "cannot write \(file): \(error.localizedDescription)",
-        fix: "check permissions and space: df -h \(directory.path)")
+      throw CLIFailure(error.description, fix: "check permissions and space: df -h \(directory.path)")
     }
   }
 
-  private func removeAnchors() {
-    if let plan { try? FileManager.default.removeItem(atPath: directory.anchors(of: plan.grant.workload)) }
+  private func removeProxyFiles() {
+    guard let workload = plan?.grant.workload else { return }
+    for file in [directory.anchors(of: workload), directory.adminToken(of: workload)] { unlink(file) }
   }
 
   // MARK: - Program

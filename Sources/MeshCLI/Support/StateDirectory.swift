@@ -31,6 +31,9 @@ package struct StateDirectory: Hashable, Sendable {
   /// The trust anchors one workload's proxy starts with.
   package func anchors(of workload: String) -> String { "\(path)/workloads/\(workload).anchors.pem" }
 
+  /// The token of what changes something over the admin port of one workload's proxy.
+  package func adminToken(of workload: String) -> String { "\(path)/workloads/\(workload).admin-token" }
+
   /// `sun_path` of a Unix socket address holds 107 bytes and a NUL.
   package func checkSocketPath() throws {
     guard socket.utf8.count <= 107 else {

@@ -5,7 +5,7 @@ package import MeshCore
 package struct AuthenticatedWorkload: Sendable {
   package var name: String
   package var identity: SPIFFEID
-  package var token: JoinToken
+  package var token: WorkloadToken
 
   static let unknownTokenMessage =
     "the join token is unknown or its workload has left; is its `apus run` still running, and with this controller?"
@@ -17,12 +17,14 @@ extension WorkloadRegistry {
     guard let field = metadata[stringValues: "authorization"].first(where: { _ in true }),
       field.count <= 512, field.prefix(scheme.count).lowercased() == scheme.lowercased()
     else {
+      metrics.count(.callRefusals, "no_token")
       throw RPCError(
         code: .unauthenticated,
         message: "a join token is needed: `authorization: Bearer TOKEN`, as `apus run` passes it")
     }
-    let token = JoinToken(text: String(field.dropFirst(scheme.count)))
+    let token = WorkloadToken(text: String(field.dropFirst(scheme.count)))
     guard let lease = authenticate(token) else {
+      metrics.count(.callRefusals, "unknown_token")
       throw RPCError(code: .unauthenticated, message: AuthenticatedWorkload.unknownTokenMessage)
     }
     return AuthenticatedWorkload(name: lease.name, identity: lease.identity, token: token)

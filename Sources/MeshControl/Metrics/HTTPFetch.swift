@@ -22,9 +22,24 @@ package enum HTTPFetch {
   ) async throws
     -> Response
   {
+    try await fetch(address, path: path, head: "", method: "GET", timeout: timeout)
+  }
+
+  /// An empty POST that shows a token: how the admin port is told to change something.
+  package static func post(
+    _ address: SocketAddress, path: String, token: String, timeout: TimeSpan = .seconds(3)
+  ) async throws -> Response {
+    let head = "Authorization: Bearer \(token)\r\nContent-Length: 0\r\n"
+    return try await fetch(address, path: path, head: head, method: "POST", timeout: timeout)
+  }
+
+  private static func fetch(
+    _ address: SocketAddress, path: String, head: String, method: String, timeout: TimeSpan
+  ) async throws -> Response {
     try await withCheckedThrowingContinuation { continuation in
       DispatchQueue.global().async {
-        continuation.resume(with: Result { try exchange(address, path: path, timeout: timeout) })
+        continuation.resume(
+          with: Result { try exchange(address, path: path, head: head, method: method, timeout: timeout) })
       }
     }
   }
@@ -52,10 +67,13 @@ package enum HTTPFetch {
 
   // MARK: - Blocking
 
-  private static func exchange(_ address: SocketAddress, path: String, timeout: TimeSpan) throws -> Response {
+  private static func exchange(
+    _ address: SocketAddress, path: String, head: String, method: String, timeout: TimeSpan
+  ) throws -> Response {
     let socket = try connect(address, timeout: timeout)
     defer { close(socket) }
-    let request = "GET \(path) HTTP/1.1\r\nHost: \(address)\r\nUser-Agent: apus\r\nConnection: close\r\n\r\n"
+    let request =
+      "\(method) \(path) HTTP/1.1\r\nHost: \(address)\r\nUser-Agent: apus\r\n\(head)Connection: close\r\n\r\n"
     var bytes = Array(request.utf8)
     var sent = 0
     while sent < bytes.count {

@@ -18,15 +18,19 @@ package struct AddressBook: Hashable, Sendable {
     package var tokenHash: String
     /// Unix seconds of the last registration.
     package var registered: Int64
+    /// `Attestation.source` of what joined without access to the control socket; nil for the owner's own.
+    package var joinedBy: String?
 
     package init(
-      address: String, namespace: String, serviceAccount: String, tokenHash: String, registered: Int64
+      address: String, namespace: String, serviceAccount: String, tokenHash: String, registered: Int64,
+      joinedBy: String? = nil
     ) {
       self.address = address
       self.namespace = namespace
       self.serviceAccount = serviceAccount
       self.tokenHash = tokenHash
       self.registered = registered
+      self.joinedBy = joinedBy
     }
   }
 
@@ -51,9 +55,17 @@ package struct AddressBook: Hashable, Sendable {
   package mutating func record(_ entry: Entry, for name: String, living: Set<String>) {
     entries[name] = entry
     guard entries.count > Self.maximumEntries else { return }
+    // Those that joined go first: whoever joins again and again forgets nobody's address but its own.
     let oldest = entries.filter { !living.contains($0.key) && $0.key != name }
-      .min { ($0.value.registered, $0.key) < ($1.value.registered, $1.key) }
+      .min { $0.value.rank($0.key) < $1.value.rank($1.key) }
     if let oldest { entries[oldest.key] = nil }
+  }
+
+  /// Ends the claims of what joined by a source: they hold nothing that opens anything. Says whose.
+  package mutating func endClaims(joinedBy source: String) -> [String] {
+    let names = entries.filter { $0.value.joinedBy == source }.map(\.key).sorted()
+    for name in names { entries[name]?.tokenHash = "" }
+    return names
   }
 
   /// The lowest address that no name has and that `isFree` agrees to; when every one is somebody's, one that no living
@@ -91,4 +103,9 @@ package struct AddressBook: Hashable, Sendable {
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     return Array(try encoder.encode(File(workloads: entries))) + [0x0A]
   }
+}
+
+extension AddressBook.Entry {
+  /// The lowest is forgotten first.
+  fileprivate func rank(_ name: String) -> (Int, Int64, String) { (joinedBy == nil ? 1 : 0, registered, name) }
 }

@@ -23,7 +23,7 @@ struct LeaseRestoration {
         continue
       }
       guard let known = book[name], let address = book.address(of: name), address.host == entry.address,
-        known.namespace == entry.namespace, known.serviceAccount == entry.serviceAccount,
+        !known.tokenHash.isEmpty, known.namespace == entry.namespace, known.serviceAccount == entry.serviceAccount,
         let request = try? entry.request(name: name), addresses.insert(address).inserted
       else {
         log.warning("workload not restored: the saved state contradicts itself", metadata: ["workload": "\(name)"])

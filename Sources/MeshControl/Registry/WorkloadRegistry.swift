@@ -19,7 +19,7 @@ package actor WorkloadRegistry {
   /// What a registration was given. `token` is in no other place.
   package struct Grant: Sendable {
     package var lease: WorkloadLease
-    package var token: JoinToken
+    package var token: WorkloadToken
   }
 
   private let path: String
@@ -36,6 +36,7 @@ package actor WorkloadRegistry {
   private var isUnsaved = true
   private var isFrozen = false
   private let changed: AsyncStream<Void>.Continuation
+  package nonisolated let metrics: ControllerMetrics
 
   /// One element after every change of the living workloads; several changes may come as one. For a single reader.
   package nonisolated let changes: AsyncStream<Void>
@@ -44,8 +45,9 @@ package actor WorkloadRegistry {
   package init(
     path: String, trustDomain: String, clock: ControlClock = .system, log: Logger, calls: AtomicFile.Calls = .system,
     isAddressFree: @escaping @Sendable (SocketAddress) -> Bool = AddressProbe.isFree,
-    processes: ProcessProbe = .system
+    processes: ProcessProbe = .system, metrics: ControllerMetrics = ControllerMetrics()
   ) throws {
+    self.metrics = metrics
     self.path = path
     self.trustDomain = trustDomain
     self.clock = clock
@@ -72,19 +74,21 @@ package actor WorkloadRegistry {
 
   // MARK: - Leases
 
-  package func register(_ request: WorkloadRequest) throws(RegistryError) -> Grant {
+  /// `joinedBy` is the `Attestation.source` of a program that did not come through the control socket: its process id is not
+  /// believed.
+  package func register(_ request: WorkloadRequest, joinedBy source: String? = nil) throws(RegistryError) -> Grant {
     let name = request.name ?? newName(for: request)
     if let lease = leases[name], lease.isProvisional, !processes.isRunning(lease.request.processID) {
       release(lease.id)
     }
-    try checkClaim(of: request, to: name)
+    try checkClaim(of: request, to: name, joinedBy: source)
     guard leases[name] != nil || !leases.isFull else { throw .tooManyWorkloads(WorkloadLeases.maximumCount) }
 
     let identity = SPIFFEID(
       trustDomain: trustDomain, namespace: request.namespace, serviceAccount: request.serviceAccount)
     let address = try address(for: name, claimed: request.claim != nil)
     let token = request.claim?.token ?? .random()
-    try remember(name, request, address: address, token: token)
+    try remember(name, request, address: address, token: token, joinedBy: source)
 
     let lease = leases.add(
       name: name, request: request, address: address, identity: identity, tokenHash: token.hash,
@@ -92,7 +96,10 @@ package actor WorkloadRegistry {
     noteChange()
     log.info(
       "workload registered",
-      metadata: ["workload": "\(name)", "address": "\(address.host)", "identity": "\(identity)"])
+      metadata: [
+        "workload": "\(name)", "address": "\(address.host)", "identity": "\(identity)",
+        "by": "\(source ?? "control socket")",
+      ])
     return Grant(lease: lease, token: token)
   }
 
@@ -143,7 +150,7 @@ package actor WorkloadRegistry {
   package func isLive(_ id: WorkloadLease.ID) -> Bool { leases[id] != nil }
 
   /// The living workload that the token was given to.
-  package func authenticate(_ token: JoinToken) -> WorkloadLease? { leases.lease(tokenHash: token.hash) }
+  package func authenticate(_ token: WorkloadToken) -> WorkloadLease? { leases.lease(tokenHash: token.hash) }
 
   package var workloads: [WorkloadLease] { leases.all.sorted { $0.name < $1.name } }
 
@@ -161,15 +168,19 @@ package actor WorkloadRegistry {
 
   /// A name that lives belongs to whoever holds its token, or to the same process whose stream broke; the socket this
   /// comes over opens only for the mesh's owner, so the number can be believed.
-  private func checkClaim(of request: WorkloadRequest, to name: String) throws(RegistryError) {
+  private func checkClaim(
+    of request: WorkloadRequest, to name: String, joinedBy source: String?
+  ) throws(RegistryError) {
     if let claim = request.claim {
       guard let entry = book[name] else { throw .unknownClaim(name) }
-      guard entry.tokenHash == claim.token.hash, entry.namespace == request.namespace,
+      guard entry.joinedBy == source, entry.tokenHash == claim.token.hash, entry.namespace == request.namespace,
         entry.serviceAccount == request.serviceAccount,
         claim.address == nil || claim.address?.ipv4 == book.address(of: name)?.ipv4
       else { throw .wrongToken(name) }
     } else if let lease = leases[name] {
-      guard request.processID > 0, lease.request.processID == request.processID else { throw .nameTaken(name) }
+      guard source == nil, request.processID > 0, lease.request.processID == request.processID else {
+        throw .nameTaken(name)
+      }
     }
   }
 
@@ -186,20 +197,47 @@ package actor WorkloadRegistry {
   }
 
   private func remember(
-    _ name: String, _ request: WorkloadRequest, address: SocketAddress, token: JoinToken
+    _ name: String, _ request: WorkloadRequest, address: SocketAddress, token: WorkloadToken, joinedBy source: String?
   ) throws(RegistryError) {
     var updated = book
     updated.record(
       AddressBook.Entry(
         address: address.host, namespace: request.namespace, serviceAccount: request.serviceAccount,
-        tokenHash: token.hash, registered: Int64(clock.wall().timeIntervalSince1970)),
+        tokenHash: token.hash, registered: Int64(clock.wall().timeIntervalSince1970), joinedBy: source),
       for: name, living: leases.names)
+    try write(updated)
+  }
+
+  private func write(_ updated: AddressBook) throws(RegistryError) {
     do {
       try AtomicFile.write(updated.json(), to: path, calls: calls)
     } catch {
-      log.error("cannot register a workload", metadata: ["error": "\(error)"])
+      log.error("cannot save the addresses of workloads", metadata: ["error": "\(error)"])
       throw .storage("\(error)")
     }
     book = updated
+  }
+
+  // MARK: - Workloads that joined
+
+  /// What the earlier registration under a name was proved by; nil for the owner's own, and for an unknown name.
+  package func source(of name: String) -> String? { book[name]?.joinedBy }
+
+  package func living(joinedBy source: String) -> [String] {
+    leases.names.filter { book[$0]?.joinedBy == source }.sorted()
+  }
+
+  /// Ends all that joined by a source: their leases, and their claims to their names. Says how many lived.
+  package func end(joinedBy source: String) throws(RegistryError) -> Int {
+    var updated = book
+    guard !updated.endClaims(joinedBy: source).isEmpty else { return 0 }
+    let ended = living(joinedBy: source).compactMap { leases[$0] }
+    try write(updated)
+    for lease in ended {
+      _ = leases.release(lease.id)
+      log.notice("workload ended: its join token was revoked", metadata: ["workload": "\(lease.name)"])
+    }
+    if !ended.isEmpty { noteChange() }
+    return ended.count
   }
 }

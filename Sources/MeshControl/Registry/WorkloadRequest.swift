@@ -21,7 +21,7 @@ package struct WorkloadRequest: Hashable, Sendable {
   /// Proof that the caller holds what an earlier registration was given.
   package struct Claim: Hashable, Sendable {
     package var address: SocketAddress?
-    package var token: JoinToken
+    package var token: WorkloadToken
   }
 
   package init(_ message: Apus_V1_WorkloadRegistration) throws(RegistryError) {
@@ -62,7 +62,7 @@ package struct WorkloadRequest: Hashable, Sendable {
       guard address != nil || message.address.isEmpty else {
         throw .invalid("\"\(message.address.prefix(64))\" is no IP address")
       }
-      claim = Claim(address: address, token: JoinToken(text: message.joinToken))
+      claim = Claim(address: address, token: WorkloadToken(text: message.joinToken))
     }
   }
 }
@@ -76,6 +76,7 @@ package enum RegistryError: Error, Hashable, Sendable, CustomStringConvertible {
   case wrongToken(String)
   /// A claim to a name of which nothing is known.
   case unknownClaim(String)
+  case unknownJoinToken(String)
   case addressesExhausted
   case tooManyWorkloads(Int)
   case storage(String)
@@ -87,6 +88,7 @@ package enum RegistryError: Error, Hashable, Sendable, CustomStringConvertible {
     case .wrongToken(let name): "the join token is not the one of workload \"\(name)\""
     case .unknownClaim(let name):
       "this controller knows no workload \"\(name)\" (another state directory, or a new one?): restart the workload"
+    case .unknownJoinToken(let id): "there is no join token \"\(id)\"; see apus identity token list"
     case .addressesExhausted: "no loopback address of 127.66.0.0/16 is free"
     case .tooManyWorkloads(let limit): "\(limit) workloads are registered, which is the limit"
     case .storage(let reason): reason

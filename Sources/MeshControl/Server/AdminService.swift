@@ -33,6 +33,7 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
 
   let facts: Facts
   let registry: WorkloadRegistry
+  let joinTokens: JoinTokenStore
   let hub: DiscoveryHub
   let state: MeshState
   let rollouts: RolloutController
@@ -41,14 +42,15 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
   let clock: ControlClock
 
   package init(
-    facts: Facts, registry: WorkloadRegistry, hub: DiscoveryHub, state: MeshState, rollouts: RolloutController,
-    authority: AuthorityKeeper, issued: IssuedLog, clock: ControlClock = .system
+    facts: Facts, registry: WorkloadRegistry, joinTokens: JoinTokenStore, hub: DiscoveryHub, state: MeshState,
+    rollouts: RolloutController, authority: AuthorityKeeper, issued: IssuedLog, clock: ControlClock = .system
   ) {
     self.authority = authority
     self.issued = issued
     self.clock = clock
     self.facts = facts
     self.registry = registry
+    self.joinTokens = joinTokens
     self.hub = hub
     self.state = state
     self.rollouts = rollouts
@@ -71,22 +73,7 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
     } catch {
       throw RPCError(code: error.code, message: error.description)
     }
-    let anchors = followAnchors(of: grant, response)
-    defer { anchors.cancel() }
-    let id = grant.lease.id
-    do {
-      try await response.write(answer(to: grant))
-      while let message = try await requests.next() {
-        guard case .heartbeat(let beat)? = message.kind else { continue }
-        guard await registry.renew(id, ready: beat.ready, draining: beat.draining) else {
-          throw RPCError(code: .aborted, message: "the lease has ended (late heartbeat, or taken over): register again")
-        }
-      }
-    } catch {
-      await registry.release(id)
-      throw error
-    }
-    await registry.release(id)
+    try await hold(grant, &requests, response)
   }
 
   func answer(to grant: WorkloadRegistry.Grant) -> Apus_V1_RegisterResponse {
@@ -156,12 +143,12 @@ extension AdminService {
 }
 
 extension RegistryError {
-  fileprivate var code: RPCError.Code {
+  var code: RPCError.Code {
     switch self {
     case .invalid: .invalidArgument
     case .nameTaken: .alreadyExists
     case .wrongToken: .permissionDenied
-    case .unknownClaim: .failedPrecondition
+    case .unknownClaim, .unknownJoinToken: .failedPrecondition
     // The caller tries again: room may come back.
     case .addressesExhausted, .tooManyWorkloads, .storage: .resourceExhausted
     }

@@ -24,6 +24,7 @@ extension ControlPlane {
     let proxies: GRPCServer<HTTP2ServerTransport.Posix>
     let admin: GRPCServer<HTTP2ServerTransport.Posix>
     let adminPath: String
+    let metricsSocket: Int32
 
     func cleanUp() {
       unlink(adminPath)
@@ -38,6 +39,9 @@ extension ControlPlane {
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await parts.proxies.serve() }
       group.addTask { try await parts.admin.serve() }
+      group.addTask {
+        try await MetricsServer(metrics: parts.registry.metrics).serve(socket: parts.metricsSocket)
+      }
       group.addTask { await parts.state.run(ManifestDirectory(path: options.manifestDirectory)) }
       group.addTask {
         try await RolloutLoop(

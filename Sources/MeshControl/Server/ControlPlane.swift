@@ -22,6 +22,8 @@ package struct ControlPlane: Sendable {
     package var manifestDirectory: String
     package var stateDirectory: String
     package var listenAddress = MeshCore.SocketAddress(ipv4: 0x7F42_0001, port: 15010)
+    /// Of the controller's own numbers, on `listenAddress`.
+    package var metricsPort = MetricsServer.port
     package var trustDomain = SPIFFEID.defaultTrustDomain
     package var certificateLifetime = CertificateAuthority.defaultLifetime
     /// Of generated roots and issuers.
@@ -69,6 +71,7 @@ package struct ControlPlane: Sendable {
     try checkManifestDirectory()
     let directory = options.stateDirectory
     try AtomicFile.makeDirectory(directory)
+    try StateOwner.check(directory)
     let lock = try StateLock(directory + "/controller.lock")
     let now = options.clock.wall()
     let authority = try AuthorityKeeper(
@@ -82,6 +85,9 @@ package struct ControlPlane: Sendable {
     let registry = try WorkloadRegistry(
       path: directory + "/addresses.json", trustDomain: options.trustDomain, clock: options.clock, log: log,
       isAddressFree: options.isAddressFree)
+    let joinTokens = try JoinTokenStore(path: directory + "/join-tokens.json", clock: options.clock, log: log) {
+      await registry.living(joinedBy: $0).count
+    }
     let hub = DiscoveryHub(clock: options.clock)
     let rolloutClock = RolloutClock(options.clock)
     let rollouts = try RolloutController(
@@ -102,28 +108,22 @@ package struct ControlPlane: Sendable {
       }
       await state.setTrust(news.bundle, number: news.number)
     }
-    let proxySocket = try ListeningSocket.tcp(options.listenAddress)
     let adminPath = directory + "/control.sock"
-    let adminSocket: Int32
-    do {
-      adminSocket = try ListeningSocket.unix(adminPath)
-    } catch {
-      close(proxySocket)
-      throw error
-    }
+    let sockets = try Sockets(proxies: options.listenAddress, metricsPort: options.metricsPort, admin: adminPath)
     let identity = IdentityService(
       authority: authority, issued: issued, registry: registry, hub: hub, lifetime: options.certificateLifetime,
       clock: options.clock, log: log)
     let admin = AdminService(
-      facts: facts(authority.holder, started: now), registry: registry, hub: hub, state: state, rollouts: rollouts,
-      authority: authority, issued: issued)
+      facts: facts(authority.holder, started: now), registry: registry, joinTokens: joinTokens, hub: hub, state: state,
+      rollouts: rollouts, authority: authority, issued: issued)
+    let join = JoinService(registrations: admin, joinTokens: joinTokens, clock: options.clock, log: log)
+    let discovery = DiscoveryService(hub: hub, registry: registry, log: log)
     return Parts(
       lock: lock, registry: registry, hub: hub, state: state, rollouts: rollouts, rolloutClock: rolloutClock, tls: tls,
       rotation: RotationLoop(keeper: authority, registry: registry, hub: hub, clock: options.clock, log: log),
-      proxies: Self.server(
-        socket: proxySocket, tls: tls, services: [DiscoveryService(hub: hub, registry: registry, log: log), identity]),
-      admin: Self.server(socket: adminSocket, tls: nil, services: [admin]),
-      adminPath: adminPath)
+      proxies: Self.server(socket: sockets.proxies, tls: tls, services: [discovery, identity, join]),
+      admin: Self.server(socket: sockets.admin, tls: nil, services: [admin]),
+      adminPath: adminPath, metricsSocket: sockets.metrics)
   }
 
   private func facts(_ authority: AuthorityHolder, started: Date) -> AdminService.Facts {

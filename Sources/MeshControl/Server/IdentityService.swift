@@ -54,6 +54,7 @@ package actor IdentityService: Apus_V1_Identity.ServiceProtocol {
   ) async throws -> ServerResponse<Apus_V1_CertifyResponse> {
     let caller = try await registry.caller(of: request.metadata)
     guard takeTry(of: caller.name) else {
+      registry.metrics.count(.certificateRefusals, "too_many")
       throw RPCError(
         code: .resourceExhausted, message: "more than \(Self.burst) certificate requests at once; try again in seconds")
     }
@@ -64,11 +65,13 @@ package actor IdentityService: Apus_V1_Identity.ServiceProtocol {
       certificate = try signer.issue(
         csrDER: try Self.der(request.message.csrPem), for: caller.identity, lifetime: lifetime, now: clock.wall())
     } catch let error as IdentityError {
+      registry.metrics.count(.certificateRefusals, error.reason)
       log.warning("certificate refused", metadata: ["workload": "\(caller.name)", "reason": "\(error)"])
       throw RPCError(code: error.code, message: error.description)
     }
     let notAfter = Int64(certificate.notAfter.timeIntervalSince1970)
     await hub.recordCertificate(of: caller.name, notAfter: notAfter)
+    registry.metrics.count(.certificates, "workload")
     record(certificate, of: caller, by: signer.issuer.id)
     return ServerResponse(
       message: .with {
@@ -122,6 +125,18 @@ package actor IdentityService: Apus_V1_Identity.ServiceProtocol {
 }
 
 extension IdentityError {
+  /// The `reason` of the metric.
+  fileprivate var reason: String {
+    switch self {
+    case .malformedRequest: "malformed"
+    case .proofOfPossessionFailed: "proof_of_possession"
+    case .weakKey: "weak_key"
+    case .identityMismatch: "identity_mismatch"
+    case .authorityRequested: "authority_requested"
+    default: "authority_unusable"
+    }
+  }
+
   fileprivate var code: RPCError.Code {
     switch self {
     case .malformedRequest: .invalidArgument

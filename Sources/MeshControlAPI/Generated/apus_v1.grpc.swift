@@ -647,6 +647,344 @@ extension Apus_V1_Identity.ClientProtocol {
     }
 }
 
+// MARK: - apus.v1.Join
+
+/// Namespace containing generated types for the "apus.v1.Join" service.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+package enum Apus_V1_Join: Sendable {
+    /// Service descriptor for the "apus.v1.Join" service.
+    package static let descriptor = GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Join")
+    /// Namespace for method metadata.
+    package enum Method: Sendable {
+        /// Namespace for "Register" metadata.
+        package enum Register: Sendable {
+            /// Request type for "Register".
+            package typealias Input = Apus_V1_RegisterRequest
+            /// Response type for "Register".
+            package typealias Output = Apus_V1_RegisterResponse
+            /// Descriptor for "Register".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Join"),
+                method: "Register",
+                type: .bidirectionalStreaming
+            )
+        }
+        /// Descriptors for all methods in the "apus.v1.Join" service.
+        package static let descriptors: [GRPCCore.MethodDescriptor] = [
+            Register.descriptor
+        ]
+    }
+}
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension GRPCCore.ServiceDescriptor {
+    /// Service descriptor for the "apus.v1.Join" service.
+    package static let apus_v1_Join = GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Join")
+}
+
+// MARK: apus.v1.Join (server)
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Apus_V1_Join {
+    /// Streaming variant of the service protocol for the "apus.v1.Join" service.
+    ///
+    /// This protocol is the lowest-level of the service protocols generated for this service
+    /// giving you the most flexibility over the implementation of your service. This comes at
+    /// the cost of more verbose and less strict APIs. Each RPC requires you to implement it in
+    /// terms of a request stream and response stream. Where the RPC expects only a single
+    /// request or response message, you are responsible for ensuring your implementation
+    /// maintains this invariant.
+    ///
+    /// Where possible, prefer using the stricter, less-verbose ``ServiceProtocol``
+    /// or ``SimpleServiceProtocol`` instead.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > For programs that cannot open the socket of Admin: those of other accounts. Over the same port as Discovery.
+    package protocol StreamingServiceProtocol: GRPCCore.RegistrableRPCService {
+        /// Handle the "Register" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > As Admin.Register, by `evidence` the first time, and by name, address and join_token of the answer afterwards.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_RegisterRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_RegisterResponse` messages.
+        func register(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_RegisterRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RegisterResponse>
+    }
+
+    /// Service protocol for the "apus.v1.Join" service.
+    ///
+    /// This protocol is higher level than ``StreamingServiceProtocol`` but lower level than
+    /// the ``SimpleServiceProtocol``, it provides access to request and response metadata and
+    /// trailing response metadata. If you don't need these then consider using
+    /// the ``SimpleServiceProtocol``. If you need fine grained control over your RPCs then
+    /// use ``StreamingServiceProtocol``.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > For programs that cannot open the socket of Admin: those of other accounts. Over the same port as Discovery.
+    package protocol ServiceProtocol: Apus_V1_Join.StreamingServiceProtocol {
+        /// Handle the "Register" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > As Admin.Register, by `evidence` the first time, and by name, address and join_token of the answer afterwards.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_RegisterRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_RegisterResponse` messages.
+        func register(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_RegisterRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RegisterResponse>
+    }
+
+    /// Simple service protocol for the "apus.v1.Join" service.
+    ///
+    /// This is the highest level protocol for the service. The API is the easiest to use but
+    /// doesn't provide access to request or response metadata. If you need access to these
+    /// then use ``ServiceProtocol`` instead.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > For programs that cannot open the socket of Admin: those of other accounts. Over the same port as Discovery.
+    package protocol SimpleServiceProtocol: Apus_V1_Join.ServiceProtocol {
+        /// Handle the "Register" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > As Admin.Register, by `evidence` the first time, and by name, address and join_token of the answer afterwards.
+        ///
+        /// - Parameters:
+        ///   - request: A stream of `Apus_V1_RegisterRequest` messages.
+        ///   - response: A response stream of `Apus_V1_RegisterResponse` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        func register(
+            request: GRPCCore.RPCAsyncSequence<Apus_V1_RegisterRequest, any Swift.Error>,
+            response: GRPCCore.RPCWriter<Apus_V1_RegisterResponse>,
+            context: GRPCCore.ServerContext
+        ) async throws
+    }
+}
+
+// Default implementation of 'registerMethods(with:)'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Apus_V1_Join.StreamingServiceProtocol {
+    package func registerMethods<Transport>(with router: inout GRPCCore.RPCRouter<Transport>) where Transport: GRPCCore.ServerTransport {
+        router.registerHandler(
+            forMethod: Apus_V1_Join.Method.Register.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_RegisterRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_RegisterResponse>(),
+            handler: { request, context in
+                try await self.register(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+    }
+}
+
+// Default implementation of streaming methods from 'StreamingServiceProtocol'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Apus_V1_Join.ServiceProtocol {
+}
+
+// Default implementation of methods from 'ServiceProtocol'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Apus_V1_Join.SimpleServiceProtocol {
+    package func register(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_RegisterRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RegisterResponse> {
+        return GRPCCore.StreamingServerResponse<Apus_V1_RegisterResponse>(
+            metadata: [:],
+            producer: { writer in
+                try await self.register(
+                    request: request.messages,
+                    response: writer,
+                    context: context
+                )
+                return [:]
+            }
+        )
+    }
+}
+
+// MARK: apus.v1.Join (client)
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Apus_V1_Join {
+    /// Generated client protocol for the "apus.v1.Join" service.
+    ///
+    /// You don't need to implement this protocol directly, use the generated
+    /// implementation, ``Client``.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > For programs that cannot open the socket of Admin: those of other accounts. Over the same port as Discovery.
+    package protocol ClientProtocol: Sendable {
+        /// Call the "Register" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > As Admin.Register, by `evidence` the first time, and by name, address and join_token of the answer afterwards.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request producing `Apus_V1_RegisterRequest` messages.
+        ///   - serializer: A serializer for `Apus_V1_RegisterRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_RegisterResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func register<Result>(
+            request: GRPCCore.StreamingClientRequest<Apus_V1_RegisterRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_RegisterRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_RegisterResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Apus_V1_RegisterResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+    }
+
+    /// Generated client for the "apus.v1.Join" service.
+    ///
+    /// The ``Client`` provides an implementation of ``ClientProtocol`` which wraps
+    /// a `GRPCCore.GRPCCClient`. The underlying `GRPCClient` provides the long-lived
+    /// means of communication with the remote peer.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > For programs that cannot open the socket of Admin: those of other accounts. Over the same port as Discovery.
+    package struct Client<Transport>: ClientProtocol where Transport: GRPCCore.ClientTransport {
+        private let client: GRPCCore.GRPCClient<Transport>
+
+        /// Creates a new client wrapping the provided `GRPCCore.GRPCClient`.
+        ///
+        /// - Parameters:
+        ///   - client: A `GRPCCore.GRPCClient` providing a communication channel to the service.
+        package init(wrapping client: GRPCCore.GRPCClient<Transport>) {
+            self.client = client
+        }
+
+        /// Call the "Register" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > As Admin.Register, by `evidence` the first time, and by name, address and join_token of the answer afterwards.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request producing `Apus_V1_RegisterRequest` messages.
+        ///   - serializer: A serializer for `Apus_V1_RegisterRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_RegisterResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func register<Result>(
+            request: GRPCCore.StreamingClientRequest<Apus_V1_RegisterRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_RegisterRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_RegisterResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Apus_V1_RegisterResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.bidirectionalStreaming(
+                request: request,
+                descriptor: Apus_V1_Join.Method.Register.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+    }
+}
+
+// Helpers providing default arguments to 'ClientProtocol' methods.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Apus_V1_Join.ClientProtocol {
+    /// Call the "Register" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > As Admin.Register, by `evidence` the first time, and by name, address and join_token of the answer afterwards.
+    ///
+    /// - Parameters:
+    ///   - request: A streaming request producing `Apus_V1_RegisterRequest` messages.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func register<Result>(
+        request: GRPCCore.StreamingClientRequest<Apus_V1_RegisterRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Apus_V1_RegisterResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        try await self.register(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_RegisterRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_RegisterResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+}
+
+// Helpers providing sugared APIs for 'ClientProtocol' methods.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Apus_V1_Join.ClientProtocol {
+    /// Call the "Register" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > As Admin.Register, by `evidence` the first time, and by name, address and join_token of the answer afterwards.
+    ///
+    /// - Parameters:
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - producer: A closure producing request messages to send to the server. Returning
+    ///       from the closure closes the request stream.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func register<Result>(
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        requestProducer producer: @Sendable @escaping (GRPCCore.RPCWriter<Apus_V1_RegisterRequest>) async throws -> Void,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Apus_V1_RegisterResponse>) async throws -> Result
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.StreamingClientRequest<Apus_V1_RegisterRequest>(
+            metadata: metadata,
+            producer: producer
+        )
+        return try await self.register(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+}
+
 // MARK: - apus.v1.Admin
 
 /// Namespace containing generated types for the "apus.v1.Admin" service.
@@ -747,29 +1085,16 @@ package enum Apus_V1_Admin: Sendable {
                 type: .unary
             )
         }
-        /// Namespace for "Authority" metadata.
-        package enum Authority: Sendable {
-            /// Request type for "Authority".
-            package typealias Input = Apus_V1_AuthorityRequest
-            /// Response type for "Authority".
-            package typealias Output = Apus_V1_AuthorityResponse
-            /// Descriptor for "Authority".
+        /// Namespace for "JoinTokens" metadata.
+        package enum JoinTokens: Sendable {
+            /// Request type for "JoinTokens".
+            package typealias Input = Apus_V1_JoinTokensRequest
+            /// Response type for "JoinTokens".
+            package typealias Output = Apus_V1_JoinTokensResponse
+            /// Descriptor for "JoinTokens".
             package static let descriptor = GRPCCore.MethodDescriptor(
                 service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
-                method: "Authority",
-                type: .unary
-            )
-        }
-        /// Namespace for "Issued" metadata.
-        package enum Issued: Sendable {
-            /// Request type for "Issued".
-            package typealias Input = Apus_V1_IssuedRequest
-            /// Response type for "Issued".
-            package typealias Output = Apus_V1_IssuedResponse
-            /// Descriptor for "Issued".
-            package static let descriptor = GRPCCore.MethodDescriptor(
-                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
-                method: "Issued",
+                method: "JoinTokens",
                 type: .unary
             )
         }
@@ -782,8 +1107,7 @@ package enum Apus_V1_Admin: Sendable {
             Analyze.descriptor,
             Faults.descriptor,
             Rollouts.descriptor,
-            Authority.descriptor,
-            Issued.descriptor
+            JoinTokens.descriptor
         ]
     }
 }
@@ -936,41 +1260,23 @@ extension Apus_V1_Admin {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RolloutsResponse>
 
-        /// Handle the "Authority" method.
+        /// Handle the "JoinTokens" method.
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        /// > Makes, revokes or lists join tokens.
         ///
         /// - Parameters:
-        ///   - request: A streaming request of `Apus_V1_AuthorityRequest` messages.
+        ///   - request: A streaming request of `Apus_V1_JoinTokensRequest` messages.
         ///   - context: Context providing information about the RPC.
         /// - Throws: Any error which occurred during the processing of the request. Thrown errors
         ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
         ///     to an internal error.
-        /// - Returns: A streaming response of `Apus_V1_AuthorityResponse` messages.
-        func authority(
-            request: GRPCCore.StreamingServerRequest<Apus_V1_AuthorityRequest>,
+        /// - Returns: A streaming response of `Apus_V1_JoinTokensResponse` messages.
+        func joinTokens(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_JoinTokensRequest>,
             context: GRPCCore.ServerContext
-        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_AuthorityResponse>
-
-        /// Handle the "Issued" method.
-        ///
-        /// > Source IDL Documentation:
-        /// >
-        /// > Certificates that were issued, the newest first.
-        ///
-        /// - Parameters:
-        ///   - request: A streaming request of `Apus_V1_IssuedRequest` messages.
-        ///   - context: Context providing information about the RPC.
-        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
-        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
-        ///     to an internal error.
-        /// - Returns: A streaming response of `Apus_V1_IssuedResponse` messages.
-        func issued(
-            request: GRPCCore.StreamingServerRequest<Apus_V1_IssuedRequest>,
-            context: GRPCCore.ServerContext
-        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_IssuedResponse>
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_JoinTokensResponse>
     }
 
     /// Service protocol for the "apus.v1.Admin" service.
@@ -1107,41 +1413,23 @@ extension Apus_V1_Admin {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Apus_V1_RolloutsResponse>
 
-        /// Handle the "Authority" method.
+        /// Handle the "JoinTokens" method.
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        /// > Makes, revokes or lists join tokens.
         ///
         /// - Parameters:
-        ///   - request: A request containing a single `Apus_V1_AuthorityRequest` message.
+        ///   - request: A request containing a single `Apus_V1_JoinTokensRequest` message.
         ///   - context: Context providing information about the RPC.
         /// - Throws: Any error which occurred during the processing of the request. Thrown errors
         ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
         ///     to an internal error.
-        /// - Returns: A response containing a single `Apus_V1_AuthorityResponse` message.
-        func authority(
-            request: GRPCCore.ServerRequest<Apus_V1_AuthorityRequest>,
+        /// - Returns: A response containing a single `Apus_V1_JoinTokensResponse` message.
+        func joinTokens(
+            request: GRPCCore.ServerRequest<Apus_V1_JoinTokensRequest>,
             context: GRPCCore.ServerContext
-        ) async throws -> GRPCCore.ServerResponse<Apus_V1_AuthorityResponse>
-
-        /// Handle the "Issued" method.
-        ///
-        /// > Source IDL Documentation:
-        /// >
-        /// > Certificates that were issued, the newest first.
-        ///
-        /// - Parameters:
-        ///   - request: A request containing a single `Apus_V1_IssuedRequest` message.
-        ///   - context: Context providing information about the RPC.
-        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
-        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
-        ///     to an internal error.
-        /// - Returns: A response containing a single `Apus_V1_IssuedResponse` message.
-        func issued(
-            request: GRPCCore.ServerRequest<Apus_V1_IssuedRequest>,
-            context: GRPCCore.ServerContext
-        ) async throws -> GRPCCore.ServerResponse<Apus_V1_IssuedResponse>
+        ) async throws -> GRPCCore.ServerResponse<Apus_V1_JoinTokensResponse>
     }
 
     /// Simple service protocol for the "apus.v1.Admin" service.
@@ -1278,41 +1566,23 @@ extension Apus_V1_Admin {
             context: GRPCCore.ServerContext
         ) async throws -> Apus_V1_RolloutsResponse
 
-        /// Handle the "Authority" method.
+        /// Handle the "JoinTokens" method.
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        /// > Makes, revokes or lists join tokens.
         ///
         /// - Parameters:
-        ///   - request: A `Apus_V1_AuthorityRequest` message.
+        ///   - request: A `Apus_V1_JoinTokensRequest` message.
         ///   - context: Context providing information about the RPC.
         /// - Throws: Any error which occurred during the processing of the request. Thrown errors
         ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
         ///     to an internal error.
-        /// - Returns: A `Apus_V1_AuthorityResponse` to respond with.
-        func authority(
-            request: Apus_V1_AuthorityRequest,
+        /// - Returns: A `Apus_V1_JoinTokensResponse` to respond with.
+        func joinTokens(
+            request: Apus_V1_JoinTokensRequest,
             context: GRPCCore.ServerContext
-        ) async throws -> Apus_V1_AuthorityResponse
-
-        /// Handle the "Issued" method.
-        ///
-        /// > Source IDL Documentation:
-        /// >
-        /// > Certificates that were issued, the newest first.
-        ///
-        /// - Parameters:
-        ///   - request: A `Apus_V1_IssuedRequest` message.
-        ///   - context: Context providing information about the RPC.
-        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
-        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
-        ///     to an internal error.
-        /// - Returns: A `Apus_V1_IssuedResponse` to respond with.
-        func issued(
-            request: Apus_V1_IssuedRequest,
-            context: GRPCCore.ServerContext
-        ) async throws -> Apus_V1_IssuedResponse
+        ) async throws -> Apus_V1_JoinTokensResponse
     }
 }
 
@@ -1398,22 +1668,11 @@ extension Apus_V1_Admin.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
-            forMethod: Apus_V1_Admin.Method.Authority.descriptor,
-            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_AuthorityRequest>(),
-            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_AuthorityResponse>(),
+            forMethod: Apus_V1_Admin.Method.JoinTokens.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_JoinTokensRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_JoinTokensResponse>(),
             handler: { request, context in
-                try await self.authority(
-                    request: request,
-                    context: context
-                )
-            }
-        )
-        router.registerHandler(
-            forMethod: Apus_V1_Admin.Method.Issued.descriptor,
-            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_IssuedRequest>(),
-            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_IssuedResponse>(),
-            handler: { request, context in
-                try await self.issued(
+                try await self.joinTokens(
                     request: request,
                     context: context
                 )
@@ -1491,22 +1750,11 @@ extension Apus_V1_Admin.ServiceProtocol {
         return GRPCCore.StreamingServerResponse(single: response)
     }
 
-    package func authority(
-        request: GRPCCore.StreamingServerRequest<Apus_V1_AuthorityRequest>,
+    package func joinTokens(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_JoinTokensRequest>,
         context: GRPCCore.ServerContext
-    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_AuthorityResponse> {
-        let response = try await self.authority(
-            request: GRPCCore.ServerRequest(stream: request),
-            context: context
-        )
-        return GRPCCore.StreamingServerResponse(single: response)
-    }
-
-    package func issued(
-        request: GRPCCore.StreamingServerRequest<Apus_V1_IssuedRequest>,
-        context: GRPCCore.ServerContext
-    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_IssuedResponse> {
-        let response = try await self.issued(
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_JoinTokensResponse> {
+        let response = try await self.joinTokens(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1616,25 +1864,12 @@ extension Apus_V1_Admin.SimpleServiceProtocol {
         )
     }
 
-    package func authority(
-        request: GRPCCore.ServerRequest<Apus_V1_AuthorityRequest>,
+    package func joinTokens(
+        request: GRPCCore.ServerRequest<Apus_V1_JoinTokensRequest>,
         context: GRPCCore.ServerContext
-    ) async throws -> GRPCCore.ServerResponse<Apus_V1_AuthorityResponse> {
-        return GRPCCore.ServerResponse<Apus_V1_AuthorityResponse>(
-            message: try await self.authority(
-                request: request.message,
-                context: context
-            ),
-            metadata: [:]
-        )
-    }
-
-    package func issued(
-        request: GRPCCore.ServerRequest<Apus_V1_IssuedRequest>,
-        context: GRPCCore.ServerContext
-    ) async throws -> GRPCCore.ServerResponse<Apus_V1_IssuedResponse> {
-        return GRPCCore.ServerResponse<Apus_V1_IssuedResponse>(
-            message: try await self.issued(
+    ) async throws -> GRPCCore.ServerResponse<Apus_V1_JoinTokensResponse> {
+        return GRPCCore.ServerResponse<Apus_V1_JoinTokensResponse>(
+            message: try await self.joinTokens(
                 request: request.message,
                 context: context
             ),
@@ -1813,50 +2048,27 @@ extension Apus_V1_Admin {
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RolloutsResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
-        /// Call the "Authority" method.
+        /// Call the "JoinTokens" method.
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        /// > Makes, revokes or lists join tokens.
         ///
         /// - Parameters:
-        ///   - request: A request containing a single `Apus_V1_AuthorityRequest` message.
-        ///   - serializer: A serializer for `Apus_V1_AuthorityRequest` messages.
-        ///   - deserializer: A deserializer for `Apus_V1_AuthorityResponse` messages.
+        ///   - request: A request containing a single `Apus_V1_JoinTokensRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_JoinTokensRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_JoinTokensResponse` messages.
         ///   - options: Options to apply to this RPC.
         ///   - handleResponse: A closure which handles the response and returns its result to
         ///       the caller. Returning from the closure will cancel the RPC if it hasn't
         ///       already finished.
         /// - Returns: The result of `handleResponse`.
-        func authority<Result>(
-            request: GRPCCore.ClientRequest<Apus_V1_AuthorityRequest>,
-            serializer: some GRPCCore.MessageSerializer<Apus_V1_AuthorityRequest>,
-            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_AuthorityResponse>,
+        func joinTokens<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_JoinTokensRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_JoinTokensRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_JoinTokensResponse>,
             options: GRPCCore.CallOptions,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AuthorityResponse>) async throws -> Result
-        ) async throws -> Result where Result: Sendable
-
-        /// Call the "Issued" method.
-        ///
-        /// > Source IDL Documentation:
-        /// >
-        /// > Certificates that were issued, the newest first.
-        ///
-        /// - Parameters:
-        ///   - request: A request containing a single `Apus_V1_IssuedRequest` message.
-        ///   - serializer: A serializer for `Apus_V1_IssuedRequest` messages.
-        ///   - deserializer: A deserializer for `Apus_V1_IssuedResponse` messages.
-        ///   - options: Options to apply to this RPC.
-        ///   - handleResponse: A closure which handles the response and returns its result to
-        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-        ///       already finished.
-        /// - Returns: The result of `handleResponse`.
-        func issued<Result>(
-            request: GRPCCore.ClientRequest<Apus_V1_IssuedRequest>,
-            serializer: some GRPCCore.MessageSerializer<Apus_V1_IssuedRequest>,
-            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_IssuedResponse>,
-            options: GRPCCore.CallOptions,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_IssuedResponse>) async throws -> Result
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_JoinTokensResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -2110,67 +2322,33 @@ extension Apus_V1_Admin {
             )
         }
 
-        /// Call the "Authority" method.
+        /// Call the "JoinTokens" method.
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        /// > Makes, revokes or lists join tokens.
         ///
         /// - Parameters:
-        ///   - request: A request containing a single `Apus_V1_AuthorityRequest` message.
-        ///   - serializer: A serializer for `Apus_V1_AuthorityRequest` messages.
-        ///   - deserializer: A deserializer for `Apus_V1_AuthorityResponse` messages.
+        ///   - request: A request containing a single `Apus_V1_JoinTokensRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_JoinTokensRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_JoinTokensResponse` messages.
         ///   - options: Options to apply to this RPC.
         ///   - handleResponse: A closure which handles the response and returns its result to
         ///       the caller. Returning from the closure will cancel the RPC if it hasn't
         ///       already finished.
         /// - Returns: The result of `handleResponse`.
-        package func authority<Result>(
-            request: GRPCCore.ClientRequest<Apus_V1_AuthorityRequest>,
-            serializer: some GRPCCore.MessageSerializer<Apus_V1_AuthorityRequest>,
-            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_AuthorityResponse>,
+        package func joinTokens<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_JoinTokensRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_JoinTokensRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_JoinTokensResponse>,
             options: GRPCCore.CallOptions = .defaults,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AuthorityResponse>) async throws -> Result = { response in
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_JoinTokensResponse>) async throws -> Result = { response in
                 try response.message
             }
         ) async throws -> Result where Result: Sendable {
             try await self.client.unary(
                 request: request,
-                descriptor: Apus_V1_Admin.Method.Authority.descriptor,
-                serializer: serializer,
-                deserializer: deserializer,
-                options: options,
-                onResponse: handleResponse
-            )
-        }
-
-        /// Call the "Issued" method.
-        ///
-        /// > Source IDL Documentation:
-        /// >
-        /// > Certificates that were issued, the newest first.
-        ///
-        /// - Parameters:
-        ///   - request: A request containing a single `Apus_V1_IssuedRequest` message.
-        ///   - serializer: A serializer for `Apus_V1_IssuedRequest` messages.
-        ///   - deserializer: A deserializer for `Apus_V1_IssuedResponse` messages.
-        ///   - options: Options to apply to this RPC.
-        ///   - handleResponse: A closure which handles the response and returns its result to
-        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-        ///       already finished.
-        /// - Returns: The result of `handleResponse`.
-        package func issued<Result>(
-            request: GRPCCore.ClientRequest<Apus_V1_IssuedRequest>,
-            serializer: some GRPCCore.MessageSerializer<Apus_V1_IssuedRequest>,
-            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_IssuedResponse>,
-            options: GRPCCore.CallOptions = .defaults,
-            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_IssuedResponse>) async throws -> Result = { response in
-                try response.message
-            }
-        ) async throws -> Result where Result: Sendable {
-            try await self.client.unary(
-                request: request,
-                descriptor: Apus_V1_Admin.Method.Issued.descriptor,
+                descriptor: Apus_V1_Admin.Method.JoinTokens.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -2378,59 +2556,30 @@ extension Apus_V1_Admin.ClientProtocol {
         )
     }
 
-    /// Call the "Authority" method.
+    /// Call the "JoinTokens" method.
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+    /// > Makes, revokes or lists join tokens.
     ///
     /// - Parameters:
-    ///   - request: A request containing a single `Apus_V1_AuthorityRequest` message.
+    ///   - request: A request containing a single `Apus_V1_JoinTokensRequest` message.
     ///   - options: Options to apply to this RPC.
     ///   - handleResponse: A closure which handles the response and returns its result to
     ///       the caller. Returning from the closure will cancel the RPC if it hasn't
     ///       already finished.
     /// - Returns: The result of `handleResponse`.
-    package func authority<Result>(
-        request: GRPCCore.ClientRequest<Apus_V1_AuthorityRequest>,
+    package func joinTokens<Result>(
+        request: GRPCCore.ClientRequest<Apus_V1_JoinTokensRequest>,
         options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AuthorityResponse>) async throws -> Result = { response in
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_JoinTokensResponse>) async throws -> Result = { response in
             try response.message
         }
     ) async throws -> Result where Result: Sendable {
-        try await self.authority(
+        try await self.joinTokens(
             request: request,
-            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_AuthorityRequest>(),
-            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_AuthorityResponse>(),
-            options: options,
-            onResponse: handleResponse
-        )
-    }
-
-    /// Call the "Issued" method.
-    ///
-    /// > Source IDL Documentation:
-    /// >
-    /// > Certificates that were issued, the newest first.
-    ///
-    /// - Parameters:
-    ///   - request: A request containing a single `Apus_V1_IssuedRequest` message.
-    ///   - options: Options to apply to this RPC.
-    ///   - handleResponse: A closure which handles the response and returns its result to
-    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-    ///       already finished.
-    /// - Returns: The result of `handleResponse`.
-    package func issued<Result>(
-        request: GRPCCore.ClientRequest<Apus_V1_IssuedRequest>,
-        options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_IssuedResponse>) async throws -> Result = { response in
-            try response.message
-        }
-    ) async throws -> Result where Result: Sendable {
-        try await self.issued(
-            request: request,
-            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_IssuedRequest>(),
-            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_IssuedResponse>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_JoinTokensRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_JoinTokensResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2664,11 +2813,11 @@ extension Apus_V1_Admin.ClientProtocol {
         )
     }
 
-    /// Call the "Authority" method.
+    /// Call the "JoinTokens" method.
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+    /// > Makes, revokes or lists join tokens.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -2678,52 +2827,19 @@ extension Apus_V1_Admin.ClientProtocol {
     ///       the caller. Returning from the closure will cancel the RPC if it hasn't
     ///       already finished.
     /// - Returns: The result of `handleResponse`.
-    package func authority<Result>(
-        _ message: Apus_V1_AuthorityRequest,
+    package func joinTokens<Result>(
+        _ message: Apus_V1_JoinTokensRequest,
         metadata: GRPCCore.Metadata = [:],
         options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AuthorityResponse>) async throws -> Result = { response in
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_JoinTokensResponse>) async throws -> Result = { response in
             try response.message
         }
     ) async throws -> Result where Result: Sendable {
-        let request = GRPCCore.ClientRequest<Apus_V1_AuthorityRequest>(
+        let request = GRPCCore.ClientRequest<Apus_V1_JoinTokensRequest>(
             message: message,
             metadata: metadata
         )
-        return try await self.authority(
-            request: request,
-            options: options,
-            onResponse: handleResponse
-        )
-    }
-
-    /// Call the "Issued" method.
-    ///
-    /// > Source IDL Documentation:
-    /// >
-    /// > Certificates that were issued, the newest first.
-    ///
-    /// - Parameters:
-    ///   - message: request message to send.
-    ///   - metadata: Additional metadata to send, defaults to empty.
-    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
-    ///   - handleResponse: A closure which handles the response and returns its result to
-    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
-    ///       already finished.
-    /// - Returns: The result of `handleResponse`.
-    package func issued<Result>(
-        _ message: Apus_V1_IssuedRequest,
-        metadata: GRPCCore.Metadata = [:],
-        options: GRPCCore.CallOptions = .defaults,
-        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_IssuedResponse>) async throws -> Result = { response in
-            try response.message
-        }
-    ) async throws -> Result where Result: Sendable {
-        let request = GRPCCore.ClientRequest<Apus_V1_IssuedRequest>(
-            message: message,
-            metadata: metadata
-        )
-        return try await self.issued(
+        return try await self.joinTokens(
             request: request,
             options: options,
             onResponse: handleResponse

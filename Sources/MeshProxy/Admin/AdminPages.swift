@@ -29,7 +29,7 @@ struct AdminPages {
       /clusters         endpoints with their balancer state, per worker
       /server_info      version, start, discovery state
       /loops            what each event loop did
-      POST /drain       finish requests in flight and stop accepting
+      POST /drain       finish requests in flight and stop accepting; needs the token of --admin-token-file
 
       """)
   }
@@ -70,6 +70,7 @@ struct AdminPages {
     process.dnsFailed = control.names.failed
     process.keySetsRead = control.keySets.succeeded
     process.keySetsFailed = control.keySets.failed
+    process.adminRefused = AdminGuard.Refusal.allCases.map { ($0.rawValue, control.adminGuard.refused[$0] ?? 0) }
     process.concurrency = control.shared.concurrency.gauges
     process.startTimeSeconds = Double(control.startTime) / 1000
     return process

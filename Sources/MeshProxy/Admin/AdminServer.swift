@@ -5,7 +5,7 @@ import MeshRuntime
 /// The two small HTTP servers of the control loop: probes and metrics (15020), and the admin page (15000).
 ///
 /// They run on the control thread, so that a scrape never delays a request. Confined to the control loop.
-/// Limit: `maximumConnections` per server; GET and HEAD, and POST for what changes state.
+/// Limit: `maximumConnections` per server; GET and HEAD, and POST with a token (`AdminGuard`) for what changes state.
 final class AdminServer: ListenerHandler {
   enum Kind { case metrics, admin }
 
@@ -31,7 +31,7 @@ final class AdminServer: ListenerHandler {
   func closed() { connections -= 1 }
 
   /// Answers one request; `reply` may be called later, on the control loop.
-  func handle(_ method: Method, _ path: String, _ reply: @escaping (AdminReply) -> Void) {
+  func handle(_ method: Method, _ path: String, authorization: [UInt8]?, _ reply: @escaping (AdminReply) -> Void) {
     let page = AdminPages(control: control)
     let name = path.split(separator: "?", maxSplits: 1).first.map(String.init) ?? "/"
     switch (kind, name) {
@@ -46,6 +46,9 @@ final class AdminServer: ListenerHandler {
     case (.admin, "/loops"): page.loops(reply)
     case (.admin, "/drain"):
       guard method == .post else { return reply(.text(405, "Method not allowed: use POST.\n")) }
+      if let refusal = control.adminGuard.refusal(authorization, "drain", now: control.loop.now) {
+        return reply(refusal)
+      }
       control.drain {}
       reply(.text(200, "draining\n"))
     default: reply(.text(404, "Not found: see / on the admin port for what is here.\n"))
@@ -58,6 +61,8 @@ struct AdminReply {
   var status: UInt16
   var contentType: String
   var body: [UInt8]
+  /// RFC 9110 section 11.6.1: what a 401 says of how to come back.
+  var isChallenge = false
 
   static func text(_ status: UInt16, _ text: String) -> AdminReply {
     AdminReply(status: status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
@@ -126,7 +131,8 @@ final class AdminConnection: ConnectionHandler, TimerHandler {
 
   private func answer() {
     server.control.loop.schedule(timer, after: .seconds(10))
-    server.handle(head.method, head.bytes(head.path).string) { [self] in send($0) }
+    let authorization = head.value(.authorization).map(Array.init)
+    server.handle(head.method, head.bytes(head.path).string, authorization: authorization) { [self] in send($0) }
   }
 
   private func send(_ reply: AdminReply) {
@@ -135,6 +141,7 @@ final class AdminConnection: ConnectionHandler, TimerHandler {
     response.status = reply.status
     response.append(name: "content-type", value: reply.contentType)
     response.append(.server, "apus")
+    if reply.isChallenge { response.append(name: "www-authenticate", value: "Bearer") }
     HTTP1Encoder.response(
       response, framing: .length(UInt64(reply.body.count)), version: head.version, keepAlive: keepAlive,
       upgrade: false, requestMethod: head.method, into: connection.output)

@@ -22,6 +22,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     loop: loop, servers: options.dnsServers, log: log, publish: { [unowned self] in publish($0) },
     tell: { [unowned self] in tell($0, $1) })
   private(set) lazy var keySets = makeKeySets()
+  private(set) lazy var adminGuard = AdminGuard(token: AdminGuard.read(options.adminTokenFile), log: log)
   var identity: IdentityKeeper?
   private(set) var workload: WorkloadConfig?
   var reporter = IdentityReporter()

@@ -153,8 +153,11 @@ package enum Proxy {
         control.start()
         return true
       }
-      address.port = options.ports.admin
-      _ = try control.loop.listen(address, handler: control.retain(AdminServer(.admin, control: control)))
+      if let problem = AdminGuard.problem(of: options.adminTokenFile) {
+        log.error(problem)
+        return false
+      }
+      _ = try control.loop.listen(options.adminAddress, handler: control.retain(AdminServer(.admin, control: control)))
     } catch {
       log.error("\(error)")
       return false

@@ -13,6 +13,8 @@ package struct ProxyOptions: Sendable {
   package var controller: SocketAddress?
   package var trustAnchorsFile = ""
   package var joinToken = ""
+  /// Holds the token of what changes something over the admin port; empty: nothing can be changed.
+  package var adminTokenFile = ""
   package var applicationHost = SocketAddress.loopback(port: 0)
   package var mappedListeners: [(local: SocketAddress, service: ServicePort)] = []
   package var forwards: [(local: SocketAddress, upstream: SocketAddress)] = []
@@ -33,6 +35,13 @@ package struct ProxyOptions: Sendable {
   package var keyMemory = KeyMemory.unprotected
 
   package init() {}
+
+  /// Always of the loopback: the admin port tells what a mesh is made of.
+  package var adminAddress: SocketAddress {
+    var own = address.isLoopback ? address : .loopback(port: 0)
+    own.port = ports.admin
+    return own
+  }
 }
 
 /// What the upstream of a forward listener speaks, in cleartext.
@@ -79,6 +88,7 @@ extension ProxyOptions {
       --address IP              the workload's own address; all listeners bind to it (default: 127.0.0.1)
       --controller IP:PORT      discovery and certificates; the token is read from APUS_JOIN_TOKEN
       --trust-anchors FILE      PEM file with the mesh's root certificates
+      --admin-token-file FILE   what POST requests to the admin port must show (default: they are refused)
       --app-address IP          where the application listens (default: 127.0.0.1)
       --listen LOCAL=SERVICE:PORT   a plain listener for one service, as 127.0.0.1:8081=orders.shop:80
       --forward LISTEN=UPSTREAM     a listener for one address, without a controller; it takes HTTP/1.1 and HTTP/2
@@ -142,6 +152,7 @@ extension ProxyOptions {
     case "--address": address = try Self.need(SocketAddress(value, defaultPort: 0), flag, value, "an IP address")
     case "--controller": controller = try Self.need(SocketAddress(value), flag, value, "IP:PORT")
     case "--trust-anchors": trustAnchorsFile = value
+    case "--admin-token-file": adminTokenFile = value
     case "--app-address":
       applicationHost = try Self.need(SocketAddress(value, defaultPort: 0), flag, value, "an IP address")
     case "--listen": mappedListeners.append(try mapping(flag, value))

@@ -20,6 +20,8 @@ package struct ProcessMetrics: Sendable {
   /// Questions to the DNS, by their end.
   package var dnsAnswered: UInt64 = 0
   package var dnsFailed: UInt64 = 0
+  /// Requests to change something over the admin port that were refused, by reason.
+  package var adminRefused: [(reason: String, count: UInt64)] = []
 
   /// Key sets to verify tokens with, by the end of a look for them.
   package var keySetsRead: UInt64 = 0

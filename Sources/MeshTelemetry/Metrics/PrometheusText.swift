@@ -153,6 +153,10 @@ package enum PrometheusText {
     writer.family("dns_lookups_total", "counter", "Names outside the mesh that the DNS was asked for.")
     writer.sample("dns_lookups_total", LabelText.join([("result", "answered")]), "\(process.dnsAnswered)")
     writer.sample("dns_lookups_total", LabelText.join([("result", "failed")]), "\(process.dnsFailed)")
+    writer.family("admin_requests_refused_total", "counter", "Changes over the admin port refused, by reason.")
+    for (reason, count) in process.adminRefused {
+      writer.sample("admin_requests_refused_total", LabelText.join([("reason", reason)]), "\(count)")
+    }
     writer.family("proxy_build_info", "gauge", "Always 1; the label tells the version.")
     writer.sample("proxy_build_info", LabelText.join([("version", process.version)]), "1")
     writer.single("process_cpu_seconds_total", "counter", "User and system CPU time.", number(process.cpuSeconds))

@@ -23,6 +23,7 @@ import X509
     try FileManager.default.createDirectory(atPath: manifests, withIntermediateDirectories: true)
     var options = ControlPlane.Options(manifestDirectory: manifests, stateDirectory: scratch.path + "/state")
     options.listenAddress = MeshCore.SocketAddress(ipv4: 0x7F42_0001, port: UInt16.random(in: 20_000...30_000))
+    options.metricsPort = options.listenAddress.port + 20_000
     options.isAddressFree = { _ in true }
     self.options = options
   }

@@ -99,7 +99,7 @@ let quietLog = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     let registry = try registry()
     let grant = try await registry.register(request())
     #expect(await registry.authenticate(grant.token)?.id == grant.lease.id)
-    #expect(await registry.authenticate(JoinToken(text: "guess")) == nil)
+    #expect(await registry.authenticate(WorkloadToken(text: "guess")) == nil)
     await registry.release(grant.lease.id)
     #expect(await registry.authenticate(grant.token) == nil)
   }

@@ -59,12 +59,12 @@ def resident_kib(pid):
 class Process:
     """A process group of its own, with its output in a file."""
 
-    def __init__(self, name, command, log, environment):
+    def __init__(self, name, command, log, environment, **options):
         self.name, self.log_path = name, log
         with open(log, "ab") as output:
             self.popen = subprocess.Popen(
                 list(map(str, command)), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
-                start_new_session=True)
+                start_new_session=True, **options)
 
     @property
     def pid(self):
@@ -176,8 +176,8 @@ class Mesh:
 
     # MARK: Processes
 
-    def start(self, name, command, kind=Process):
-        process = kind(name, command, self.logs / f"{name}.log", self.environment)
+    def start(self, name, command, kind=Process, **options):
+        process = kind(name, command, self.logs / f"{name}.log", self.environment, **options)
         self.processes.append(process)
         return process
 

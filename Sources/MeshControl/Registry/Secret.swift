@@ -1,20 +1,15 @@
 import Crypto
 
-/// What a proxy proves its workload with: 32 random bytes in base64url. The controller keeps only the SHA-256 of it, so
-/// that a copy of the state directory opens nothing.
-package struct JoinToken: Hashable, Sendable {
-  package let text: String
-
-  package init(text: String) { self.text = text }
-
-  package static func random() -> JoinToken {
+/// Random secrets as text, and what is kept of them.
+package enum Secret {
+  /// 32 random bytes in base64url (RFC 4648 section 5) without padding: 43 characters.
+  package static func random() -> String {
     var random = SystemRandomNumberGenerator()
-    let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
-    return JoinToken(text: base64URL(bytes))
+    return base64URL((0..<32).map { _ in UInt8.random(in: 0...255, using: &random) })
   }
 
-  /// The hash in lower-case hexadecimal.
-  package var hash: String {
+  /// SHA-256 in lower-case hexadecimal. No salt and no slow hash: there are 2^256 secrets to try.
+  package static func hash(of text: String) -> String {
     let digits = Array("0123456789abcdef")
     return SHA256.hash(data: Array(text.utf8)).reduce(into: "") { text, byte in
       text.append(digits[Int(byte >> 4)])
@@ -22,7 +17,6 @@ package struct JoinToken: Hashable, Sendable {
     }
   }
 
-  /// RFC 4648 section 5, without padding.
   private static func base64URL(_ bytes: [UInt8]) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
     var text = ""
