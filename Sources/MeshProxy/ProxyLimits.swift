@@ -90,6 +90,12 @@ package struct ProxyLimits: Sendable {
   package var maximumHostsPerService = 256
   /// Such a host is forgotten, and asked for in the DNS no more, after this time without a request.
   package var hostIdleTimeout = TimeSpan.seconds(300)
+  /// Ports of hosts outside the mesh that requests have named, per worker; the one used longest ago leaves.
+  package var maximumOutsidePorts = 256
+  /// Hosts outside the mesh that have series of their own in `egress_requests_total`, per worker; the rest are "overflow".
+  package var maximumEgressLabels = 1_000
+  /// Callers without a certificate of the mesh that one worker tells apart, by address and port; the one silent longest leaves.
+  package var maximumPlaintextCallers = 256
   /// Spellings of authorities remembered per worker.
   package var maximumAuthorities = 4_096
   /// Endpoints tried for one request when connecting fails; nothing has been sent then.

@@ -222,8 +222,6 @@ import Testing
     arguments: [
       ("http://orders:81/", 404, "has no port 81", "its ports: 80"),
       ("http://order.shop/", 404, "knows no service", "orders.shop"),
-      ("http://mail.web/", 404, "knows no service", "mail.shop"),
-      ("http://example.org.com/", 404, "names no service", ""),
       ("http://orders/none", 404, "none of the 2 rules", ""), ("http://orders/broken", 500, "no backend", ""),
     ])
   func failures(_ url: String, _ status: UInt16, _ reason: String, _ fix: String) throws {

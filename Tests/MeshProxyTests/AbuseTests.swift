@@ -1,6 +1,7 @@
 import Glibc
 import MeshCore
 import MeshHTTP
+import MeshPolicy
 import MeshRuntime
 import Testing
 
@@ -28,7 +29,10 @@ struct AbuseTests {
 
   /// Asks for hosts outside the mesh, which the proxy answers itself and at once.
   private static func outbound(_ change: (inout ProxyLimits) -> Void = { _ in }) throws -> TestProxy {
-    try TestProxy([.outboundProxy], limits: limits(change))
+    let proxy = try TestProxy([.outboundProxy], limits: limits(change))
+    let egress = EgressPolicy(mode: .registryOnly)
+    proxy.apply(ConfigUpdate(workload: WorkloadUpdate(name: "web-0", ports: [], egress: egress)))
+    return proxy
   }
 
   private static let pipelined = "GET / HTTP/1.1\r\nHost: outside.example.com\r\n\r\n"
@@ -47,7 +51,7 @@ struct AbuseTests {
     #expect(sent < Self.kernelBuffers)
     var answers = 0
     while answers < 5_000 {
-      #expect(try client.message().status == 404)
+      #expect(try client.message().status == 403)
       answers += 1
     }
   }
@@ -267,7 +271,7 @@ struct AbuseTests {
     let client = try proxy.connect()
     try client.send(String(repeating: Self.pipelined, count: 200))
     client.shutdownWrite()
-    for _ in 0..<200 { #expect(try client.message().status == 404) }
+    for _ in 0..<200 { #expect(try client.message().status == 403) }
     #expect(client.isCut())
     #expect(try proxy.count("limit_hits_total", "turn_share") > 0)
   }

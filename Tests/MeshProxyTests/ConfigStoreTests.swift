@@ -28,6 +28,16 @@ struct ConfigStoreTests {
     #expect(store.answer(for: .orders) == nil)
   }
 
+  @Test("what may be a name of the DNS is told to whoever asks, until the mesh knows better")
+  func outside() {
+    var store = ConfigStore()
+    let key = DiscoveryKey.service(.orders)
+    #expect(store.apply([], removed: [key], outside: [.orders]).outside == [.orders])
+    #expect(store.answer(for: .orders)?.outside == [.orders])
+    #expect(store.apply([], removed: [key]).outside == [])
+    #expect(store.answer(for: .orders)?.services.count == 1 && store.answer(for: .orders)?.outside == [])
+  }
+
   @Test("a service is held back until the endpoints of all its backends are known")
   func heldBack() {
     var store = ConfigStore()

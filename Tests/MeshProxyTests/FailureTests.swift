@@ -140,14 +140,6 @@ struct FailureTests {
     #expect(backend.connections == 0)
   }
 
-  @Test("a name that is no service and no address answers 404")
-  func foreignName() throws {
-    let proxy = try TestProxy([.outboundProxy])
-    let answer = try proxy.connect().exchange("GET http://www.example.com/ HTTP/1.1\r\nHost: x\r\n\r\n")
-    #expect(answer.status == 404)
-    #expect(answer.text.contains("outside the mesh"))
-  }
-
   @Test(
     "an answer that is not HTTP is a 502 with the flag UPE",
     arguments: [

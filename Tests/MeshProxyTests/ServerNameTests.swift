@@ -22,7 +22,7 @@ struct ServerNameTests {
   }
 
   /// The least greeting that has a name.
-  private static func greeting(_ name: String?) -> [UInt8] {
+  static func greeting(_ name: String?) -> [UInt8] {
     let host = name.map { name in
       [0, 0, 0, UInt8(name.utf8.count + 5), 0, UInt8(name.utf8.count + 3), 0, 0, UInt8(name.utf8.count)]
         + Array(name.utf8)

@@ -194,7 +194,7 @@ def mesh(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SSL_CERT_FILE", str(root))
             # One worker: turns are each worker's.
-            mesh.caller, *ports = mesh.client("calls.shop:80", "misnamed.shop:80", flags=["--workers", "1"])
+            mesh.caller, *ports = mesh.client("calls.shop:80", "misnamed.shop:80", flags=["--workers", "1", "--dns-server", "127.77.1.250"])
         mesh.channel, mesh.misnamed = (grpc.insecure_channel(f"127.0.0.1:{port}") for port in ports)
         until(lambda: mesh.ask("http://api.example.com/").status == 200, "the server outside answers")
         yield mesh
@@ -306,8 +306,8 @@ def test_grpc_goes_over_tls_with_h2(mesh):
 def test_hosts_are_for_the_own_namespace_and_those_of_the_root_namespace_for_all(mesh):
     assert mesh.ask("http://shared.example.com/").said["secure"] is False
     answer = mesh.ask("http://foreign.example.com/")
-    assert answer.status == 404 and "outside the mesh" in answer.text
-    assert mesh.ask("http://api.example.com:8080/").status == 404
+    assert answer.status == 503 and "the DNS has no address for the host" in answer.text
+    assert mesh.ask("http://api.example.com:8080/").status == 503
 
 
 def test_a_route_sends_shares_to_servers_outside(mesh):

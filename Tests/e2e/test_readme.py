@@ -121,7 +121,7 @@ def test_the_tour_of_the_guide_to_access_with_smi_can_be_followed_by_copy_and_pa
 
 def test_the_tour_of_the_guide_to_servers_outside_can_be_followed_by_copy_and_paste(mesh):
     output = follow(mesh, "docs/guide/external.md")
-    assert "no route: this host is outside the mesh" in output, output
+    assert "the DNS has no address for the host" in output, output
     assert "TLS to 127.77.0.9:8443 failed: unknown_authority" in output and "\nhello from outside\n" in output, output
     assert re.search(r"^api +shop +ExternalService/api +True +True ", output, re.M), output
     assert "expected www.example.com, the certificate is for api.example.com" in output, output
@@ -180,3 +180,28 @@ def test_the_tour_of_the_guide_to_joining_can_be_followed_by_copy_and_paste(mesh
     assert "registration refused: join token" in output, output
     assert 'workload_join_refusals_total{reason="replayed"} 1' in output and "join refused" in output, output
     assert "is revoked; 1 workloads ended" in output, output
+
+
+def test_the_tour_of_the_guide_to_strict_mode_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/strict-mode.md")
+    assert re.search(r"‼ plaintext caller 127\.0\.0\.1 ?.*: \d+ requests? to port 9001 since .* \(permissive\)", output), output
+    assert "‼ strict is safe: not yet: plaintext comes to orders-" in output, output
+    assert re.search(r"^default +shop +Namespace/shop +True +True ", output, re.M), output
+    assert "plaintext refused: MeshTLS is strict here" in output and "\none\n" in output, output
+    assert re.search(r"plaintext from 127\.0\.0\.1:\d+ to port 9001 refused", output), output
+    assert 'inbound_plaintext_requests_total{decision="refused"}' in output, output
+    assert "meshTLS.mode: strict" in output, output
+    told = re.findall(r"^By=.*URI=(\S+)$", output, re.M)
+    assert told == ["spiffe://cluster.local/ns/shop/sa/client"] and "admin" not in output, output
+    assert "did you mean strict?" in output and "exit code 1\n403\n" in output, output
+
+
+def test_the_tour_of_the_guide_to_egress_can_be_followed_by_copy_and_paste(mesh):
+    output = follow(mesh, "docs/guide/egress.md")
+    assert 'host="127.77.0.8:8088",decision="allowed",reason="ALLOW_ANY"' in output, output
+    assert "may leave the mesh for www.example.com:80: ALLOW_ANY" in output, output
+    assert re.search(r"^default +apus-system +Mesh/default +True +True ", output, re.M), output
+    assert "egress refused: the MeshConfig" in output and "refused by REGISTRY_ONLY" in output, output
+    assert "for 127.77.0.8:8088: egress.allow[0]" in output and "nothing declares the host" in output, output
+    assert 'decision="refused",reason="egress.deny[0]"' in output, output
+    assert "did you mean REGISTRY_ONLY?" in output and output.count("exit code 1\n") == 2, output

@@ -216,7 +216,6 @@ def test_clients_of_another_namespace_have_the_rules_of_their_own(explained):
 @pytest.mark.parametrize("url, reason, fix", [
     ("http://order.shop/", "knows no service order.shop", "did you mean orders.shop?"),
     ("http://orders.shop:81/", "has no port 81", "its ports: 80, 8080"),
-    ("http://www.example.org/", "outside the mesh", ""),
 ])
 def test_the_first_reason_comes_with_a_fix(explained, url, reason, fix):
     code, answer = why(explained, url)

@@ -39,6 +39,7 @@ package struct ConversionLimits: Sendable {
   package var maximumDenied = 10_000
   package var maximumExternalHosts = 10_000
   package var maximumAuthorizationPolicies = 1_024
+  package var maximumEgressRules = 1_024
 
   package static let standard = ConversionLimits()
 

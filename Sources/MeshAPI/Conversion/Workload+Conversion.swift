@@ -28,12 +28,14 @@ extension WorkloadConfig {
           compression: try convertCompression(port, limits: limits),
           longestIdle: port.hasLongestIdleMs
             ? try convertTimeSpan(port.longestIdleMs, "longest_idle_ms") ?? .zero : nil,
-          authorization: port.hasAuthorization ? try Authorization(port.authorization, limits: limits) : nil)
+          authorization: port.hasAuthorization ? try Authorization(port.authorization, limits: limits) : nil
+        ).with(meshTLS: try convertMeshTLS(port.meshTls))
       },
       locality: Locality(region: message.region, zone: message.zone))
     for (index, port) in message.ports.enumerated() where port.hasTokens {
       ports[index].tokens = try TokenPolicy(port.tokens, limits: limits)
     }
+    if message.hasEgress { egress = try EgressPolicy(message.egress, limits: limits) }
   }
 }
 
@@ -47,6 +49,7 @@ extension Apus_V1_Workload {
     identity = config.identity.description
     zone = config.locality.zone
     region = config.locality.region
+    if config.egress != EgressPolicy() { egress = Apus_V1_Egress(config.egress) }
     ports = config.ports.map { port in
       var message = Apus_V1_InboundPort()
       message.port = UInt32(port.port)
@@ -60,6 +63,7 @@ extension Apus_V1_Workload {
         message.adaptiveConcurrency = Apus_V1_AdaptiveConcurrency(settings)
       }
       if let tokens = port.tokens { message.tokens = Apus_V1_TokenPolicy(tokens) }
+      if port.meshTLS != .standard { message.meshTls = port.meshTLS.rawValue }
       if let policy = port.compression { message.compression = Apus_V1_Compression(policy) }
       if let authorization = port.authorization { message.authorization = Apus_V1_Authorization(authorization) }
       return message

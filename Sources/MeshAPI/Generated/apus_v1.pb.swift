@@ -677,6 +677,9 @@ package nonisolated struct Apus_V1_DiscoveryResponse: Sendable {
   /// Unix time of the configuration this delta leads to
   package var configTimeMs: Int64 = 0
 
+  /// Of `removed`, services in namespaces that the mesh does not know: `example.com` may be a name of the DNS.
+  package var outside: [Apus_V1_ResourceName] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2562,6 +2565,54 @@ package nonisolated struct Apus_V1_Workload: Sendable {
 
   package var region: String = String()
 
+  /// absent: anywhere
+  package var egress: Apus_V1_Egress {
+    get {_egress ?? Apus_V1_Egress()}
+    set {_egress = newValue}
+  }
+  /// Returns true if `egress` has been explicitly set.
+  package var hasEgress: Bool {self._egress != nil}
+  /// Clears the value of `egress`. Subsequent reads from it will return its default value.
+  package mutating func clearEgress() {self._egress = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _egress: Apus_V1_Egress? = nil
+}
+
+/// Where the workload's requests may go outside the mesh.
+package nonisolated struct Apus_V1_Egress: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var registryOnly: Bool = false
+
+  package var allow: [Apus_V1_EgressRule] = []
+
+  package var deny: [Apus_V1_EgressRule] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_V1_EgressRule: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// in lower case: "api.example.com", "*.example.com", "10.0.0.0/8", "*"
+  package var hosts: [String] = []
+
+  /// empty: all
+  package var ports: [UInt32] = []
+
+  /// "egress.deny[0]"
+  package var name: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2661,6 +2712,12 @@ package nonisolated struct Apus_V1_InboundPort: @unchecked Sendable {
   package var hasAuthorization: Bool {_storage._authorization != nil}
   /// Clears the value of `authorization`. Subsequent reads from it will return its default value.
   package mutating func clearAuthorization() {_uniqueStorage()._authorization = nil}
+
+  /// "strict", "disabled"; empty: permissive
+  package var meshTls: String {
+    get {_storage._meshTls}
+    set {_uniqueStorage()._meshTls = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -4257,6 +4314,9 @@ package nonisolated struct Apus_V1_ConfigRequest: Sendable {
   /// services; empty: all
   package var names: [Apus_V1_ResourceName] = []
 
+  /// whose egress is asked for, too
+  package var workload: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -4290,6 +4350,16 @@ package nonisolated struct Apus_V1_ConfigResponse: Sendable {
 
   package var rollouts: [Apus_V1_RolloutInForce] = []
 
+  /// of the workload asked for
+  package var egress: Apus_V1_Egress {
+    get {_egress ?? Apus_V1_Egress()}
+    set {_egress = newValue}
+  }
+  /// Returns true if `egress` has been explicitly set.
+  package var hasEgress: Bool {self._egress != nil}
+  /// Clears the value of `egress`. Subsequent reads from it will return its default value.
+  package mutating func clearEgress() {self._egress = nil}
+
   /// of the endpoints of services asked for by name
   package var authorizations: [Apus_V1_EndpointAuthorization] = []
 
@@ -4298,6 +4368,7 @@ package nonisolated struct Apus_V1_ConfigResponse: Sendable {
   package init() {}
 
   fileprivate var _hosts: Apus_V1_ExternalHosts? = nil
+  fileprivate var _egress: Apus_V1_Egress? = nil
 }
 
 /// Who may call some endpoints of a service port, all by the same policies.
@@ -5298,7 +5369,7 @@ nonisolated extension Apus_V1_RejectedResource: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Apus_V1_DiscoveryResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DiscoveryResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}resources\0\u{1}removed\0\u{3}config_time_ms\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}resources\0\u{1}removed\0\u{3}config_time_ms\0\u{2}b\u{3}outside\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5310,6 +5381,7 @@ nonisolated extension Apus_V1_DiscoveryResponse: SwiftProtobuf.Message, SwiftPro
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.resources) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.removed) }()
       case 4: try { try decoder.decodeSingularInt64Field(value: &self.configTimeMs) }()
+      case 230: try { try decoder.decodeRepeatedMessageField(value: &self.outside) }()
       default: break
       }
     }
@@ -5328,6 +5400,9 @@ nonisolated extension Apus_V1_DiscoveryResponse: SwiftProtobuf.Message, SwiftPro
     if self.configTimeMs != 0 {
       try visitor.visitSingularInt64Field(value: self.configTimeMs, fieldNumber: 4)
     }
+    if !self.outside.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.outside, fieldNumber: 230)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5336,6 +5411,7 @@ nonisolated extension Apus_V1_DiscoveryResponse: SwiftProtobuf.Message, SwiftPro
     if lhs.resources != rhs.resources {return false}
     if lhs.removed != rhs.removed {return false}
     if lhs.configTimeMs != rhs.configTimeMs {return false}
+    if lhs.outside != rhs.outside {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -8765,7 +8841,7 @@ nonisolated extension Apus_V1_Endpoint: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Workload"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}namespace\0\u{1}identity\0\u{1}ports\0\u{2}V\u{1}zone\0\u{1}region\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}namespace\0\u{1}identity\0\u{1}ports\0\u{2}V\u{1}zone\0\u{1}region\0\u{2}K\u{2}egress\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -8779,12 +8855,17 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.ports) }()
       case 90: try { try decoder.decodeSingularStringField(value: &self.zone) }()
       case 91: try { try decoder.decodeSingularStringField(value: &self.region) }()
+      case 230: try { try decoder.decodeSingularMessageField(value: &self._egress) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.name.isEmpty {
       try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
     }
@@ -8803,6 +8884,9 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.region.isEmpty {
       try visitor.visitSingularStringField(value: self.region, fieldNumber: 91)
     }
+    try { if let v = self._egress {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 230)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -8813,6 +8897,87 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.ports != rhs.ports {return false}
     if lhs.zone != rhs.zone {return false}
     if lhs.region != rhs.region {return false}
+    if lhs._egress != rhs._egress {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_Egress: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Egress"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}registry_only\0\u{1}allow\0\u{1}deny\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.registryOnly) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.allow) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.deny) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.registryOnly != false {
+      try visitor.visitSingularBoolField(value: self.registryOnly, fieldNumber: 1)
+    }
+    if !self.allow.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.allow, fieldNumber: 2)
+    }
+    if !self.deny.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.deny, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_Egress, rhs: Apus_V1_Egress) -> Bool {
+    if lhs.registryOnly != rhs.registryOnly {return false}
+    if lhs.allow != rhs.allow {return false}
+    if lhs.deny != rhs.deny {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_EgressRule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".EgressRule"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hosts\0\u{1}ports\0\u{1}name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedStringField(value: &self.hosts) }()
+      case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.ports) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.hosts.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.hosts, fieldNumber: 1)
+    }
+    if !self.ports.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.ports, fieldNumber: 2)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_EgressRule, rhs: Apus_V1_EgressRule) -> Bool {
+    if lhs.hosts != rhs.hosts {return false}
+    if lhs.ports != rhs.ports {return false}
+    if lhs.name != rhs.name {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -8820,7 +8985,7 @@ nonisolated extension Apus_V1_Workload: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InboundPort"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0\u{4}\u{14}request_body\0\u{3}adaptive_concurrency\0\u{1}compression\0\u{3}global_rate_limit\0\u{2}9authorization\0\u{2}\u{14}tokens\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}port\0\u{3}app_protocol\0\u{1}service\0\u{4}\u{7}rate_limits\0\u{4}2longest_idle_ms\0\u{4}\u{14}request_body\0\u{3}adaptive_concurrency\0\u{1}compression\0\u{3}global_rate_limit\0\u{2}9authorization\0\u{2}\u{14}tokens\0\u{4}F\u{1}mesh_tls\0")
 
   fileprivate class _StorageClass {
     var _port: UInt32 = 0
@@ -8834,6 +8999,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
     var _globalRateLimit: Apus_V1_GlobalRateLimit? = nil
     var _tokens: Apus_V1_TokenPolicy? = nil
     var _authorization: Apus_V1_Authorization? = nil
+    var _meshTls: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -8855,6 +9021,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       _globalRateLimit = source._globalRateLimit
       _tokens = source._tokens
       _authorization = source._authorization
+      _meshTls = source._meshTls
     }
   }
 
@@ -8884,6 +9051,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
         case 83: try { try decoder.decodeSingularMessageField(value: &_storage._globalRateLimit) }()
         case 140: try { try decoder.decodeSingularMessageField(value: &_storage._authorization) }()
         case 160: try { try decoder.decodeSingularMessageField(value: &_storage._tokens) }()
+        case 230: try { try decoder.decodeSingularStringField(value: &_storage._meshTls) }()
         default: break
         }
       }
@@ -8929,6 +9097,9 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
       try { if let v = _storage._tokens {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 160)
       } }()
+      if !_storage._meshTls.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._meshTls, fieldNumber: 230)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -8949,6 +9120,7 @@ nonisolated extension Apus_V1_InboundPort: SwiftProtobuf.Message, SwiftProtobuf.
         if _storage._globalRateLimit != rhs_storage._globalRateLimit {return false}
         if _storage._tokens != rhs_storage._tokens {return false}
         if _storage._authorization != rhs_storage._authorization {return false}
+        if _storage._meshTls != rhs_storage._meshTls {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -11981,7 +12153,7 @@ nonisolated extension Apus_V1_Condition: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Apus_V1_ConfigRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ConfigRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}namespace\0\u{1}names\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}namespace\0\u{1}names\0\u{2}d\u{3}workload\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -11991,6 +12163,7 @@ nonisolated extension Apus_V1_ConfigRequest: SwiftProtobuf.Message, SwiftProtobu
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.namespace) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.names) }()
+      case 230: try { try decoder.decodeSingularStringField(value: &self.workload) }()
       default: break
       }
     }
@@ -12003,12 +12176,16 @@ nonisolated extension Apus_V1_ConfigRequest: SwiftProtobuf.Message, SwiftProtobu
     if !self.names.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.names, fieldNumber: 2)
     }
+    if !self.workload.isEmpty {
+      try visitor.visitSingularStringField(value: self.workload, fieldNumber: 230)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_ConfigRequest, rhs: Apus_V1_ConfigRequest) -> Bool {
     if lhs.namespace != rhs.namespace {return false}
     if lhs.names != rhs.names {return false}
+    if lhs.workload != rhs.workload {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -12016,7 +12193,7 @@ nonisolated extension Apus_V1_ConfigRequest: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ConfigResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0\u{1}unready\0\u{1}consumers\0\u{1}policies\0\u{2}.rollouts\0\u{2}\u{14}hosts\0\u{2}F\u{1}authorizations\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}resources\0\u{1}unready\0\u{1}consumers\0\u{1}policies\0\u{2}.rollouts\0\u{2}\u{14}hosts\0\u{2}F\u{1}authorizations\0\u{2}Z\u{1}egress\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -12031,6 +12208,7 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
       case 50: try { try decoder.decodeRepeatedMessageField(value: &self.rollouts) }()
       case 70: try { try decoder.decodeSingularMessageField(value: &self._hosts) }()
       case 140: try { try decoder.decodeRepeatedMessageField(value: &self.authorizations) }()
+      case 230: try { try decoder.decodeSingularMessageField(value: &self._egress) }()
       default: break
       }
     }
@@ -12062,6 +12240,9 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
     if !self.authorizations.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.authorizations, fieldNumber: 140)
     }
+    try { if let v = self._egress {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 230)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -12072,6 +12253,7 @@ nonisolated extension Apus_V1_ConfigResponse: SwiftProtobuf.Message, SwiftProtob
     if lhs.policies != rhs.policies {return false}
     if lhs._hosts != rhs._hosts {return false}
     if lhs.rollouts != rhs.rollouts {return false}
+    if lhs._egress != rhs._egress {return false}
     if lhs.authorizations != rhs.authorizations {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -21,13 +21,15 @@ struct GetCommand: AsyncParsableCommand {
         apus get externalservice
         apus get workload -o yaml
         apus get authorizationpolicy
+        apus get meshtls
 
       \(ExitCodes.help)
       """)
 
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
-      faultinjection, backendtlspolicy, requestauthentication, externalservice, workload, authorizationpolicy
+      faultinjection, backendtlspolicy, requestauthentication, externalservice, workload, authorizationpolicy,
+      meshtls, meshconfig
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -44,7 +46,7 @@ struct GetCommand: AsyncParsableCommand {
       case .httproute, .grpcroute, .tlsroute, .tcproute, .udproute: "routes"
       case .trafficsplit: "splits"
       case .httproutegroup: "route groups"
-      case .trafficpolicy, .backendtlspolicy, .requestauthentication, .authorizationpolicy: "policies"
+      case .trafficpolicy, .backendtlspolicy, .requestauthentication, .authorizationpolicy, .meshtls, .meshconfig: "policies"
       case .externalservice: "external services"
       case .faultinjection: "fault injections"
       case .workload: "workloads"
@@ -67,6 +69,8 @@ struct GetCommand: AsyncParsableCommand {
       case .externalservice: "ExternalService"
       case .workload: "Workload"
       case .authorizationpolicy: "AuthorizationPolicy"
+      case .meshtls: "MeshTLS"
+      case .meshconfig: "MeshConfig"
       }
     }
   }
@@ -77,7 +81,7 @@ struct GetCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, requestauthentication, externalservice, workload or authorizationpolicy."
+      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, requestauthentication, externalservice, workload, authorizationpolicy, meshtls or meshconfig."
   )
   var kind: Kind
 

@@ -63,9 +63,10 @@ struct WhyCommand: AsyncParsableCommand {
     let client = AdminClient(directory: try state.directory())
     let status = try await client.status()
     let caller = try WhyAnswer.Caller.find(from, namespace: namespace, in: status.workloads)
-    let hosts = try await client.hosts(namespace: caller.namespace)
+    let (hosts, egress) = try await client.outside(namespace: caller.namespace, workload: caller.workload)
     let key = WhyReasoning.servicePort(request, namespace: caller.namespace, hosts: hosts)
-    let view = try await client.view(of: key.map { [$0] } ?? [], namespace: caller.namespace, none: key == nil)
+    var view = try await client.view(of: key.map { [$0] } ?? [], namespace: caller.namespace, none: key == nil)
+    (view.hosts, view.egress) = (hosts, egress)
     let routes = try await client.routes(Apus_V1_RoutesRequest())
     let answer = WhyReasoning.answer(
       request, caller: caller, view: view, sources: routes.sources,

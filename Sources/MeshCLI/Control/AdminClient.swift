@@ -35,10 +35,19 @@ package struct AdminClient: Sendable {
     try await view([Apus_V1_ResourceName(.hosts)], namespace: namespace).hosts
   }
 
-  private func view(_ names: [Apus_V1_ResourceName], namespace: String) async throws -> MeshView {
+  /// Those, and where a workload's requests may go.
+  package func outside(namespace: String, workload: String) async throws -> (ExternalHosts, EgressPolicy) {
+    let view = try await view([Apus_V1_ResourceName(.hosts)], namespace: namespace, workload: workload)
+    return (view.hosts, view.egress)
+  }
+
+  private func view(
+    _ names: [Apus_V1_ResourceName], namespace: String, workload: String = ""
+  ) async throws -> MeshView {
     let request = Apus_V1_ConfigRequest.with {
       $0.namespace = namespace
       $0.names = names
+      $0.workload = workload
     }
     let parts = try await call { client, options in
       try await client.config(request, options: options) { response in

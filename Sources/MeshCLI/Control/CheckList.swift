@@ -26,8 +26,14 @@ package struct CheckProbes: Sendable {
   package var keyMode: UInt16?
   /// Of workloads: whether the mesh port accepts connections.
   package var meshPorts: [String: Bool] = [:]
+  /// Of workloads: who has called them in plaintext.
+  package var plaintext: [String: PlaintextReport] = [:]
 
-  package init(stateDirectoryMode: UInt16? = nil, keyMode: UInt16? = nil, meshPorts: [String: Bool] = [:]) {
+  package init(
+    stateDirectoryMode: UInt16? = nil, keyMode: UInt16? = nil, meshPorts: [String: Bool] = [:],
+    plaintext: [String: PlaintextReport] = [:]
+  ) {
+    self.plaintext = plaintext
     self.stateDirectoryMode = stateDirectoryMode
     self.keyMode = keyMode
     self.meshPorts = meshPorts
@@ -79,6 +85,9 @@ package enum CheckList {
       + [authority("root", status.rootNotAfter - now, hint: "rotate it: apus identity rotate --root")]
       + issuer(status, now: now) + manifests(status)
       + status.workloads.sorted { $0.name < $1.name }.flatMap { workload($0, probes, now: now) }
+      + status.workloads.sorted { $0.name < $1.name }.flatMap { w in
+        probes.plaintext[w.name].map { plaintext($0, "workload \(w.name)", status.workloads, now: now) } ?? []
+      } + strictness(probes.plaintext, now: now)
   }
 
   private static func issuer(_ status: Apus_V1_StatusResponse, now: Int64) -> [CheckItem] {

@@ -16,6 +16,8 @@ package struct MeshView: Sendable {
 
   /// The hosts outside the mesh that clients of the namespace reach as services of it.
   package var hosts = ExternalHosts()
+  /// Of the one workload that was asked for.
+  package var egress = EgressPolicy()
   /// Of rules whose weights are a rollout's.
   package var rollouts: [PolicyPlace: RolloutNote] = [:]
 
@@ -38,6 +40,7 @@ package struct MeshView: Sendable {
       resource.hosts = part.hosts
       if case .hosts(let table) = try MeshResource(resource) { hosts = table }
     }
+    for part in parts where part.hasEgress { egress = try EgressPolicy(part.egress) }
     for resource in parts.flatMap(\.unready) {
       if case .endpoints(let set) = try MeshResource(resource) { unready[set.key] = set.endpoints }
     }

@@ -67,17 +67,12 @@ struct WhyReasoning {
       answer.notes.append(
         "the caller's proxy has not acknowledged the newest configuration, so it may still do otherwise: apus status")
     }
-    if SocketAddress(request.authority, defaultPort: request.defaultPort) != nil {
-      answer.notes.append("an IP address is no service: the request goes there as it is, and no rule applies")
-      answer.delivered = true
-      return
-    }
+    if let address = SocketAddress(request.authority, defaultPort: request.defaultPort) { return leave(to: address) }
     guard let key = Self.servicePort(request, namespace: answer.caller.namespace, hosts: view.hosts) else {
-      return fail(
-        404, "\(request.authority) names no service: the host is outside the mesh",
-        fix: "write SERVICE, SERVICE.NAMESPACE or an IP address, or declare the host in an ExternalService")
+      return leaveMesh()
     }
-    guard let config = view.services[key] else { return failUnknown(key) }
+    guard let config = view.services[key] else { return mayBeOutside(key) ? leaveMesh() : failUnknown(key) }
+    guard permitsRegistered() else { return }
     answer.service = WhyAnswer.Service(
       name: key.service.name, namespace: key.service.namespace, port: key.port,
       appProtocol: config.appProtocol.rawValue,
@@ -345,7 +340,7 @@ struct WhyReasoning {
     fail(status, reason, fix: "see what the route says of them: apus get httproute; apus analyze")
   }
 
-  private mutating func fail(_ status: UInt16, _ reason: String, fix: String) {
+  mutating func fail(_ status: UInt16, _ reason: String, fix: String) {
     answer.failures.append(failure(1, status, reason, fix: fix))
   }
 

@@ -48,6 +48,10 @@ package struct CompiledMesh: Sendable {
   package var policies = PolicyTable()
   /// Which tokens requests to service ports may or must have.
   var tokens = TokenTable()
+  /// What is said of plaintext, for people.
+  package var meshTLS = MeshTLSWords()
+  /// All that anything of the mesh is in: a name in another one is of the DNS.
+  package var namespaces: Set<String> = []
   /// Ordered by key.
   package var rollouts: [CompiledRollout] = []
   /// Ordered by key.

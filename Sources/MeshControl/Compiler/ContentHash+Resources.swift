@@ -275,7 +275,9 @@ extension ContentHasher {
       }
       if let tokens = port.tokens { hasher.add(tokens) }
       hasher.add(port.authorization) { $0.add($1) }
+      hasher.add(port.meshTLS.rawValue)
     }
+    add(workload.egress)
   }
 
   private mutating func add(_ limit: GlobalRateLimit) {

@@ -5,6 +5,7 @@ import MeshResources
 /// Finds the endpoints of service ports, and with them what each workload's proxy serves.
 struct EndpointCompiler {
   let table: ServiceTable
+  let meshTLS: MeshTLSTable
   /// For each registered workload, its ports as services use them.
   private(set) var inbound: [String: [UInt16: InboundPort]] = [:]
   /// For each of those ports, every service port that leads to it.
@@ -13,7 +14,10 @@ struct EndpointCompiler {
   private(set) var unready: [ServicePort: [Endpoint]] = [:]
   private(set) var warnings: [ManifestProblem] = []
 
-  init(table: ServiceTable) { self.table = table }
+  init(table: ServiceTable, meshTLS: MeshTLSTable) {
+    self.table = table
+    self.meshTLS = meshTLS
+  }
 
   /// The endpoints of one port, ordered by address, each address once.
   mutating func endpoints(of service: EffectiveService, _ port: Service.Port) -> EndpointSet {
@@ -54,8 +58,11 @@ struct EndpointCompiler {
   }
 
   private func endpoint(_ address: SocketAddress, _ workload: EffectiveWorkload) -> Endpoint {
-    Endpoint(
-      address: address, workload: workload.name, identity: workload.identity, labels: workload.labels,
+    // Where mutual TLS is switched off the program itself is called, as one that has no proxy.
+    let isDisabled = meshTLS.word(for: workload, port: address.port).mode == .disabled
+    return Endpoint(
+      address: address, workload: workload.name, identity: isDisabled ? nil : workload.identity,
+      labels: workload.labels,
       weight: workload.weight, locality: workload.locality, healthCheck: workload.healthCheck)
   }
 

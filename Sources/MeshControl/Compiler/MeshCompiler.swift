@@ -39,7 +39,9 @@ struct Compilation {
     let tls = BackendTLSTable(snapshot, table)
     let access = AccessCompiler(snapshot, table)
     var policyWarnings = PolicyWarnings(attachments)
-    var endpoints = EndpointCompiler(table: table)
+    let meshTLS = MeshTLSTable(snapshot, table.workloads)
+    let egress = EgressTable(snapshot)
+    var endpoints = EndpointCompiler(table: table, meshTLS: meshTLS)
     var mesh = CompiledMesh.empty
     var policies: [ServicePort: EffectivePolicy] = [:]
     for service in table.services.values.sorted(by: { $0.name < $1.name }) {
@@ -80,6 +82,7 @@ struct Compilation {
       mesh.workloads[workload.name] = Self.compile(
         workload, endpoints.inbound[workload.name] ?? [:], policies, patience)
       mesh.workloads[workload.name]?.locality = table.locality(of: workload.labels)
+      mesh.workloads[workload.name]?.secure(EffectiveWorkload(workload), meshTLS, egress)
     }
     authorizations.note(endpoints.servicePorts)
     authorizations.access = access
@@ -93,10 +96,13 @@ struct Compilation {
     mesh.routes += RouteStatus.workloads(snapshot, mesh) + UDPRouteStatus.statuses(snapshot)
     mesh.routes.sort { $0.key < $1.key }
     mesh.policies = attachments.table
+    mesh.meshTLS = MeshTLSWords(table, meshTLS)
+    mesh.namespaces = snapshot.namespaces
     mesh.rollouts = rollouts.compiled(mesh)
     mesh.policyStatuses =
       (PolicyStatus.all(attachments, snapshot) + faults.statuses(snapshot) + tls.statuses(snapshot)
-      + authorizations.statuses(snapshot) + tokens.statuses(snapshot))
+      + authorizations.statuses(snapshot) + tokens.statuses(snapshot) + meshTLS.statuses(snapshot)
+      + egress.statuses(snapshot))
       .sorted { $0.key < $1.key }
     policyWarnings.ports = Set(mesh.services.keys)
     warnings += tokens.warnings
@@ -104,7 +110,7 @@ struct Compilation {
       splits.warnings + SMIUse.warnings(snapshot, splits, access.targets) + access.warnings(snapshot)
       + endpoints.warnings + aliases.warnings
       + Self.accountWarnings(snapshot) + policyWarnings.problems + faults.warnings + tls.warnings + externals.warnings
-      + UDPRouteStatus.warnings(snapshot) + rollouts.warnings
+      + UDPRouteStatus.warnings(snapshot) + rollouts.warnings + meshTLS.warnings
     self.authorizations = authorizations
     self.snapshot = snapshot
     self.table = table

@@ -53,6 +53,8 @@ package struct DiscoverySession: Sendable {
   private var sent: [DiscoveryKey: UInt64] = [:]
   /// Wanted, and told that it does not exist.
   private var absent: Set<DiscoveryKey> = []
+  /// Of those, told to be in namespaces that the mesh does not know.
+  private var outside: Set<DiscoveryKey> = []
   /// The next delta is sent even when it is empty: the proxy waits for an answer.
   private var owesAnswer = false
 
@@ -149,7 +151,9 @@ package struct DiscoverySession: Sendable {
         changes.add(stored)
       } else {
         let had = sent.removeValue(forKey: key) != nil
-        if absent.insert(key).inserted || had { changes.remove(key) }
+        let isOutside = snapshot.isOutside(key)
+        let isNews = isOutside ? outside.insert(key).inserted : outside.remove(key) != nil
+        if absent.insert(key).inserted || had || isNews { changes.remove(key, isOutside: isOutside) }
       }
     }
     for key in sent.keys where !wanted.keys.contains(key) {
@@ -157,6 +161,7 @@ package struct DiscoverySession: Sendable {
       changes.remove(key)
     }
     absent.formIntersection(wanted.keys)
+    outside.formIntersection(absent)
     return number(changes.finish(evenEmpty: owesAnswer))
   }
 
@@ -212,10 +217,11 @@ package struct DiscoverySession: Sendable {
       bytes += stored.bytes
     }
 
-    mutating func remove(_ key: DiscoveryKey) {
+    mutating func remove(_ key: DiscoveryKey, isOutside: Bool = false) {
       let name = Apus_V1_ResourceName(key)
       if bytes > 0, bytes + name.name.utf8.count + 8 > DiscoverySession.messageBytes { cut() }
       current.removed.append(name)
+      if isOutside { current.outside.append(name) }
       bytes += name.name.utf8.count + 8
     }
 

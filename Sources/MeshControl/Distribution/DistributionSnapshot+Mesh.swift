@@ -4,6 +4,7 @@ import MeshCore
 extension DistributionSnapshot {
   /// Follows a new compilation, converting only what changed.
   mutating func apply(_ mesh: CompiledMesh, _ difference: CompiledDifference) {
+    namespaces = mesh.namespaces
     for key in difference.removed { remove(key.storedKey) }
     for key in difference.changed {
       guard let resource = mesh.resource(key), let hash = mesh.hashes[key] else { continue }

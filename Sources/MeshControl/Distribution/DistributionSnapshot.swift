@@ -28,6 +28,8 @@ package struct DistributionSnapshot: Sendable {
   private var resources: [Key: Stored] = [:]
   /// Unix time in milliseconds of the configuration this came from.
   package var configTime: Int64
+  /// In which the mesh has anything.
+  package var namespaces: Set<String> = []
 
   package init(configTime: Int64) { self.configTime = configTime }
 
@@ -59,6 +61,13 @@ package struct DistributionSnapshot: Sendable {
   }
 
   package mutating func remove(_ key: Key) { resources[key] = nil }
+}
+
+extension DistributionSnapshot {
+  /// A service in a namespace where the mesh has nothing.
+  func isOutside(_ key: DiscoveryKey) -> Bool {
+    if case .service(let port) = key { !namespaces.contains(port.service.namespace) } else { false }
+  }
 }
 
 extension DiscoveryKey {

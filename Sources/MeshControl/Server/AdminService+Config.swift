@@ -23,7 +23,8 @@ extension AdminService {
     }
     if request.names.isEmpty { services = compiled.services.keys.sorted() }
     let view = ConfigView(
-      snapshot: await hub.snapshot, compiled: compiled, namespace: request.namespace, rollouts: await rollouts.states)
+      snapshot: await hub.snapshot, compiled: compiled, namespace: request.namespace, rollouts: await rollouts.states,
+      workload: request.workload)
     let named = request.names.isEmpty ? [] : view.authorizations(services)
     for message in view.messages(services) { try await response.write(message) }
     if !named.isEmpty { try await response.write(.with { $0.authorizations = named }) }
@@ -36,6 +37,8 @@ struct ConfigView {
   let compiled: CompiledMesh
   let namespace: String
   var rollouts: [String: RolloutState] = [:]
+  /// Whose egress is asked for.
+  var workload = ""
 
   func messages(_ services: [ServicePort]) -> [Apus_V1_ConfigResponse] {
     var messages: [Apus_V1_ConfigResponse] = []
@@ -54,6 +57,7 @@ struct ConfigView {
     current.unready = backends.ports.sorted().compactMap(unready)
     current.policies = backends.ports.sorted().compactMap(compiled.policyInForce) + services.flatMap(rulePolicies)
     if let table = snapshot[.hosts, namespace]?.message.hosts { current.hosts = table }
+    if let policy = compiled.workloads[workload]?.egress { current.egress = Apus_V1_Egress(policy) }
     let asked = Set(services)
     current.consumers = compiled.consumers.keys.filter { asked.contains($0.port) }.sorted().map { consumer in
       .with {

@@ -9,9 +9,14 @@ extension CompiledMesh {
   /// Of the endpoints of a port; nil when no policy says anything of them.
   func policyInForce(_ port: ServicePort) -> Apus_V1_PolicyInForce? {
     let entries = policies.effective(for: port).ordered.filter(\.setting.field.isOfBackend)
-    let inForce = Apus_V1_PolicyInForce(port, rule: "", entries)
-    guard let tokens = tokens.effective(for: port) else { return inForce }
-    return tokens.added(to: inForce, of: port)
+    let words = meshTLS.entries(of: port)
+    var policy = Apus_V1_PolicyInForce(port, rule: "", entries)
+    if !words.isEmpty {
+      if policy == nil { policy = .with { $0.service = port.description } }
+      policy?.entries += words
+    }
+    guard let tokens = tokens.effective(for: port) else { return policy }
+    return tokens.added(to: policy, of: port)
   }
 
   /// Of the requests that a rule takes.

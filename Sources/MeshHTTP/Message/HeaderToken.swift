@@ -44,7 +44,6 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
   case retryAfter
   case xForwardedFor
   case xForwardedProto
-  case xForwardedClientCert
   case xRequestId
   case traceparent
   case tracestate
@@ -54,6 +53,7 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
   case proxyAuthorization
   case proxyAuthenticate
   case http2Settings
+  case xForwardedClientCert
   case xApusTargetPort
   case xApusService
   case xApusResponseFlag
@@ -120,7 +120,6 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
     "retry-after",
     "x-forwarded-for",
     "x-forwarded-proto",
-    "x-forwarded-client-cert",
     "x-request-id",
     "traceparent",
     "tracestate",
@@ -130,6 +129,7 @@ public enum HeaderToken: UInt8, Sendable, CaseIterable {
     "proxy-authorization",
     "proxy-authenticate",
     "http2-settings",
+    "x-forwarded-client-cert",
     "x-apus-target-port",
     "x-apus-service",
     "x-apus-response-flag",

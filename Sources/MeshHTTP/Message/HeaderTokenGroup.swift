@@ -8,8 +8,8 @@ package struct HeaderTokenGroup: Sendable {
     self.last = last.rawValue
   }
 
-  /// What proxies of the mesh tell each other.
-  package static var mesh: HeaderTokenGroup { HeaderTokenGroup(.xApusTargetPort, .xApusUpgrade) }
+  /// What proxies of the mesh tell each other, and what they tell applications: believed from nobody else.
+  package static var mesh: HeaderTokenGroup { HeaderTokenGroup(.xForwardedClientCert, .xApusUpgrade) }
   /// What an application asks its own proxy for, for one request.
   package static var overrides: HeaderTokenGroup { HeaderTokenGroup(.xApusTimeout, .xApusRetries) }
 

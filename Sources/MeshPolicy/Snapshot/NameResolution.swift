@@ -22,7 +22,7 @@ package struct NameResolution: Hashable, Sendable {
   /// The one name that all requests are for; nil where the request says which.
   package var onlyHost: String? { hosts.count == 1 && !hosts[0].hasPrefix("*") ? hosts[0] : nil }
 
-  package func covers(_ host: String) -> Bool { hosts.contains { HostName.covers($0, host) } }
+  package func covers(_ host: String) -> Bool { hosts.contains { $0 == "*" || HostName.covers($0, host) } }
 }
 
 extension EndpointSet {

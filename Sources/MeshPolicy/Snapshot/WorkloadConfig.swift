@@ -9,6 +9,8 @@ package struct WorkloadConfig: Hashable, Sendable {
   package var ports: [InboundPort]
   /// Where it runs: what its own requests prefer.
   package var locality: Locality
+  /// Where its requests may go outside the mesh.
+  package var egress = EgressPolicy()
 
   package init(
     name: String, namespace: String, identity: SPIFFEID, ports: [InboundPort], locality: Locality = Locality()
@@ -45,6 +47,8 @@ package struct InboundPort: Hashable, Sendable {
   package var authorization: Authorization?
   /// Nil: tokens are not looked at.
   package var tokens: TokenPolicy?
+  /// Of callers that come without a certificate of the mesh.
+  package var meshTLS = MeshTLSMode.standard
 
   package init(
     port: UInt16, appProtocol: AppProtocol, service: ServicePort?, rateLimits: [RateLimit] = [],

@@ -27,6 +27,7 @@ struct AdminPages {
       /certs            certificate chain and trust anchors
       /config_dump      services and endpoints in force
       /clusters         endpoints with their balancer state, per worker
+      /plaintext_callers  who has called without a certificate of the mesh
       /server_info      version, start, discovery state
       /loops            what each event loop did
       POST /drain       finish requests in flight and stop accepting; needs the token of --admin-token-file

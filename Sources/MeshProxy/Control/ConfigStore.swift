@@ -12,6 +12,8 @@ struct ConfigStore {
   private(set) var hashes: [DiscoveryKey: UInt64] = [:]
   private(set) var subscribed: Set<ServicePort> = []
   private var missing: Set<ServicePort> = []
+  /// Of those, in namespaces that the mesh does not know.
+  private var outside: Set<ServicePort> = []
   private var missingBackends: Set<ServicePort> = []
   /// Services whose backends' endpoints have not all arrived.
   private var incomplete: Set<ServicePort> = []
@@ -21,7 +23,7 @@ struct ConfigStore {
 
   /// What a worker that asks for `key` can be told at once; nil when only the control plane knows.
   func answer(for key: ServicePort) -> ConfigUpdate? {
-    if missing.contains(key) { return ConfigUpdate(services: [(key, nil)]) }
+    if missing.contains(key) { return ConfigUpdate(services: [(key, nil)], outside: outside.intersection([key])) }
     guard let service = services[key], !incomplete.contains(key) else { return nil }
     var update = ConfigUpdate()
     update.endpoints = backends(of: service).map { ($0, endpoints[$0]) }
@@ -33,8 +35,10 @@ struct ConfigStore {
   mutating func note(_ hash: UInt64, of key: DiscoveryKey) { hashes[key] = hash }
 
   /// Takes one delta in.
-  mutating func apply(_ resources: [(MeshResource, UInt64)], removed: [DiscoveryKey]) -> ConfigUpdate {
-    var update = ConfigUpdate()
+  mutating func apply(
+    _ resources: [(MeshResource, UInt64)], removed: [DiscoveryKey], outside names: Set<ServicePort> = []
+  ) -> ConfigUpdate {
+    var update = ConfigUpdate(outside: names)
     var touched = incomplete
     for (resource, hash) in resources {
       hashes[resource.key] = hash
@@ -42,6 +46,7 @@ struct ConfigStore {
       case .service(let config):
         services[config.key] = config
         missing.remove(config.key)
+        outside.remove(config.key)
         touched.insert(config.key)
       case .endpoints(let set):
         endpoints[set.key] = set
@@ -52,6 +57,7 @@ struct ConfigStore {
       }
     }
     for key in removed { remove(key, &update, &touched) }
+    outside.formUnion(names)
     for key in touched.sorted() {
       guard let service = services[key] else { continue }
       let isComplete = backends(of: service).allSatisfy { endpoints[$0] != nil || missingBackends.contains($0) }
@@ -73,6 +79,7 @@ struct ConfigStore {
       incomplete.remove(name)
       touched.remove(name)
       missing.insert(name)
+      outside.remove(name)
       update.services.append((name, nil))
     case .endpoints(let name):
       endpoints[name] = nil

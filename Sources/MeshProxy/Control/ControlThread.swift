@@ -23,6 +23,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     tell: { [unowned self] in tell($0, $1) })
   private(set) lazy var keySets = makeKeySets()
   private(set) lazy var adminGuard = AdminGuard(token: AdminGuard.read(options.adminTokenFile), log: log)
+  let callers: CallerProcesses
   var identity: IdentityKeeper?
   private(set) var workload: WorkloadConfig?
   var reporter = IdentityReporter()
@@ -58,6 +59,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     self.shared = shared
     self.log = log
     bootstrapAnchors = anchors
+    callers = CallerProcesses(loop: loop)
     if let id = options.identity { identity = IdentityKeeper(identity: id) }
   }
 
@@ -226,7 +228,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
       }
     }
     let removed = response.removed.compactMap { try? DiscoveryKey($0) }
-    let update = store.apply(resolve(accepted, removed), removed: removed)
+    let update = store.apply(resolve(accepted, removed), removed: removed, outside: response.outsideServices)
     version = response.version
     lastInSync = loop.now
     for handle in workers { handle.post { $0.apply(update) } }
@@ -300,9 +302,10 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
           port: port.port, appProtocol: port.appProtocol, service: port.service ?? own, application: application,
           rateLimits: port.rateLimits, globalRateLimit: port.globalRateLimit, requestBody: port.requestBody,
           adaptiveConcurrency: port.adaptiveConcurrency, compression: port.compression,
-          authorization: port.authorization, longestIdle: port.longestIdle, tokens: port.tokens)
+          authorization: port.authorization, longestIdle: port.longestIdle, tokens: port.tokens,
+          meshTLS: port.meshTLS)
       },
-      locality: config.locality)
+      locality: config.locality, egress: config.egress)
   }
 
   func call(_ call: GRPCCall, ended status: Int, _ message: String) {

@@ -55,6 +55,7 @@ final class NameKeeper {
   func take(_ notice: HostNotice, from worker: Int) {
     switch notice {
     case .wanted(let key, let host):
+      if sets[key] == nil { sets[key] = EndpointSet.outside(key) }
       // Gone meanwhile: the worker hears of that, too.
       guard let resolution = sets[key]?.names, resolution.covers(host) else { return }
       let name = keep(host, resolution, of: key)

@@ -44,6 +44,7 @@ extension Exchange {
     guard phase == .open, requestBuffer.isEmpty, !holdsRequestBytes, fault?.limitsRequest != true else {
       requestBuffer.append(bytes)
       settleRequestCredit()
+      if watchesServerName { return judgeServerName() }
       if phase == .greeting { readServerName() }
       if phase == .holding { return contentCame() }
       if fault?.limitsRequest == true { upstreamWritable() }
@@ -71,6 +72,7 @@ extension Exchange {
       if let gate = inboundPort?.tokenGate { gate.removeOwnFields(requestTrailers) }
     }
     if !mirrors.isEmpty { mirrorEnd() }
+    if watchesServerName { return judgeServerName() }
     if phase == .greeting { return readServerName() }
     if phase == .holding { return contentCame() }
     pumpRequest()
@@ -120,7 +122,7 @@ extension Exchange {
   /// An upgrade's bytes wait until the upstream has agreed: a refused upgrade must not deliver them as a request. The client
   /// of a request is slowed down where its upstream is slow; it must not be for a mirror.
   private var holdsRequestBytes: Bool {
-    (isUpgrade || isTunnel) && !responseStarted || isMirror && upstream.isCongested
+    (isUpgrade || isTunnel) && !responseStarted || isMirror && upstream.isCongested || watchesServerName
   }
 
   /// Gives the downstream credit for what the upstream took, unless the upstream is congested.

@@ -195,6 +195,11 @@ final class Exchange: TimerHandler {
   /// Set where the rule's faults strike; most requests meet none.
   var fault: InjectedFault?
 
+  /// Goes to a host outside the mesh that no ExternalService is for.
+  var leavesMesh = false
+  /// A tunnel out of the mesh whose client has not said yet which TLS server it wants, where not every one is allowed.
+  var watchesServerName = false
+
   // MARK: Time
 
   /// When `grpc-timeout`, or what the rule gives the whole request, is over; nil without either.
@@ -321,6 +326,8 @@ final class Exchange: TimerHandler {
     if place != nil { place = nil }
     if token != nil { token = nil }
     if refusedToken != nil { refusedToken = nil }
+    leavesMesh = false
+    watchesServerName = false
     attempts = 0
     uncertainRepeats = 0
     deadline = nil

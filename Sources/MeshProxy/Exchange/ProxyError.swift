@@ -148,10 +148,6 @@ struct ProxyError: Error {
   static let loop = ProxyError(
     status: 508, flag: .noRoute, origin: .downstream, retry: .no,
     reason: "loop detected: the address asked for is a listener of this proxy")
-  static let notAProxyRequest = ProxyError(
-    status: 404, flag: .noRoute, origin: .downstream, retry: .no,
-    reason:
-      "no route: this host is outside the mesh and names cannot be resolved here; use an IP address or a service name")
   static let streamIdle = ProxyError(
     status: 408, flag: .streamIdleTimeout, origin: .downstream, retry: .no,
     reason: "timeout: the client sent nothing within the stream idle timeout")

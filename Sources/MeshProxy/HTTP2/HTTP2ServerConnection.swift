@@ -22,6 +22,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private var drainTimer: LoopTimer?
   private let peerLabel: Int32
   private(set) lazy var caller = ConnectionCaller(connection)
+  /// What the application is told of the client; nil on a connection that is not from a proxy of the mesh.
+  let clientCertificate: ForwardedClientCertificate?
   var unfinishedWatch: UnfinishedWatch?
   /// Input is left for the next turn, or for when the output has drained.
   private var isBehind = false
@@ -38,6 +40,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       worker.limits.downstreamLifetime(isMesh: entry.security == .mutual), now: worker.loop.now,
       share: worker.loop.random.unit())
     peerLabel = connection.tls?.peerIdentity.map { worker.metrics.labels.id($0.description) } ?? LabelInterner.empty
+    clientCertificate = ForwardedClientCertificate(connection, worker)
     var limits = HTTP2Limits()
     if case .mesh = entry.kind { limits = .meshPeer }
     engine = HTTP2Connection(
@@ -195,10 +198,9 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       receive(bytes, credit, on: stream, endStream)
     case .trailers(let stream):
       exchange(stream)?.requestFinished(trailers: engine.receivedHead)
-    case .reset(let stream, let code, let isLocal):
+    case .reset(let stream, _, let isLocal):
       if isLocal { countFault("http2_stream_error") }
       standing.gaveUp()
-      _ = code
       if let exchange = exchange(stream) {
         engine.setContext(nil, for: stream)
         exchange.downstreamGone()

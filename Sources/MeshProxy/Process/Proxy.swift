@@ -121,6 +121,7 @@ package enum Proxy {
       subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
     worker.refreshKeys = { source in relay.post { $0.keySets.refresh(source) } }
     handle.bind(worker)
+    worker.plaintext.report = { contact in relay.post { $0.callers.met(contact) } }
     var address = options.address
     do {
       let tls = try forwardTLS.map { try TLSContext($0) }

@@ -3,7 +3,9 @@ import MeshCore
 /// What an authority means.
 enum AuthorityTarget {
   case service(ServiceEntry)
-  case address(SocketAddress)
+  case address(OutsideHost)
+  /// A host that the mesh does not know, or an ExternalService whose callers are not all let through.
+  case outside(OutsideHost)
   /// A listener of this proxy: a request sent there would come back for ever.
   case itself
   case unknown
@@ -48,7 +50,14 @@ struct SpellingTable<Meaning> {
     if count >= maximumCount { removeAll() }
     let hash = Self.hash(authority, variant)
     var i = Int(truncatingIfNeeded: hash) & (slots.count - 1)
-    while slots[i] != nil { i = (i &+ 1) & (slots.count - 1) }
+    while let slot = slots[i] {
+      // It has another meaning now.
+      if slot.hash == hash, slot.bytes.withUnsafeBytes({ $0.equals(authority) }) {
+        slots[i]?.target = target
+        return
+      }
+      i = (i &+ 1) & (slots.count - 1)
+    }
     slots[i] = Slot(hash: hash, bytes: Array(authority), target: target)
     count += 1
   }

@@ -26,9 +26,9 @@ struct Router {
     let defaultPort: UInt16 = exchange.request.bytes(exchange.request.scheme).equals("https") ? 443 : 80
     switch worker.target(of: authority, defaultPort: defaultPort) {
     case .service(let service): route(exchange, to: service)
-    case .address(let address): passThrough(exchange, to: address)
+    case .address(let host), .outside(let host): leave(exchange, to: host)
     case .itself: exchange.fail(.loop)
-    case .unknown: exchange.fail(.notAProxyRequest)
+    case .unknown: exchange.fail(.notAHost)
     }
   }
 
@@ -39,7 +39,7 @@ struct Router {
     case .ready:
       if exchange.isTunnel, service.looksIntoTunnels, exchange.downstream.endTunnelHere(service.key) { return }
       chooseRule(exchange, service)
-    case .missing: exchange.fail(.unknownService)
+    case .missing: service.isOutside ? leaveByName(exchange, service) : exchange.fail(.unknownService)
     case .pending:
       guard service.waiting.count < worker.limits.maximumWaitingForService else {
         worker.metrics.limitHit("waiting_for_service")
@@ -165,6 +165,7 @@ struct Router {
   }
 
   private func send(_ exchange: Exchange, to endpoint: EndpointEntry) {
+    if exchange.leavesMesh, worker.isListening(endpoint.address) { return exchange.fail(.loop) }
     exchange.attempts += 1
     exchange.attemptTime = worker.loop.now
     exchange.phase = .connecting
@@ -186,7 +187,7 @@ struct Router {
   }
 
   /// An IP address given by the client: a workload of the mesh is reached as one elsewhere; the rest as it is.
-  private func passThrough(_ exchange: Exchange, to address: SocketAddress) {
+  func passThrough(_ exchange: Exchange, to address: SocketAddress) {
     if exchange.asksForOverrides { exchange.request.removeFields(.overrides) }
     let endpoint = worker.upstreams.passThroughEndpoint(address)
     exchange.endpoint = endpoint
@@ -200,6 +201,11 @@ struct Router {
     exchange.request.removeFields(.mesh)
     exchange.request.removeFields(.overrides)
     exchange.inboundPort = port
+    if exchange.peerLabel == LabelInterner.empty {
+      guard admitsPlaintext(exchange, to: port) else { return }
+    } else {
+      exchange.tellClientCertificate()
+    }
     // Who sends it is settled before anybody asks what they may do, and what they may do before they use up what others may ask for.
     if let gate = port.tokenGate, gate.refuses(exchange) { return }
     if let authorizer = port.authorizer, !authorizer.admits(exchange) { return }

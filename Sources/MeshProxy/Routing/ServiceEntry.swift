@@ -28,6 +28,8 @@ final class ServiceEntry {
   var lastUsed = Instant(nanoseconds: 0)
   /// Gave way to other services: no update reaches it any more.
   var isEvicted = false
+  /// The mesh knows no such namespace: what is missing here may be a name of the DNS.
+  private(set) var isOutside = false
 
   /// Ids of the metric labels.
   let nameLabel: Int32
@@ -40,7 +42,9 @@ final class ServiceEntry {
   }
 
   /// Takes a new configuration, or learns that there is none.
-  func update(_ config: ServiceConfig?, worker: ProxyWorker) {
+  func update(_ config: ServiceConfig?, worker: ProxyWorker, isOutside: Bool = false) {
+    if isOutside != self.isOutside { worker.forgetAuthorities() }
+    self.isOutside = isOutside
     defer { if worker.faultCount > 0 { endFaults(worker) } }
     if let config {
       state = .ready

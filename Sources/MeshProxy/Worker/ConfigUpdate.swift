@@ -14,6 +14,8 @@ struct ConfigUpdate: Sendable {
   var named: [NamedSet] = []
   /// Nil: as before.
   var hosts: ExternalHosts?
+  /// Of the services that are not there, those whose names may be of the DNS.
+  var outside: Set<ServicePort> = []
 }
 
 /// The endpoints of one host.
@@ -27,6 +29,7 @@ struct WorkloadUpdate: Hashable, Sendable {
   var name: String
   var ports: [InboundPortConfig]
   var locality = Locality()
+  var egress = EgressPolicy()
 }
 
 struct InboundPortConfig: Hashable, Sendable {
@@ -47,6 +50,7 @@ struct InboundPortConfig: Hashable, Sendable {
   var longestIdle: TimeSpan?
   /// Nil: tokens are not looked at.
   var tokens: TokenPolicy?
+  var meshTLS = MeshTLSMode.standard
 }
 
 /// TLS material of the workload as one worker uses it.
@@ -69,6 +73,8 @@ final class InboundPortEntry {
   let concurrency: ConcurrencyLimiter?
   /// Nil: nobody looks at tokens.
   let tokenGate: TokenGate?
+  /// Kept, because a look at `config` copies what is in it.
+  let meshTLS: MeshTLSMode
   /// Nil: as they are.
   let compression: CompiledCompression?
   /// Nil: everybody may call.
@@ -76,6 +82,7 @@ final class InboundPortEntry {
 
   init(_ config: InboundPortConfig, worker: ProxyWorker, workload: String) {
     self.config = config
+    meshTLS = config.meshTLS
     let transport: EndpointEntry.Transport =
       switch config.appProtocol {
       case .http, .tcp: .http1(worker.upstreams.applicationPool(config.application, isLocalApplication: true))

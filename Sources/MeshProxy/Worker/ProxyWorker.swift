@@ -62,8 +62,10 @@ final class ProxyWorker: TimerHandler {
   private(set) var services: [ServicePort: ServiceEntry] = [:]
   private(set) var backends: [ServicePort: BackendEntry] = [:]
   private var authorities: AuthorityTable
+  private(set) lazy var egress = EgressGate(self)
+  let plaintext: PlaintextLedger
   /// Names outside the mesh that are services of it.
-  private var externalHosts = ExternalHostTable()
+  private(set) var externalHosts = ExternalHostTable()
   private var inboundPorts: [InboundPortEntry] = []
   /// Where the proxy's own workload runs.
   private var locality = Locality()
@@ -82,7 +84,7 @@ final class ProxyWorker: TimerHandler {
   var authorizationCalls = 0
   private var downstreamCount = 0
   private var drainables: [ObjectIdentifier: any Drainable] = [:]
-  private var listeners: [Listener] = []
+  private(set) var listeners: [Listener] = []
   /// TLS of listeners for clients outside the mesh.
   private var clientFacing: [TLSContext] = []
   private var memory = MemoryTide()
@@ -107,6 +109,7 @@ final class ProxyWorker: TimerHandler {
     self.names = names
     self.subscribe = subscribe
     authorities = AuthorityTable(maximumCount: limits.maximumAuthorities)
+    plaintext = PlaintextLedger(limits)
     var settings = HTTP2Settings()
     settings.enableConnectProtocol = true
     // What one stream may make us hold. 256 KiB fill 2 Gbit/s at a round trip of 1 ms.
@@ -189,17 +192,7 @@ final class ProxyWorker: TimerHandler {
   /// What `authority` means to a client of this workload.
   func target(of authority: UnsafeRawBufferPointer, defaultPort: UInt16) -> AuthorityTarget {
     if let known = authorities.find(authority, variant: defaultPort) { return known }
-    let text = authority.string
-    let target: AuthorityTarget
-    if let address = SocketAddress(text, defaultPort: defaultPort) {
-      target = listeners.contains { $0.address == address } ? .itself : .address(address)
-    } else if let key = externalHosts.service(ofAuthority: text, defaultPort: defaultPort) {
-      target = .service(service(key))
-    } else if let key = ServicePort(authority: text, namespace: namespace, defaultPort: defaultPort) {
-      target = .service(service(key))
-    } else {
-      target = .unknown
-    }
+    let target = resolve(authority.string, defaultPort: defaultPort)
     authorities.insert(authority, variant: defaultPort, target)
     return target
   }
@@ -232,6 +225,18 @@ final class ProxyWorker: TimerHandler {
     return entry
   }
 
+  func forgetBackend(_ key: ServicePort) {
+    backends[key] = nil
+    authorities.removeAll()
+  }
+
+  /// Spellings are given their meanings anew.
+  func forgetAuthorities() { authorities.removeAll() }
+
+  func remember(_ authority: UnsafeRawBufferPointer, defaultPort: UInt16, _ target: AuthorityTarget) {
+    authorities.insert(authority, variant: defaultPort, target)
+  }
+
   /// `isRoot`: of the whole service, not of one host of it.
   func makeBackend(_ key: ServicePort, isRoot: Bool) -> BackendEntry {
     BackendEntry(
@@ -249,7 +254,7 @@ final class ProxyWorker: TimerHandler {
     }
     for (key, config) in update.services {
       // Resources of other proxies' interest are not sent; a service evicted meanwhile is ignored.
-      services[key]?.update(config, worker: self)
+      services[key]?.update(config, worker: self, isOutside: update.outside.contains(key))
     }
     for named in update.named { backends[named.set.key]?.hosts?.take(named.set, of: named.host) }
     if let workload = update.workload { setWorkload(workload) }
@@ -268,6 +273,7 @@ final class ProxyWorker: TimerHandler {
       locality = workload.locality
       for backend in backends.values { backend.balancer.move(to: locality) }
     }
+    if egress.take(workload.egress) { authorities.removeAll() }
     inboundPorts = workload.ports.map { port in
       inboundPorts.first { $0.config == port } ?? InboundPortEntry(port, worker: self, workload: workload.name)
     }

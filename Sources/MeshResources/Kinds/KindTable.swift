@@ -28,6 +28,8 @@ enum KindTable {
     ("mesh.apus.dev", "AuthorizationPolicy", ["v1alpha1"]),
     ("mesh.apus.dev", "ExternalService", ["v1alpha1"]),
     ("mesh.apus.dev", "FaultInjection", ["v1alpha1"]),
+    ("mesh.apus.dev", "MeshConfig", ["v1alpha1"]),
+    ("mesh.apus.dev", "MeshTLS", ["v1alpha1"]),
     ("mesh.apus.dev", "RequestAuthentication", ["v1alpha1"]),
     ("mesh.apus.dev", "TrafficPolicy", ["v1alpha1"]),
     ("mesh.apus.dev", "Workload", ["v1alpha1"]),

@@ -71,6 +71,8 @@ package enum Resource: Hashable, Sendable {
   case requestAuthentication(RequestAuthentication)
   case externalService(ExternalService)
   case backendTLSPolicy(BackendTLSPolicy)
+  case meshTLS(MeshTLS)
+  case meshConfig(MeshConfig)
   case configMap(ConfigMap)
   case trafficTarget(TrafficTarget)
   case identityBinding(IdentityBinding)
@@ -97,6 +99,8 @@ package enum Resource: Hashable, Sendable {
     case .requestAuthentication(let policy): policy.metadata
     case .externalService(let service): service.metadata
     case .backendTLSPolicy(let policy): policy.metadata
+    case .meshTLS(let policy): policy.metadata
+    case .meshConfig(let config): config.metadata
     case .configMap(let map): map.metadata
     case .trafficTarget(let target): target.metadata
     case .identityBinding(let binding): binding.metadata
@@ -126,6 +130,8 @@ package enum Resource: Hashable, Sendable {
       case .requestAuthentication: ("mesh.apus.dev", "RequestAuthentication")
       case .externalService: ("mesh.apus.dev", "ExternalService")
       case .backendTLSPolicy: ("gateway.networking.k8s.io", "BackendTLSPolicy")
+      case .meshTLS: ("mesh.apus.dev", "MeshTLS")
+      case .meshConfig: ("mesh.apus.dev", "MeshConfig")
       case .configMap: ("", "ConfigMap")
       case .trafficTarget: ("access.smi-spec.io", "TrafficTarget")
       case .identityBinding: ("access.smi-spec.io", "IdentityBinding")

@@ -148,6 +148,8 @@ private struct ParserRun {
         DeclaredAuthorization(object).map { .authorizationPolicy($0) }
       case ("mesh.apus.dev", "ExternalService"): ExternalService(object).map { .externalService($0) }
       case ("mesh.apus.dev", "FaultInjection"): FaultInjection(object).map { .faultInjection($0) }
+      case ("mesh.apus.dev", "MeshConfig"): MeshConfig(object).map { .meshConfig($0) }
+      case ("mesh.apus.dev", "MeshTLS"): MeshTLS(object).map { .meshTLS($0) }
       case ("mesh.apus.dev", "RequestAuthentication"):
         RequestAuthentication(object).map { .requestAuthentication($0) }
       case ("mesh.apus.dev", "TrafficPolicy"): TrafficPolicy(object).map { .trafficPolicy($0) }

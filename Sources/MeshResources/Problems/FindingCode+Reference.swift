@@ -21,6 +21,7 @@ extension FindingCode {
     case .policyTargetNotFound, .policyConflict, .policyFieldUnused, .policyWithoutProxy, .faultWithoutEffect,
       .authorizationOfBytes:
       ofPolicies
+    case .meshTLSWithoutWorkload, .meshTLSConflict, .meshTLSDisabled: ofMeshTLS
     case .rolloutVersionNotFound, .rolloutPortNotFound, .rolloutWithoutRule: ofRollouts
     }
   }

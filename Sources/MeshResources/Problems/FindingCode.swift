@@ -71,6 +71,11 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case authorizationOfBytes = "APUS0606"
   case authorizerNotFound = "APUS0610"
 
+  // Mesh TLS and egress
+  case meshTLSWithoutWorkload = "APUS0711"
+  case meshTLSConflict = "APUS0712"
+  case meshTLSDisabled = "APUS0713"
+
   // Rollouts
   case rolloutVersionNotFound = "APUS0901"
   case rolloutPortNotFound = "APUS0902"
@@ -104,7 +109,7 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
     switch self {
     case .parentNotFound, .routeDetached, .backendNotFound, .splitWithoutService, .splitBackendNotFound, .noEndpoint,
       .splitMatchNotFound, .policyTargetNotFound, .targetRuleNotFound, .targetIdentityNotFound, .authorizerNotFound,
-      .rolloutVersionNotFound:
+      .meshTLSWithoutWorkload, .rolloutVersionNotFound:
       true
     default: false
     }

@@ -6,6 +6,8 @@ package import MeshCore
 package struct TLSInfo: Hashable, Sendable {
   /// Nil only when this side asks for no certificate, or for one without an identity.
   package var peerIdentity: SPIFFEID?
+  /// Of a client that showed one.
+  package var peerCertificate: PeerCertificate?
   /// The agreed protocol; empty when none was negotiated.
   package var alpn: String
   package var resumed: Bool
@@ -212,7 +214,9 @@ final class TLSSession {
     hasPendingInput = SSL_has_pending(ssl) == 1
     return .done(
       TLSInfo(
-        peerIdentity: peerIdentity, alpn: alpn, resumed: resumed, version: String(cString: SSL_get_version(ssl)),
+        peerIdentity: peerIdentity,
+        peerCertificate: isClient ? nil : PeerCertificate(SSL_get0_peer_certificate(ssl)), alpn: alpn, resumed: resumed,
+        version: String(cString: SSL_get_version(ssl)),
         cipher: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl)).map { String(cString: $0) } ?? "",
         group: String(cString: apus_ssl_group(ssl))))
   }

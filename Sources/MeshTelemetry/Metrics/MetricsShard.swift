@@ -184,6 +184,21 @@ package final class MetricsShard {
     data.pointee.authorizations[key, default: 0] &+= 1
   }
 
+  // MARK: - Mesh TLS and egress
+
+  /// `inbound_plaintext_requests_total`.
+  package func countPlaintext(isAllowed: Bool) { count(.plaintext, .inbound, isAllowed ? "allowed" : "refused") }
+
+  /// `egress_requests_total`.
+  package func countEgress(_ key: EgressSeriesKey) {
+    var key = key
+    if data.pointee.egress[key] == nil, data.pointee.egress.count >= maximum {
+      data.pointee.overflows &+= 1
+      key.host = LabelInterner.overflow
+    }
+    data.pointee.egress[key, default: 0] &+= 1
+  }
+
   // MARK: - Connections
 
   package func connectionOpened(_ kind: ConnectionSeries) {

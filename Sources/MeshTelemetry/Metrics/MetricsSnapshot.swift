@@ -24,7 +24,7 @@ package struct ConnectionSeries: Hashable, Sendable {
 
 /// How often something with a name happened.
 struct ReasonCount: Sendable {
-  enum Kind: UInt8, Sendable { case tlsFailure, tlsHandshake, tlsEnded, protocolError, limit }
+  enum Kind: UInt8, Sendable { case tlsFailure, tlsHandshake, tlsEnded, protocolError, limit, plaintext }
 
   let kind: Kind
   let direction: TrafficDirection
@@ -89,6 +89,7 @@ package struct MetricsSnapshot: Sendable {
   var faults: [FaultSeriesKey: UInt64] = [:]
   var authorizations: [AuthorizationSeriesKey: UInt64] = [:]
   var tokens: [TokenSeries] = []
+  var egress: [EgressSeriesKey: UInt64] = [:]
   var overflows: UInt64 = 0
   var strings: [String] = []
 

@@ -18,6 +18,7 @@ package enum PrometheusText {
     AuthorizationSeriesKey.write(snapshots, to: &writer)
     TokenSeries.write(snapshots, to: &writer)
     writeKeySets(process, to: &writer)
+    EgressSeriesKey.write(snapshots, to: &writer)
     ConcurrencyGauge.write(process.concurrency, to: &writer)
     CompressionCounts.write(snapshots, to: &writer)
     writeConnections(snapshots, to: &writer)
@@ -100,6 +101,7 @@ package enum PrometheusText {
           let labels =
             switch kind {
             case .limit: LabelText.join([("limit", text)])
+            case .plaintext: LabelText.join([("decision", text)])
             case .tlsHandshake: LabelText.join([("direction", "\(reason.direction.text)"), ("resumed", text)])
             case .tlsFailure, .tlsEnded, .protocolError:
               LabelText.join([("direction", "\(reason.direction.text)"), ("reason", text)])
@@ -114,6 +116,8 @@ package enum PrometheusText {
     family(
       .tlsEnded, "tls_connections_ended_total", "Live connections cut because their peers are not trusted any more.")
     family(.protocolError, "protocol_errors_total", "Messages that broke HTTP, by reason.")
+    family(
+      .plaintext, "inbound_plaintext_requests_total", "Requests without a certificate of the mesh, taken or refused.")
     family(.limit, "limit_hits_total", "Times a limit of the proxy was reached.")
     writer.single(
       "metrics_series_overflow_total", "counter", "Look-ups of label sets past the limit; counted as \"overflow\".",
