@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -278,6 +280,22 @@ uint64_t clinux_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); 
 
 // MARK: process
 
+static int release_constant_segments(struct dl_phdr_info *object, size_t size, void *unused) {
+  (void)size, (void)unused;
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+    /* What can be written is the process's own and would be lost. */
+    if (segment->p_type != PT_LOAD || segment->p_flags & PF_W) continue;
+    uintptr_t start = (object->dlpi_addr + segment->p_vaddr + page - 1) & ~(page - 1);
+    uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_filesz) & ~(page - 1);
+    if (start < end) (void)madvise((void *)start, end - start, MADV_DONTNEED);
+  }
+  return 0;
+}
+
+void clinux_release_code(void) { (void)dl_iterate_phdr(release_constant_segments, NULL); }
+
 void clinux_return_memory(void) { (void)malloc_trim(0); }
 
 long clinux_raise_file_limit(void) {
@@ -329,4 +347,30 @@ struct clinux_file clinux_file_status(const char *path, int follow) {
   file.owner = status.st_uid;
   file.links = status.st_nlink;
   return file;
+}
+
+static _Thread_local int wiping;
+
+void clinux_wiping_begin(void) { wiping++; }
+void clinux_wiping_end(void) { wiping--; }
+
+void *clinux_wiping_malloc(size_t size, const char *file, int line) {
+  (void)file, (void)line;
+  return malloc(size);
+}
+
+void clinux_wiping_free(void *bytes, const char *file, int line) {
+  (void)file, (void)line;
+  if (wiping && bytes) explicit_bzero(bytes, malloc_usable_size(bytes));
+  free(bytes);
+}
+
+void *clinux_wiping_realloc(void *bytes, size_t size, const char *file, int line) {
+  if (!wiping || !bytes || !size) return realloc(bytes, size);
+  void *moved = malloc(size);
+  if (!moved) return NULL;
+  size_t had = malloc_usable_size(bytes);
+  memcpy(moved, bytes, had < size ? had : size);
+  clinux_wiping_free(bytes, file, line);
+  return moved;
 }

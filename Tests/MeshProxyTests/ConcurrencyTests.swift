@@ -120,7 +120,7 @@ struct ConcurrencyProxyTests {
     let settings = AdaptiveConcurrency(interval: .milliseconds(10))
     let pair = try MeshPair(to: backend, adaptiveConcurrency: settings)
     let client = try pair.sender.connect()
-    for _ in 0..<40 { #expect(try client.exchange(Self.get).status == 200) }
+    for _ in 0..<400 { #expect(try client.exchange(Self.get).status == 200) }
     #expect(try pair.receiver.becomes { ($0.shared.concurrency.gauges.first?.unloadedLatency ?? .zero) > .zero })
     pair.reconfigure(rateLimits: [RateLimit(1_000, per: .seconds(1))], settings)
     #expect(try pair.receiver.onLoop { $0.shared.concurrency.gauges.map { $0.unloadedLatency > .zero } } == [true])

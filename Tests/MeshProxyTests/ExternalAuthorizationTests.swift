@@ -61,13 +61,14 @@ struct ExternalAuthorizationTests {
     let pair = try MeshPair(to: backend)
     let endpoint = Endpoint(address: provider.address, workload: "opa-0", identity: nil)
     let direct = RouteRule(name: "service/shop/other", backends: [WeightedBackend(backend: .other, weight: 1)])
+    let policy = AuthorizationPolicy(
+      name: "shop/ask", action: .custom(provider: "opa"), rules: [AuthorizationRule()], authorizer: authorizer)
+    pair.authorize(Authorization(policies: [policy] + also))
+    // What nobody has subscribed to is not taken: the policy has to be there.
     pair.receiver.apply(
       ConfigUpdate(
         endpoints: [(.other, EndpointSet(key: .other, endpoints: [endpoint], appProtocol: appProtocol))],
         services: [(.other, ServiceConfig(key: .other, appProtocol: appProtocol, rules: [direct]))]))
-    let policy = AuthorizationPolicy(
-      name: "shop/ask", action: .custom(provider: "opa"), rules: [AuthorizationRule()], authorizer: authorizer)
-    pair.authorize(Authorization(policies: [policy] + also))
     return pair
   }
 

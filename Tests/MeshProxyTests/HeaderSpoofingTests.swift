@@ -66,8 +66,10 @@ import Testing
   }
 
   @Test("through a forward listener none of what proxies tell each other reaches the server") func forward() throws {
-    let proxy = try TestProxy.forwarding(to: Self.echo())
+    let backend = Self.echo()
+    let proxy = try TestProxy.forwarding(to: backend)
     let answer = try proxy.connect().exchange(Self.request("orders"))
+    #expect(backend.connections == 1)
     let leaks = Self.leaks(answer.text).filter { !$0.contains("-timeout") && !$0.contains("-retries") }
     #expect(answer.status == 200 && leaks == [])
     #expect(try proxy.count("request_total") == 1)
@@ -75,8 +77,10 @@ import Testing
 
   @Test("over the mesh the application hears who calls by what was proved, whatever the caller's program says")
   func mesh() throws {
-    let pair = try MeshPair(to: Self.echo())
+    let backend = Self.echo()
+    let pair = try MeshPair(to: backend)
     let answer = try pair.sender.connect().exchange(Self.request("orders"))
+    #expect(backend.connections == 1)
     let told = Self.leaks(answer.text)
     #expect(answer.status == 200 && told.count == 1)
     let value = try #require(told.first)

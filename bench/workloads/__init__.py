@@ -1,4 +1,4 @@
-"""The workloads, (a) to (m), and (p)."""
+"""The workloads, (a) to (m), (p) and (t)."""
 
 from workloads.authorization import Authorization
 from workloads.handshakes import Handshakes, Resumed

@@ -95,8 +95,18 @@ int clinux_reserve_files(int count);
 // No core file of this process, and nobody but root may trace it or read its memory. 0 or -errno.
 int clinux_forbid_dumps(void);
 
+// The C allocator, for a library that asks for its own functions (file and line are the caller's, unused): between begin and end what the
+// calling thread frees is wiped first. For libraries that leave copies of secrets on the heap.
+void clinux_wiping_begin(void);
+void clinux_wiping_end(void);
+void *clinux_wiping_malloc(size_t size, const char *file, int line);
+void *clinux_wiping_realloc(void *bytes, size_t size, const char *file, int line);
+void clinux_wiping_free(void *bytes, const char *file, int line);
+
 // Gives free pages of the C allocator back to the system.
 void clinux_return_memory(void);
+// Takes the program's code and constants out of memory; what is still needed comes back from the page cache, page by page.
+void clinux_release_code(void);
 // The words for an errno value, never NULL. Static storage.
 const char *clinux_error_text(int code);
 void clinux_name_thread(const char *name);

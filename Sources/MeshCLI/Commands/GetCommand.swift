@@ -22,6 +22,7 @@ struct GetCommand: AsyncParsableCommand {
         apus get workload -o yaml
         apus get authorizationpolicy
         apus get meshtls
+        apus get traffictarget orders-read -o yaml
 
       \(ExitCodes.help)
       """)
@@ -29,7 +30,7 @@ struct GetCommand: AsyncParsableCommand {
   enum Kind: String, ExpressibleByArgument, CaseIterable, Sendable {
     case httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy,
       faultinjection, backendtlspolicy, requestauthentication, externalservice, workload, authorizationpolicy,
-      meshtls, meshconfig
+      externalauthorizer, traffictarget, identitybinding, meshtls, meshconfig
 
     init?(argument: String) {
       let word = argument.lowercased()
@@ -46,10 +47,14 @@ struct GetCommand: AsyncParsableCommand {
       case .httproute, .grpcroute, .tlsroute, .tcproute, .udproute: "routes"
       case .trafficsplit: "splits"
       case .httproutegroup: "route groups"
-      case .trafficpolicy, .backendtlspolicy, .requestauthentication, .authorizationpolicy, .meshtls, .meshconfig: "policies"
+      case .trafficpolicy, .backendtlspolicy, .requestauthentication, .authorizationpolicy, .meshtls, .meshconfig:
+        "policies"
       case .externalservice: "external services"
       case .faultinjection: "fault injections"
       case .workload: "workloads"
+      case .externalauthorizer: "external authorizers"
+      case .traffictarget: "traffic targets"
+      case .identitybinding: "identity bindings"
       }
     }
 
@@ -71,6 +76,9 @@ struct GetCommand: AsyncParsableCommand {
       case .authorizationpolicy: "AuthorizationPolicy"
       case .meshtls: "MeshTLS"
       case .meshconfig: "MeshConfig"
+      case .externalauthorizer: "ExternalAuthorizer"
+      case .traffictarget: "TrafficTarget"
+      case .identitybinding: "IdentityBinding"
       }
     }
   }
@@ -81,7 +89,11 @@ struct GetCommand: AsyncParsableCommand {
 
   @Argument(
     help:
-      "httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, trafficpolicy, faultinjection, backendtlspolicy, requestauthentication, externalservice, workload, authorizationpolicy, meshtls or meshconfig."
+      """
+      httproute, grpcroute, tlsroute, tcproute, udproute, trafficsplit, httproutegroup, traffictarget, identitybinding, \
+      trafficpolicy, faultinjection, backendtlspolicy, externalservice, workload, authorizationpolicy, externalauthorizer, \
+      requestauthentication, meshtls or meshconfig.
+      """
   )
   var kind: Kind
 

@@ -5,7 +5,8 @@ internal import MeshAPI
 struct IdentityCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "identity",
-    abstract: "Print the certificates of workloads, look after the authority that issues them, make tokens to join with.",
+    abstract:
+      "Print the certificates of workloads, look after the authority that issues them, make tokens to join with.",
     discussion: """
       Without a subcommand: apus identity show.
 

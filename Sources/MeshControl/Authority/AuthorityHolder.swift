@@ -1,5 +1,12 @@
 package import MeshIdentity
 import Synchronization
+import X509
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// The authority in force, for those who sign with it or hand out its anchors, and who want to know when it changes.
 package final class AuthorityHolder: Sendable {
@@ -14,6 +21,19 @@ package final class AuthorityHolder: Sendable {
   package init(_ authority: CertificateAuthority) { state = Mutex(State(current: authority)) }
 
   package var current: CertificateAuthority { state.withLock { $0.current } }
+
+  /// When root and issuer end, for alerts long before they do.
+  package var expiry: ControllerMetrics.Gauge {
+    ControllerMetrics.Gauge(
+      name: "authority_certificate_expiry_seconds", help: "End of the authority's own certificates, Unix time.",
+      label: "certificate"
+    ) { [self] in
+      let authority = current
+      return [("root", authority.root), ("issuer", authority.issuer.certificate)].map { name, certificate in
+        (name, Int64(certificate.notValidAfter.timeIntervalSince1970))
+      }
+    }
+  }
 
   package func replace(_ authority: CertificateAuthority) {
     let listeners = state.withLock { state in

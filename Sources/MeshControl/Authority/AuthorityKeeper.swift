@@ -5,9 +5,9 @@ package import MeshPolicy
 import X509
 
 #if canImport(FoundationEssentials)
-package import FoundationEssentials
+import FoundationEssentials
 #else
-package import Foundation
+import Foundation
 #endif
 
 /// What every workload uses, and of which bundle that is said: about another one it says nothing.

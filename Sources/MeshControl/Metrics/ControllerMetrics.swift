@@ -35,9 +35,30 @@ package final class ControllerMetrics: Sendable {
     var value: String
   }
 
+  /// A number that is looked up when somebody reads it.
+  package struct Gauge: Sendable {
+    var name: String
+    var help: String
+    var label: String
+    /// A value for each value of the label.
+    var read: @Sendable () -> [(label: String, value: Int64)]
+
+    package init(
+      name: String, help: String, label: String, read: @escaping @Sendable () -> [(label: String, value: Int64)]
+    ) {
+      self.name = name
+      self.help = help
+      self.label = label
+      self.read = read
+    }
+  }
+
   private let counts = Mutex<[Series: UInt64]>([:])
+  private let gauges = Mutex<[Gauge]>([])
 
   package init() {}
+
+  package func add(_ gauge: Gauge) { gauges.withLock { $0.append(gauge) } }
 
   package func count(_ family: Family, _ value: String) {
     counts.withLock { $0[Series(family: family, value: value), default: 0] &+= 1 }
@@ -56,6 +77,10 @@ package final class ControllerMetrics: Sendable {
       for (series, count) in counts.filter({ $0.key.family == family }).sorted(by: { $0.key.value < $1.key.value }) {
         text += "\(family.rawValue){\(family.label)=\"\(series.value)\"} \(count)\n"
       }
+    }
+    for gauge in gauges.withLock({ $0 }) {
+      text += "# HELP \(gauge.name) \(gauge.help)\n# TYPE \(gauge.name) gauge\n"
+      for (label, value) in gauge.read() { text += "\(gauge.name){\(gauge.label)=\"\(label)\"} \(value)\n" }
     }
     return text
   }

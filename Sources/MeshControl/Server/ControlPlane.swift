@@ -5,7 +5,7 @@ import Glibc
 package import Logging
 import MeshAPI
 package import MeshCore
-package import MeshIdentity
+import MeshIdentity
 import NIOCore
 import X509
 
@@ -85,6 +85,7 @@ package struct ControlPlane: Sendable {
     let registry = try WorkloadRegistry(
       path: directory + "/addresses.json", trustDomain: options.trustDomain, clock: options.clock, log: log,
       isAddressFree: options.isAddressFree)
+    registry.metrics.add(authority.holder.expiry)
     let joinTokens = try JoinTokenStore(path: directory + "/join-tokens.json", clock: options.clock, log: log) {
       await registry.living(joinedBy: $0).count
     }

@@ -133,6 +133,7 @@ extension IdentityError {
     case .weakKey: "weak_key"
     case .identityMismatch: "identity_mismatch"
     case .authorityRequested: "authority_requested"
+    case .denied: "denied"
     default: "authority_unusable"
     }
   }

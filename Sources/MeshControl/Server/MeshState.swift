@@ -1,5 +1,5 @@
 package import Logging
-package import MeshAPI
+import MeshAPI
 package import MeshCore
 package import MeshPolicy
 import MeshResources

@@ -1085,6 +1085,32 @@ package enum Apus_V1_Admin: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Authority" metadata.
+        package enum Authority: Sendable {
+            /// Request type for "Authority".
+            package typealias Input = Apus_V1_AuthorityRequest
+            /// Response type for "Authority".
+            package typealias Output = Apus_V1_AuthorityResponse
+            /// Descriptor for "Authority".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
+                method: "Authority",
+                type: .unary
+            )
+        }
+        /// Namespace for "Issued" metadata.
+        package enum Issued: Sendable {
+            /// Request type for "Issued".
+            package typealias Input = Apus_V1_IssuedRequest
+            /// Response type for "Issued".
+            package typealias Output = Apus_V1_IssuedResponse
+            /// Descriptor for "Issued".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.v1.Admin"),
+                method: "Issued",
+                type: .unary
+            )
+        }
         /// Namespace for "JoinTokens" metadata.
         package enum JoinTokens: Sendable {
             /// Request type for "JoinTokens".
@@ -1107,6 +1133,8 @@ package enum Apus_V1_Admin: Sendable {
             Analyze.descriptor,
             Faults.descriptor,
             Rollouts.descriptor,
+            Authority.descriptor,
+            Issued.descriptor,
             JoinTokens.descriptor
         ]
     }
@@ -1259,6 +1287,42 @@ extension Apus_V1_Admin {
             request: GRPCCore.StreamingServerRequest<Apus_V1_RolloutsRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RolloutsResponse>
+
+        /// Handle the "Authority" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_AuthorityRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_AuthorityResponse` messages.
+        func authority(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_AuthorityRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_AuthorityResponse>
+
+        /// Handle the "Issued" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Certificates that were issued, the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_V1_IssuedRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_V1_IssuedResponse` messages.
+        func issued(
+            request: GRPCCore.StreamingServerRequest<Apus_V1_IssuedRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_IssuedResponse>
 
         /// Handle the "JoinTokens" method.
         ///
@@ -1413,6 +1477,42 @@ extension Apus_V1_Admin {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Apus_V1_RolloutsResponse>
 
+        /// Handle the "Authority" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_AuthorityRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_V1_AuthorityResponse` message.
+        func authority(
+            request: GRPCCore.ServerRequest<Apus_V1_AuthorityRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_V1_AuthorityResponse>
+
+        /// Handle the "Issued" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Certificates that were issued, the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_IssuedRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_V1_IssuedResponse` message.
+        func issued(
+            request: GRPCCore.ServerRequest<Apus_V1_IssuedRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_V1_IssuedResponse>
+
         /// Handle the "JoinTokens" method.
         ///
         /// > Source IDL Documentation:
@@ -1566,6 +1666,42 @@ extension Apus_V1_Admin {
             context: GRPCCore.ServerContext
         ) async throws -> Apus_V1_RolloutsResponse
 
+        /// Handle the "Authority" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_V1_AuthorityRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_V1_AuthorityResponse` to respond with.
+        func authority(
+            request: Apus_V1_AuthorityRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_V1_AuthorityResponse
+
+        /// Handle the "Issued" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Certificates that were issued, the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_V1_IssuedRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_V1_IssuedResponse` to respond with.
+        func issued(
+            request: Apus_V1_IssuedRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_V1_IssuedResponse
+
         /// Handle the "JoinTokens" method.
         ///
         /// > Source IDL Documentation:
@@ -1668,6 +1804,28 @@ extension Apus_V1_Admin.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Apus_V1_Admin.Method.Authority.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_AuthorityRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_AuthorityResponse>(),
+            handler: { request, context in
+                try await self.authority(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Apus_V1_Admin.Method.Issued.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_IssuedRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_IssuedResponse>(),
+            handler: { request, context in
+                try await self.issued(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Apus_V1_Admin.Method.JoinTokens.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_JoinTokensRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_JoinTokensResponse>(),
@@ -1744,6 +1902,28 @@ extension Apus_V1_Admin.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_RolloutsResponse> {
         let response = try await self.rollouts(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func authority(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_AuthorityRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_AuthorityResponse> {
+        let response = try await self.authority(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func issued(
+        request: GRPCCore.StreamingServerRequest<Apus_V1_IssuedRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_V1_IssuedResponse> {
+        let response = try await self.issued(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1857,6 +2037,32 @@ extension Apus_V1_Admin.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Apus_V1_RolloutsResponse> {
         return GRPCCore.ServerResponse<Apus_V1_RolloutsResponse>(
             message: try await self.rollouts(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func authority(
+        request: GRPCCore.ServerRequest<Apus_V1_AuthorityRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_V1_AuthorityResponse> {
+        return GRPCCore.ServerResponse<Apus_V1_AuthorityResponse>(
+            message: try await self.authority(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func issued(
+        request: GRPCCore.ServerRequest<Apus_V1_IssuedRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_V1_IssuedResponse> {
+        return GRPCCore.ServerResponse<Apus_V1_IssuedResponse>(
+            message: try await self.issued(
                 request: request.message,
                 context: context
             ),
@@ -2046,6 +2252,52 @@ extension Apus_V1_Admin {
             deserializer: some GRPCCore.MessageDeserializer<Apus_V1_RolloutsResponse>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_RolloutsResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Authority" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_AuthorityRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_AuthorityRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_AuthorityResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func authority<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_AuthorityRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_AuthorityRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_AuthorityResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AuthorityResponse>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Issued" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Certificates that were issued, the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_IssuedRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_IssuedRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_IssuedResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func issued<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_IssuedRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_IssuedRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_IssuedResponse>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_IssuedResponse>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "JoinTokens" method.
@@ -2322,6 +2574,74 @@ extension Apus_V1_Admin {
             )
         }
 
+        /// Call the "Authority" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_AuthorityRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_AuthorityRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_AuthorityResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func authority<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_AuthorityRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_AuthorityRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_AuthorityResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AuthorityResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_V1_Admin.Method.Authority.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Issued" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Certificates that were issued, the newest first.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_V1_IssuedRequest` message.
+        ///   - serializer: A serializer for `Apus_V1_IssuedRequest` messages.
+        ///   - deserializer: A deserializer for `Apus_V1_IssuedResponse` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func issued<Result>(
+            request: GRPCCore.ClientRequest<Apus_V1_IssuedRequest>,
+            serializer: some GRPCCore.MessageSerializer<Apus_V1_IssuedRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_V1_IssuedResponse>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_IssuedResponse>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_V1_Admin.Method.Issued.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "JoinTokens" method.
         ///
         /// > Source IDL Documentation:
@@ -2551,6 +2871,64 @@ extension Apus_V1_Admin.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_RolloutsRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_RolloutsResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Authority" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_V1_AuthorityRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func authority<Result>(
+        request: GRPCCore.ClientRequest<Apus_V1_AuthorityRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AuthorityResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.authority(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_AuthorityRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_AuthorityResponse>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Issued" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Certificates that were issued, the newest first.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_V1_IssuedRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func issued<Result>(
+        request: GRPCCore.ClientRequest<Apus_V1_IssuedRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_IssuedResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.issued(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_V1_IssuedRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_V1_IssuedResponse>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2807,6 +3185,72 @@ extension Apus_V1_Admin.ClientProtocol {
             metadata: metadata
         )
         return try await self.rollouts(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Authority" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Tells of the certificate authority, its rotation and what is revoked, or changes it.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func authority<Result>(
+        _ message: Apus_V1_AuthorityRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_AuthorityResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_V1_AuthorityRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.authority(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Issued" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Certificates that were issued, the newest first.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func issued<Result>(
+        _ message: Apus_V1_IssuedRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_V1_IssuedResponse>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_V1_IssuedRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.issued(
             request: request,
             options: options,
             onResponse: handleResponse

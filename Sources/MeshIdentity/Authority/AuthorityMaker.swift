@@ -1,6 +1,6 @@
 import Crypto
 import SwiftASN1
-package import X509
+import X509
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials

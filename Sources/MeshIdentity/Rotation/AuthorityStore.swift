@@ -1,9 +1,9 @@
 import CLinux
 import Crypto
 import Glibc
-package import MeshCore
+import MeshCore
 import SwiftASN1
-package import X509
+import X509
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials

@@ -1,4 +1,4 @@
-package import MeshCore
+import MeshCore
 import SwiftASN1
 import X509
 

@@ -21,7 +21,8 @@ struct HashRing {
     // Of two that come at the same moment the first counts: it must not depend on the order in which the control plane lists them.
     var walkers = targets.sorted { ($0.hash, $0.slot) < ($1.hash, $1.slot) }.map(Walker.init)
     let weight = targets.reduce(0) { $0 + Double($1.weight) }
-    var race = Race(owners: [Int32](repeating: -1, count: Self.arcs), times: [Double](repeating: .infinity, count: Self.arcs))
+    var race = Race(
+      owners: [Int32](repeating: -1, count: Self.arcs), times: [Double](repeating: .infinity, count: Self.arcs))
     var visits = Self.firstVisits
     repeat {
       let end = visits * Double(Self.arcs) / weight

@@ -75,37 +75,3 @@ package struct EgressPolicy: Hashable, Sendable {
     return mode == .allowAny ? .allowed(mode.rawValue) : .refused(mode.rawValue)
   }
 }
-
-/// Addresses that begin with the same bits, as RFC 4632 writes them; one address is a block of its own.
-package struct AddressBlock: Hashable, Sendable {
-  private let high: UInt64
-  private let low: UInt64
-  private let bits: Int
-
-  package init?(_ text: String) {
-    let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-    // A port would be no part of it.
-    guard let address = SocketAddress(parts[0], defaultPort: 0), address.port == 0,
-      !parts[0].hasPrefix("["), !parts[0].hasSuffix(":0") || !address.isIPv4
-    else { return nil }
-    let width = address.isIPv4 ? 32 : 128
-    var length = width
-    if parts.count == 2 {
-      guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(parts[1]), number <= width else {
-        return nil
-      }
-      length = number
-    }
-    bits = 128 - width + length
-    high = address.high & Self.mask(bits)
-    low = address.low & Self.mask(bits - 64)
-  }
-
-  package func contains(_ address: SocketAddress) -> Bool {
-    address.high & Self.mask(bits) == high && address.low & Self.mask(bits - 64) == low
-  }
-
-  private static func mask(_ bits: Int) -> UInt64 {
-    bits <= 0 ? 0 : bits >= 64 ? .max : ~(UInt64.max >> UInt64(bits))
-  }
-}

@@ -1,9 +1,6 @@
 import MeshPolicy
 
 extension Exchange {
-  /// What a verified token of the request says; nil: it has none.
-  var verifiedClaims: ClaimSet? { nil }
-
   /// Asks the provider of the `custom` policy `askedPolicy`: the call waits, or was answered. False: there is no such provider, and the call is
   /// refused.
   func asksProvider() -> Bool {

@@ -380,6 +380,7 @@ final class ControlThread: GRPCChannelDelegate, TimerHandler {
     listenForPeers()
     loop.schedule(renewTimer, after: keeper.renewalDelay(nowSeconds: WallClock.now / 1000, &loop.random))
     confirmIdentity()
+    ProcessMemory.releaseCode()
   }
 
   /// Opens the mesh port once there is a certificate to show and it is known which ports the workload serves: a peer

@@ -138,7 +138,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
     if waiting.count > 0, !nextTurn.isScheduled { worker.loop.schedule(nextTurn, after: .zero) }
   }
 
-  /// For as long as the turn is not long; two at least, so that it goes on however long turns are, and no more while they are.
+  /// For as long as the turn is not long; two at least, so that it goes on however long turns are.
   private func serveSome() {
     lastTurn = worker.loop.counters.turns
     var served = 0
@@ -151,7 +151,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
       _ = waiting.next()
       connect(exchange)
       served += 1
-      if served & 1 == 0, worker.loop.isCrowded || worker.loop.isTurnLong { return goOnNextTurn() }
+      if served & 1 == 0, worker.loop.isTurnLong { return goOnNextTurn() }
     }
   }
 

@@ -25,7 +25,14 @@ final class PlaintextLedger {
     fileprivate var reported: Instant?
   }
 
-  private(set) var rows: [Key: Row] = [:]
+  /// On the heap: a value would be changed inside of its dictionary, which allocates each time.
+  private final class Entry {
+    var row: Row
+    init(_ row: Row) { self.row = row }
+  }
+
+  private var entries: [Key: Entry] = [:]
+  var rows: [Key: Row] { entries.mapValues(\.row) }
   /// Rows that had to leave.
   private(set) var forgotten: UInt64 = 0
   private let maximum: Int
@@ -42,16 +49,20 @@ final class PlaintextLedger {
     let key = Key(caller: SocketAddress(high: peer.high, low: peer.low, port: 0), port: port)
     let time = WallClock.now
     var isComplete = true
-    if rows[key] == nil {
-      if rows.count >= maximum { isComplete = !forgetOldest() }
-      rows[key] = Row(key: key, first: time, last: time, lastSeen: now)
+    let entry: Entry
+    if let known = entries[key] {
+      entry = known
+    } else {
+      if entries.count >= maximum { isComplete = !forgetOldest() }
+      entry = Entry(Row(key: key, first: time, last: time, lastSeen: now))
+      entries[key] = entry
     }
-    rows[key]?.note(isAllowed, time, now)
+    entry.row.note(isAllowed, time, now)
     // Looking for a process costs the control thread milliseconds: a caller that goes on is asked for once a second, and no more
     // than ten are a second.
-    let isDue = rows[key]?.reported.map { now - $0 >= .seconds(1) } ?? true
+    let isDue = entry.row.reported.map { now - $0 >= .seconds(1) } ?? true
     if isDue, now >= nextReport {
-      rows[key]?.reported = now
+      entry.row.reported = now
       nextReport = now + .milliseconds(100)
       report(PlaintextContact(key: key, peer: peer))
     }
@@ -59,8 +70,8 @@ final class PlaintextLedger {
   }
 
   private func forgetOldest() -> Bool {
-    guard let oldest = rows.values.min(by: { $0.lastSeen < $1.lastSeen }) else { return false }
-    rows[oldest.key] = nil
+    guard let oldest = entries.values.min(by: { $0.row.lastSeen < $1.row.lastSeen }) else { return false }
+    entries[oldest.row.key] = nil
     forgotten &+= 1
     return true
   }

@@ -5,7 +5,7 @@ import MeshRuntime
 ///
 /// An HTTP/2 connection can end with 1,000 streams, and each of them with a connection to an application that has to be
 /// closed: tens of milliseconds, in which nobody else would be served. Confined to one worker loop.
-/// Limit: `ProxyLimits.maximumRequestsPerTurn` at a time, of all clients together; when the turn is long, one in 64 of those
+/// Limit: `ProxyLimits.maximumRequestsPerTurn` at a time, of all clients together; when the turn is long, one in 32 of those
 /// that wait, where those without an upstream count little.
 final class Departures: TimerHandler {
   private unowned(unsafe) let worker: ProxyWorker
@@ -30,7 +30,7 @@ final class Departures: TimerHandler {
 
   private func finishSome() {
     // A share of them however long the turn is: who come and leave faster than they are ended must not pile up.
-    let share = (1 + waiting.count / 64) * Self.closeCost
+    let share = (1 + waiting.count / 32) * Self.closeCost
     var cost = 0
     var count = 0
     while !waiting.isEmpty, cost < share || count < worker.limits.maximumRequestsPerTurn && !worker.loop.isTurnLong {

@@ -181,8 +181,7 @@ package final class Worker {
   /// For so long after a long turn, some connections stand behind the others (`Connection.standsBack`).
   private static let crowdedTime = TimeSpan.milliseconds(100)
 
-  /// There was a long turn a short time ago.
-  package var isCrowded: Bool {
+  private var isCrowded: Bool {
     guard let lastLongTurn else { return false }
     return now - lastLongTurn < Self.crowdedTime
   }

@@ -55,17 +55,20 @@ package enum KeyMemory: String, Sendable {
 
   /// Before the first key is made. `workers`: handshakes of so many loops keep their keys there.
   package static func prepare(workers: Int) -> KeyMemory {
-    switch apus_secure_heap_init(size(workers: workers)) {
+    // Refused after OpenSSL's first allocation; then nothing is wiped that it does not wipe itself.
+    CRYPTO_set_mem_functions(clinux_wiping_malloc, clinux_wiping_realloc, clinux_wiping_free)
+    return switch apus_secure_heap_init(size(workers: workers)) {
     case 1: .locked
     case 2: .notLocked
     default: .unprotected
     }
   }
 
-  /// 1 MiB holds the key shares of some 10,000 handshakes at once; a power of two.
+  /// All of it is resident, being locked. 256 KiB hold the key shares of some 2,500 handshakes, and a worker takes 256 at once
+  /// (`HandshakeGate`); a power of two.
   private static func size(workers: Int) -> Int {
-    var size = 1 << 20
-    while size < workers << 18 { size <<= 1 }
+    var size = 1 << 18
+    while size < workers << 17 { size <<= 1 }
     return size
   }
 

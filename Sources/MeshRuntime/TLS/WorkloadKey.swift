@@ -1,3 +1,4 @@
+internal import CLinux
 internal import COpenSSL
 package import MeshCore
 
@@ -29,7 +30,10 @@ package final class WorkloadKey: @unchecked Sendable {
     self.key = key
   }
 
+  /// OpenSSL's decoders leave the key on the ordinary heap, as text and as DER.
   private static func parse(_ raw: UnsafeRawBufferPointer) -> OpaquePointer? {
+    clinux_wiping_begin()
+    defer { clinux_wiping_end() }
     if raw.starts(with: "-----BEGIN".utf8) {
       guard let bio = BIO_new_mem_buf(raw.baseAddress, Int32(clamping: raw.count)) else { return nil }
       defer { BIO_free(bio) }

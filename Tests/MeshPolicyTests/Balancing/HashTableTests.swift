@@ -88,7 +88,8 @@ import Testing
   }
 
   @Test(
-    "a ring of many endpoints, or of very different weights, keeps to the shares", arguments: [1, 1_000_000] as [UInt32])
+    "a ring of many endpoints, or of very different weights, keeps to the shares",
+    arguments: [1, 1_000_000] as [UInt32])
   func ringSize(_ heavy: UInt32) throws {
     let set = (0..<2_000).map { endpoint($0, weight: $0 == 0 ? heavy : 1) }
     let fixture = Fixture(set, .ringHash)

@@ -125,6 +125,16 @@ final class TestProxy: Sendable {
   }
 }
 
+extension ProxyWorker {
+  /// As `TestProxy.count`, on its loop.
+  func sum(of family: String, _ label: String = "") -> Int {
+    let text = PrometheusText.render([metrics.snapshot()], process: ProcessMetrics(), families: .linkerd)
+    return String(decoding: text, as: UTF8.self).split(separator: "\n")
+      .filter { $0.hasPrefix(family) && $0.contains(label) }
+      .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }.reduce(0) { $0 + Int($1) }
+  }
+}
+
 /// Where a test's access log goes.
 final class LogFile: Sendable {
   let descriptor: Int32

@@ -1,5 +1,5 @@
 import MeshAPI
-package import MeshCore
+import MeshCore
 import MeshPolicy
 import MeshResources
 import SwiftProtobuf
