@@ -1,5 +1,6 @@
 // Linux system calls for MeshRuntime, in shapes that Swift can call without unions or variadic functions.
-// Every call that can fail returns -errno. Nothing here keeps state or allocates, except clinux_events_new.
+// Every call that can fail returns -errno. Nothing here keeps state or allocates, except clinux_events_new and
+// clinux_wiping_*.
 #ifndef CLINUX_H
 #define CLINUX_H
 
