@@ -33,15 +33,14 @@ def test_the_victim_does_not_notice(case, proxies, quiet):
     before, hits = resident_kib(proxy.pid), proxy.hits()
     allowed = max(3 * quiet[case.listener], FLOOR_SECONDS)
     latency, resident, seen = attacked(case, proxy, case.seconds)
-    if latency > allowed or not all(seen.get(answer) for answer in case.seen):
+    if latency > allowed or not all(seen.get(answer) for answer in case.seen) or not all_counted(case, proxy, hits):
         # Once more, and for longer: a scheduler's hiccup does not come twice, an attack that works does; and an attacker
         # of the lowest priority may not have got far on a busy machine.
         latency, resident, seen = attacked(case, proxy, 2 * case.seconds)
     assert latency <= allowed, f"p99 {latency * 1000:.1f} ms, {quiet[case.listener] * 1000:.1f} ms when quiet; {seen}"
 
     # The attack was one, and was named.
-    for limit in case.limits:
-        until(lambda: proxy.hits().get(limit, 0) > hits.get(limit, 0), f"{limit} is counted; seen: {seen}", 3)
+    until(lambda: all_counted(case, proxy, hits), f"{case.limits} are counted; seen: {seen}, counted: {proxy.hits()}", 3)
     for answer in case.seen:
         assert seen.get(answer, 0) > 0, seen
     assert seen.get("left", 0) == 0, seen
@@ -50,6 +49,12 @@ def test_the_victim_does_not_notice(case, proxies, quiet):
     assert resident - before <= case.growth * 1024, f"grew by {(resident - before) // 1024} MiB"
     until(lambda: proxy.metrics().sum("tcp_open_connections", peer="src") == 0, "its connections are gone")
     until(lambda: all_ended(proxy.metrics()), "all of its requests have ended", 3)
+
+
+def all_counted(case, proxy, before):
+    """The limits that the attack is known by."""
+    now = proxy.hits()
+    return all(now.get(limit, 0) > before.get(limit, 0) for limit in case.limits)
 
 
 def all_ended(metrics):

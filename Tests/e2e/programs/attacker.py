@@ -295,9 +295,10 @@ def stalled_uploads(attack):
 
 
 def unread_answers(attack):
-    """Requests whose answers no window holds up, and nobody reads."""
+    """Requests whose answers no window holds up, and nobody reads. Paced, and fewer than may be open at once: refused streams would
+    make it another attack, which another limit ends first."""
     link = Link(attack, receive_buffer=8192, reads=False)
-    streams(link, attack, lambda n: frame(HEADERS, 5, n, get(b"/header")), batch=100, pause=0)
+    streams(link, attack, lambda n: frame(HEADERS, 5, n, get(b"/header")), batch=50, pause=0.02)
 
 
 def stream_churn(attack):
