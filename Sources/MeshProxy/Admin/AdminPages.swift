@@ -58,17 +58,17 @@ struct AdminPages {
     process.namespace = control.options.namespace
     process.identity = control.options.identity?.description ?? ""
     process.certificateExpiration = control.identity?.current.map { Double($0.notAfter) }
-    if control.identity?.current != nil, control.reporter.rootEnd > 0 {
-      process.issuerExpiration = Double(control.reporter.issuerEnd)
-      process.rootExpiration = Double(control.reporter.rootEnd)
+    if control.identity?.current != nil, control.certificates.reporter.rootEnd > 0 {
+      process.issuerExpiration = Double(control.certificates.reporter.issuerEnd)
+      process.rootExpiration = Double(control.certificates.reporter.rootEnd)
     }
     process.certificateRefreshes = control.identity?.refreshes ?? 0
-    process.configAgeSeconds = control.configAge?.inSeconds
-    process.configVersion = control.version
+    process.configAgeSeconds = control.discovery.age?.inSeconds
+    process.configVersion = control.discovery.version
     process.discoveryConnected = control.isConnected
-    process.discoveryRejected = control.rejected
-    process.dnsAnswered = control.names.answered
-    process.dnsFailed = control.names.failed
+    process.discoveryRejected = control.discovery.rejected
+    process.dnsAnswered = control.discovery.names.answered
+    process.dnsFailed = control.discovery.names.failed
     process.keySetsRead = control.keySets.succeeded
     process.keySetsFailed = control.keySets.failed
     process.adminRefused = AdminGuard.Refusal.allCases.map { ($0.rawValue, control.adminGuard.refused[$0] ?? 0) }
@@ -112,12 +112,16 @@ struct AdminPages {
   func configuration() -> AdminReply {
     var json = JSONWriter()
     json.object {
-      $0.field("version", Int64(control.version))
+      $0.field("version", Int64(control.discovery.version))
       $0.field("connected", control.isConnected)
-      $0.field("age_seconds", control.configAge?.inSeconds ?? -1)
-      $0.field("last_rejection", control.lastRejection)
-      $0.array("services", control.store.services.values.sorted { $0.key < $1.key }) { Self.write($1, to: &$0) }
-      $0.array("endpoints", control.store.endpoints.values.sorted { $0.key < $1.key }) { Self.write($1, to: &$0) }
+      $0.field("age_seconds", control.discovery.age?.inSeconds ?? -1)
+      $0.field("last_rejection", control.discovery.lastRejection)
+      $0.array("services", control.discovery.store.services.values.sorted { $0.key < $1.key }) {
+        Self.write($1, to: &$0)
+      }
+      $0.array("endpoints", control.discovery.store.endpoints.values.sorted { $0.key < $1.key }) {
+        Self.write($1, to: &$0)
+      }
     }
     return .json(json.text)
   }

@@ -6,8 +6,7 @@ extension ControlThread {
     _ read: @escaping @Sendable (ProxyWorker) -> Value, then done: @escaping ([Value]) -> Void
   ) {
     let gathering = Gathering<Value>(count: workers.count, done)
-    let handle = ControlHandle(inbox: loop.inbox)
-    handle.bind(self)
+    let handle = makeHandle()
     for worker in workers {
       let index = worker.index
       worker.post { data in

@@ -2,27 +2,29 @@ import MeshCore
 import MeshHTTP
 import MeshRuntime
 
-/// Receives what happens on a gRPC channel. Called on the control loop.
+/// Hears whether a gRPC channel stands. Called on the control loop.
 protocol GRPCChannelDelegate: AnyObject {
   func channelConnected()
   func channelFailed(_ reason: String)
+}
+
+/// Receives what comes of one gRPC call. Called on the control loop.
+protocol GRPCCallHandler: AnyObject {
   func call(_ call: GRPCCall, received message: [UInt8])
   /// The call is over. Status 0 is success (gRPC status codes).
   func call(_ call: GRPCCall, ended status: Int, _ message: String)
 }
 
-/// One gRPC call in flight, named by its method.
+/// One gRPC call in flight.
 final class GRPCCall {
-  let method: StaticString
+  fileprivate weak var handler: (any GRPCCallHandler)?
   fileprivate let stream: HTTP2StreamID
   fileprivate let received: ByteQueue
   fileprivate let pending: ByteQueue
   fileprivate var endsAfterPending = false
-  fileprivate var status: Int?
-  fileprivate var message = ""
 
-  fileprivate init(method: StaticString, stream: HTTP2StreamID, pool: BlockPool) {
-    self.method = method
+  fileprivate init(handler: any GRPCCallHandler, stream: HTTP2StreamID, pool: BlockPool) {
+    self.handler = handler
     self.stream = stream
     received = ByteQueue(pool: pool)
     pending = ByteQueue(pool: pool)
@@ -71,9 +73,9 @@ final class GRPCChannel: ConnectionHandler {
   // MARK: - Calls
 
   /// Starts a call; nil when the channel is not connected.
-  func start(_ method: StaticString) -> GRPCCall? {
+  func start(_ method: StaticString, for handler: any GRPCCallHandler) -> GRPCCall? {
     guard let engine, let stream = engine.openStream() else { return nil }
-    let call = GRPCCall(method: method, stream: stream, pool: loop.pool)
+    let call = GRPCCall(handler: handler, stream: stream, pool: loop.pool)
     head.reset()
     head.method = .post
     head.scheme = head.intern("https")
@@ -160,12 +162,9 @@ final class GRPCChannel: ConnectionHandler {
       if let call = call(stream) { end(call, 14, "the stream was reset (\(code))") }
     case .writable(let stream):
       if let call = call(stream) { pump(call) }
-    case .goAway:
+    case .goAway, .informational, .settings, .pong:
       break
-    case .informational, .settings, .pong:
-      break
-    case .failure(_, let reason):
-      _ = reason
+    case .failure:
       connection.closeAfterFlush()
       return false
     }
@@ -190,7 +189,7 @@ final class GRPCChannel: ConnectionHandler {
     call.received.append(bytes)
     do {
       while let message = try GRPCFraming.next(call.received, maximumMessageBytes: Self.maximumMessageBytes) {
-        delegate?.call(call, received: message)
+        call.handler?.call(call, received: message)
       }
     } catch {
       engine?.sendReset(call.stream, .cancel)
@@ -207,6 +206,6 @@ final class GRPCChannel: ConnectionHandler {
 
   private func end(_ call: GRPCCall, _ status: Int, _ message: String) {
     engine?.setContext(nil, for: call.stream)
-    delegate?.call(call, ended: status, message)
+    call.handler?.call(call, ended: status, message)
   }
 }

@@ -98,8 +98,7 @@ package enum Proxy {
     let controlThread = try WorkerThread(index: 0, seed: generator.next(), name: "control") { loop in
       let control = ControlThread(
         loop: loop, options: options, workers: workers, shared: shared, log: log, anchors: anchors)
-      let handle = ControlHandle(inbox: loop.inbox)
-      handle.bind(control)
+      let handle = control.makeHandle()
       relay.set(handle)
       cell.put(handle)
       startup.arrive(setUpControl(control, options, log))
@@ -117,8 +116,8 @@ package enum Proxy {
       loop: loop, limits: options.limits, part: part, namespace: options.namespace, client: options.identity,
       accessLog: AccessLogWriter(policy: options.accessLog, pool: loop.pool), log: log,
       shared: shared, share: { report in relay.post { $0.share(report, from: index) } },
-      names: { notice in relay.post { $0.take(notice, from: index) } },
-      subscribe: { key in relay.post { $0.subscribe(key, for: index) } })
+      names: { notice in relay.post { $0.discovery.names.take(notice, from: index) } },
+      subscribe: { key in relay.post { $0.discovery.subscribe(key, for: index) } })
     worker.refreshKeys = { source in relay.post { $0.keySets.refresh(source) } }
     handle.bind(worker)
     worker.plaintext.report = { contact in relay.post { $0.callers.met(contact) } }
