@@ -19,7 +19,7 @@ final class ProxyWorker: TimerHandler {
   let metrics = MetricsShard()
   let accessLog: AccessLogWriter
   let log: ProxyLog?
-  private var nextLimitLog = Instant(nanoseconds: 0)
+  var nextLimitLog = Instant(nanoseconds: 0)
   var tlsLog = TLSFailureLog()
   private(set) lazy var trustWatch = TrustWatch(self)
   private(set) lazy var bufferBudget = BufferBudget(self)
@@ -73,20 +73,17 @@ final class ProxyWorker: TimerHandler {
   private(set) lazy var upstreams = UpstreamTable(self)
 
   // Exchanges
-  private var freeExchanges: [Exchange] = []
-  private var exchanges: [Exchange] = []
-  private(set) var mirrorCount = 0
-  /// Exchanges that meet faults.
-  private(set) var faultCount = 0
+  private var exchanges = ExchangeList()
   /// Questions to services that count for global rate limits.
   var rateLimitCalls = 0
   /// Questions to external authorizers.
   var authorizationCalls = 0
-  private var downstreamCount = 0
-  private var drainables: [ObjectIdentifier: any Drainable] = [:]
-  private(set) var listeners: [Listener] = []
+
+  // Connections
+  var downstreams = DownstreamConnections()
+  var listeners: [Listener] = []
   /// TLS of listeners for clients outside the mesh.
-  private var clientFacing: [TLSContext] = []
+  var clientFacing: [TLSContext] = []
   private var memory = MemoryTide()
   private lazy var sweepTimer = LoopTimer(owner: self, tag: 0)
   private var onDrained: (@Sendable () -> Void)?
@@ -124,41 +121,35 @@ final class ProxyWorker: TimerHandler {
 
   // MARK: - Exchanges
 
-  func takeExchange() -> Exchange { freeExchanges.popLast() ?? Exchange(worker: self) }
+  func takeExchange() -> Exchange { exchanges.reuse() ?? Exchange(worker: self) }
 
   func recycle(_ exchange: Exchange) {
     exchange.reset()
-    if freeExchanges.count < 1_024 { freeExchanges.append(exchange) }
+    exchanges.keep(exchange)
   }
 
-  func exchangeStarted(_ exchange: Exchange) {
-    exchange.listIndex = exchanges.count
-    exchanges.append(exchange)
-  }
+  func exchangeStarted(_ exchange: Exchange) { exchanges.add(exchange) }
 
   /// An exchange of the proxy's own, which copies another. False when there are too many.
   func admitMirror() -> Bool {
-    guard mirrorCount < limits.maximumMirrors else {
+    guard exchanges.admitMirror(most: limits.maximumMirrors) else {
       metrics.limitHit("mirrors")
       return false
     }
-    mirrorCount += 1
     return true
   }
 
   /// An exchange meets faults. False when there are too many that do.
   func admitFault() -> Bool {
-    guard faultCount < limits.maximumFaults else {
+    guard exchanges.admitFault(most: limits.maximumFaults) else {
       metrics.limitHit("faults")
       return false
     }
-    faultCount += 1
     return true
   }
 
   func exchangeFinished(_ exchange: Exchange) {
-    if exchange.fault != nil { faultCount -= 1 }
-    if exchange.isMirror { mirrorCount -= 1 }
+    exchanges.release(exchange)
     forget(exchange)
     if !exchange.isCheck { ExchangeReport.record(exchange, self) }
     if isDraining { checkDrained() }
@@ -171,21 +162,18 @@ final class ProxyWorker: TimerHandler {
   }
 
   private func forget(_ exchange: Exchange) {
-    let index = exchange.listIndex
-    if index >= 0 {
-      let last = exchanges.removeLast()
-      if last !== exchange {
-        exchanges[index] = last
-        last.listIndex = index
-      }
-      exchange.listIndex = -1
-    }
+    exchanges.remove(exchange)
     if let service = exchange.service, !service.waiting.isEmpty { service.waiting.removeAll { $0 === exchange } }
   }
 
   func forEachExchange(_ body: (Exchange) -> Void) {
-    for exchange in exchanges { body(exchange) }
+    for exchange in exchanges.underway { body(exchange) }
   }
+
+  var exchangeCount: Int { exchanges.underway.count }
+  var mirrorCount: Int { exchanges.mirrorCount }
+  /// Exchanges that meet faults.
+  var faultCount: Int { exchanges.faultCount }
 
   // MARK: - Services and backends
 
@@ -296,66 +284,6 @@ final class ProxyWorker: TimerHandler {
     for context in clientFacing { context.rotateTicketKey(to: key) }
   }
 
-  // MARK: - Connections
-
-  /// With `tls`, the listener speaks TLS to clients outside the mesh.
-  func listen(_ kind: EntryPoint.Kind, on address: SocketAddress, tls: TLSContext? = nil) throws(RuntimeError) {
-    let acceptor = Acceptor(entry: EntryPoint(kind, worker: self, tls: tls), worker: self)
-    listeners.append(try loop.listen(address, handler: acceptor))
-    if let tls, !clientFacing.contains(where: { $0 === tls }) { clientFacing.append(tls) }
-    if case .mapped(let key) = kind { _ = service(key) }
-  }
-
-  func admitDownstream() -> Bool {
-    guard downstreamCount < limits.maximumDownstreamConnections else {
-      metrics.limitHit("downstream_connections")
-      return false
-    }
-    downstreamCount += 1
-    return true
-  }
-
-  /// A peer went past a named limit: counted each time, and logged at most once a second.
-  func limitReached(_ limit: StaticString, by connection: Connection) {
-    metrics.limitHit(limit)
-    guard let log, loop.now >= nextLimitLog else { return }
-    nextLimitLog = loop.now + .seconds(1)
-    log.warning("limit \(limit) reached by \(connection.peerAddress)")
-  }
-
-  func reportTLS(_ error: TLSContextError) { log?.error("TLS to servers outside the mesh: \(error)") }
-
-  /// A connection that was admitted did not become one, such as a failed handshake.
-  func downstreamRefused() {
-    downstreamCount -= 1
-    if isDraining { checkDrained() }
-  }
-
-  func downstreamOpened(_ entry: EntryPoint) {
-    metrics.connectionOpened(ConnectionSeries(entry.direction, .source, entry.security))
-  }
-
-  func downstreamClosed(_ connection: Connection, _ entry: EntryPoint) {
-    downstreamCount -= 1
-    let series = ConnectionSeries(entry.direction, .source, entry.security)
-    metrics.connectionClosed(series)
-    metrics.connectionMoved(series, read: connection.bytesRead, written: connection.bytesWritten)
-    drainables[ObjectIdentifier(connection)] = nil
-    if isDraining { checkDrained() }
-  }
-
-  /// `toApplication`: the workload's own application, so the traffic is inbound.
-  func upstreamOpened(tls: Bool, toApplication: Bool) {
-    metrics.connectionOpened(
-      ConnectionSeries(toApplication ? .inbound : .outbound, .destination, tls ? .mutual : .none))
-  }
-
-  func upstreamClosed(_ connection: Connection, tls: Bool, toApplication: Bool) {
-    let series = ConnectionSeries(toApplication ? .inbound : .outbound, .destination, tls ? .mutual : .none)
-    metrics.connectionClosed(series)
-    metrics.connectionMoved(series, read: connection.bytesRead, written: connection.bytesWritten)
-  }
-
   // MARK: - Time
 
   func timerFired(_ timer: LoopTimer) {
@@ -365,26 +293,20 @@ final class ProxyWorker: TimerHandler {
     sweepExchanges(now)
     sweepServices(now)
     accessLog.flush()
-    if memory.hasFallen(to: downstreamCount) { returnMemory() }
+    if memory.hasFallen(to: downstreams.count) { returnMemory() }
     loop.schedule(sweepTimer, after: .seconds(1))
   }
 
   /// Many connections have gone: what they and their requests leave in free lists and in the allocator goes back to the
   /// system, which costs some milliseconds once instead of their memory for good.
   private func returnMemory() {
-    freeExchanges.removeLast(max(0, freeExchanges.count - 64))
+    exchanges.trim()
     loop.pool.trim()
     ProcessMemory.returnFree()
   }
 
   private func sweepExchanges(_ now: Instant) {
-    var expired: [Exchange] = []
-    // Silence that the proxy itself ordered is nobody's.
-    for exchange in exchanges where exchange.phase != .delaying && exchange.phase != .backingOff {
-      let limit = exchange.idleLimit
-      if limit > .zero, now - exchange.lastActivity >= limit { expired.append(exchange) }
-    }
-    for exchange in expired {
+    for exchange in exchanges.idle(at: now) {
       metrics.limitHit("stream_idle_timeout")
       exchange.fail(exchange.requestEnded ? .responseTimeout : .streamIdle)
     }
@@ -401,38 +323,24 @@ final class ProxyWorker: TimerHandler {
 
   // MARK: - Drain
 
-  /// Remembers a connection to be told when the proxy drains.
-  func registerForDrain(_ connection: Connection, _ drainable: any Drainable) {
-    drainables[ObjectIdentifier(connection)] = drainable
-  }
-
   /// Stops accepting, lets every request in flight finish, closes what is idle. `done` is called on the loop.
   func drain(done: @escaping @Sendable () -> Void) {
     isDraining = true
     onDrained = done
     for listener in listeners { listener.close() }
-    for drainable in Array(drainables.values) { drainable.drain() }
+    for drainable in downstreams.toDrain { drainable.drain() }
     upstreams.closeIdle()
     for backend in backends.values { backend.stopChecks() }
     checkDrained()
   }
 
-  private func checkDrained() {
+  func checkDrained() {
     // A finished exchange may still have bytes in its connection's output: the connections must have closed, too.
-    guard exchanges.isEmpty, downstreamCount == 0, let onDrained else { return }
+    guard exchangeCount == 0, downstreams.count == 0, let onDrained else { return }
     self.onDrained = nil
     upstreams.retirePeers()
     onDrained()
   }
-
-  var exchangeCount: Int { exchanges.count }
-  var downstreamConnectionCount: Int { downstreamCount }
-}
-
-/// A connection that can end in order.
-protocol Drainable: AnyObject {
-  /// Finish what is in flight, then close.
-  func drain()
 }
 
 /// Counts that are shown on the admin page only.
