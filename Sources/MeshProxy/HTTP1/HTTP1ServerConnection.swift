@@ -20,8 +20,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private var exchange: Exchange?
   /// A request has been decoded up to its head, and its response is not complete.
   private var isServing = false
-  /// The current request's body is decoded to its end.
-  private var isRequestRead = true
+  private var request = ServedRequest()
   private var isProcessing = false
   private var isPaused = false
   private var isTunnel = false
@@ -33,16 +32,8 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private var isHandedOver = false
   private var standing = Standing()
 
-  private var requestMethod = Method.get
-  private var requestVersion = MessageHead.Version.http11
-  private var requestRemaining: UInt64 = 0
-  private var keepAlive = true
-  private var isUpgrade = false
-  private var responseIsChunked = false
-
   private lazy var timer = LoopTimer(owner: self, tag: 0)
-  private var headStart: Instant?
-  private var idleSince: Instant
+  private var wait: ClientWait
   /// The next response from here on is the last (`ProxyLimits.maximumConnectionAge`).
   private let endsAt: Instant
 
@@ -51,8 +42,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     self.worker = worker
     self.entry = entry
     decoder = HTTP1Decoder(role: .request)
-    idleSince = worker.loop.now
-    headStart = worker.loop.now
+    wait = ClientWait(now: worker.loop.now)
     endsAt = worker.limits.clientConnectionEnd(worker.loop.now, &worker.loop.random)
   }
 
@@ -83,8 +73,8 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     guard connection.isOpen, !isClosing else { return }
     if isServing {
       // A client may close its sending side and still read the answers, if it has sent whole requests.
-      if connection.input.isEmpty { keepAlive = false }
-      let mayBeWhole = isRequestRead || requestRemaining == 0 || isPaused && !connection.input.isEmpty
+      if connection.input.isEmpty { request.keepAlive = false }
+      let mayBeWhole = request.isRead || request.remaining == 0 || isPaused && !connection.input.isEmpty
       guard !mayBeWhole, let exchange else { return }
       self.exchange = nil
       isServing = false
@@ -137,7 +127,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
         forwardTunnelBytes()
         return
       }
-      if isServing && isRequestRead { return }
+      if isServing && request.isRead { return }
       let input = connection.input.readable
       if input.isEmpty && !isServing { break }
       if mustWait(share) { return }
@@ -181,17 +171,15 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     case .informational:
       connection.consume(consumed)
     case .body(let bytes):
-      requestRemaining &-= UInt64(bytes.count)
-      // A chunked body never counts down to zero; its end comes by itself.
-      exchange.requestBody(bytes, last: requestRemaining == 0)
+      exchange.requestBody(bytes, last: request.tookBody(bytes.count))
       if connection.isOpen { connection.consume(consumed) }
     case .trailers:
       connection.consume(consumed)
       exchange.hasRequestTrailers = true
     case .end:
       connection.consume(consumed)
-      isRequestRead = true
-      if !isUpgrade && requestMethod != .connect { self.exchange?.requestFinished(trailers: nil) }
+      request.isRead = true
+      if !request.asksForTunnel { self.exchange?.requestFinished(trailers: nil) }
     case .failure(let error):
       connection.input.removeAll()
       reject(exchange, error)
@@ -201,33 +189,26 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   }
 
   private func begin(_ exchange: Exchange, _ head: HTTP1Head) {
-    headStart = nil
+    wait.headArrived()
     if head.offersHTTP2, head.framing.isEmpty, switchToHTTP2(exchange) { return }
     isFirstRequest = false
     isServing = true
-    isRequestRead = false
-    requestMethod = exchange.request.method
-    requestVersion = exchange.request.version
-    keepAlive = head.keepAlive && !worker.isDraining
-    if case .length(let length) = head.framing { requestRemaining = length } else { requestRemaining = .max }
-    let hasBody = head.framing != .none && head.framing != .length(0)
-    // An upgrade with a body could not tell the body from the new protocol's bytes: it goes on as a plain request.
-    isUpgrade = head.isUpgrade && !hasBody
-    if !hasBody, !isUpgrade, requestMethod != .connect {
+    request.begin(exchange.request, head, mayKeepAlive: !worker.isDraining)
+    if !request.hasBody, !request.asksForTunnel {
       // Fetches the end event that follows without input, so that the whole request goes on in one piece.
       _ = decoder.next(
         UnsafeRawBufferPointer(start: nil, count: 0), head: exchange.request, trailers: exchange.requestTrailers)
-      isRequestRead = true
+      request.isRead = true
     }
     exchange.downstream = .http1(self)
-    if requestMethod == .connect, !entry.allowsConnect {
+    if request.method == .connect, !entry.allowsConnect {
       return exchange.rejectRequest(direction: entry.direction, .connectNotAllowed)
     }
     entry.prepare(exchange)
     exchange.standsBack = connection.standsBack
     exchange.begin(
-      direction: entry.direction, framing: hasBody ? head.framing : .none, isUpgrade: isUpgrade,
-      ended: isRequestRead)
+      direction: entry.direction, framing: request.hasBody ? head.framing : .none, isUpgrade: request.isUpgrade,
+      ended: request.isRead)
   }
 
   /// Accepts an offer of `h2c`. False when it is to be ignored: over TLS, or without settings that can be read.
@@ -246,8 +227,8 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     if decoder.isIdle {
       self.exchange = nil
       worker.recycle(exchange)
-    } else if headStart == nil {
-      headStart = worker.loop.now
+    } else if !wait.isForHead {
+      wait.headBegan(worker.loop.now)
       worker.loop.schedule(timer, after: worker.limits.headerTimeout)
     }
   }
@@ -256,20 +237,16 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   private func reject(_ exchange: Exchange, _ error: HTTP1Error) {
     worker.metrics.protocolError(entry.direction, error.counter)
     if let limit = error.limit { worker.limitReached(limit, by: connection) }
-    keepAlive = false
+    request.keepAlive = false
     if isFirstRequest, error == .malformedRequestLine, entry.tls == nil {
       // Neither HTTP/1 nor the preface of HTTP/2 (RFC 9113, section 3.4): no answer would be understood.
       self.exchange = nil
       worker.recycle(exchange)
       return close()
     }
-    if isServing {
-      isRequestRead = false
-      exchange.fail(.malformed(error))
-      return
-    }
+    request.isRead = false
+    if isServing { return exchange.fail(.malformed(error)) }
     isServing = true
-    isRequestRead = false
     exchange.downstream = .http1(self)
     exchange.rejectRequest(direction: entry.direction, .malformed(error))
   }
@@ -304,39 +281,26 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   // MARK: - Responses
 
   func sendInformational(_ head: MessageHead) {
-    guard requestVersion != .http10 else { return }
+    guard request.version != .http10 else { return }
     HTTP1Encoder.response(
-      head, framing: .none, version: requestVersion, keepAlive: true, upgrade: false, requestMethod: requestMethod,
+      head, framing: .none, version: request.version, keepAlive: true, upgrade: false, requestMethod: request.method,
       into: connection.output)
     connection.flushSoon()
   }
 
   func sendHead(_ head: MessageHead, framing: BodyFraming, last: Bool, _ exchange: Exchange) {
-    var framing = framing
     let isTunnel = exchange.isTunnel
     // An answer that is complete before the request is: the rest will not be read, and the client should know.
-    let leavesRequest = !isRequestRead && !isTunnel && !isUpgrade && requestMethod != .connect
-    if worker.isDraining || leavesRequest && exchange.responseEnded { keepAlive = false }
-    if keepAlive, worker.loop.now >= endsAt {
+    let leavesRequest = !request.isRead && !isTunnel && !request.asksForTunnel
+    if worker.isDraining || leavesRequest && exchange.responseEnded { request.keepAlive = false }
+    if request.keepAlive, worker.loop.now >= endsAt {
       worker.metrics.limitHit("connection_age")
-      keepAlive = false
+      request.keepAlive = false
     }
-    // What follows a refused CONNECT was meant for the tunnel and is no request.
-    if requestMethod == .connect, !isTunnel { keepAlive = false }
-    if isTunnel {
-      framing = .tunnel
-    } else if framing == .untilClose || framing == .chunked {
-      if requestVersion == .http10 {
-        framing = .untilClose
-        keepAlive = false
-      } else {
-        framing = .chunked
-      }
-    }
-    responseIsChunked = framing == .chunked
+    let framing = request.frameResponse(framing, isTunnel: isTunnel)
     HTTP1Encoder.response(
-      head, framing: framing, version: requestVersion, keepAlive: keepAlive, upgrade: isTunnel && isUpgrade,
-      requestMethod: requestMethod, into: connection.output)
+      head, framing: framing, version: request.version, keepAlive: request.keepAlive,
+      upgrade: isTunnel && request.isUpgrade, requestMethod: request.method, into: connection.output)
     connection.flushSoon()
     if isTunnel {
       self.isTunnel = true
@@ -345,14 +309,13 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       worker.loop.cancel(timer)
       // Bytes that came early wait in the input.
       connection.receiveAgain()
-    } else if isUpgrade || requestMethod == .connect {
-      isUpgrade = false
-      isRequestRead = true
+    } else if request.asksForTunnel {
+      request.tunnelRefused()
     }
   }
 
   func send(_ bytes: UnsafeRawBufferPointer, last: Bool) -> Int {
-    if responseIsChunked {
+    if request.responseIsChunked {
       HTTP1Encoder.chunk(bytes, into: connection.output)
       if last { HTTP1Encoder.lastChunk(trailers: nil, into: connection.output) }
     } else {
@@ -363,7 +326,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   }
 
   func finish(trailers: MessageHead?) {
-    if responseIsChunked {
+    if request.responseIsChunked {
       HTTP1Encoder.lastChunk(trailers: trailers, into: connection.output)
       connection.flushSoon()
     } else if isTunnel {
@@ -381,9 +344,9 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     self.exchange = nil
     isServing = false
     worker.recycle(exchange)
-    idleSince = worker.loop.now
+    wait.answered(worker.loop.now)
     guard connection.isOpen, !isClosing else { return }
-    if isTunnel || !keepAlive || !isRequestRead || worker.isDraining {
+    if isTunnel || !request.keepAlive || !request.isRead || worker.isDraining {
       isClosing = true
       connection.closeAfterFlush()
       return
@@ -398,25 +361,22 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   // MARK: - Timers
 
   func timerFired(_ timer: LoopTimer) {
-    let now = worker.loop.now
     if isServing {
       // The exchange has its own idle timeout.
-      worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout)
-      return
+      return worker.loop.schedule(timer, after: worker.limits.downstreamIdleTimeout)
     }
-    if let headStart {
-      let left = worker.limits.headerTimeout - (now - headStart)
-      if left > .zero { return worker.loop.schedule(timer, after: left) }
+    switch wait.verdict(worker.loop.now, worker.limits, isDraining: worker.isDraining) {
+    case .wait(let left):
+      return worker.loop.schedule(timer, after: left)
+    case .headTimeout:
       let hasPartialHead = !connection.input.isEmpty
       worker.metrics.limitHit(hasPartialHead ? "header_timeout" : "first_request_timeout")
       if hasPartialHead { connection.output.append(Self.requestTimeout) }
-      close()
-      return
+    case .idleTimeout:
+      worker.metrics.limitHit("downstream_idle_timeout")
+    case .drained:
+      break
     }
-    if worker.isDraining { return close() }
-    let left = worker.limits.downstreamIdleTimeout - (now - idleSince)
-    if left > .zero { return worker.loop.schedule(timer, after: left) }
-    worker.metrics.limitHit("downstream_idle_timeout")
     close()
   }
 
@@ -431,7 +391,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
 
   /// Drain: a busy connection closes after its response, an idle one after a grace period.
   func drain() {
-    keepAlive = false
-    if !isServing, headStart == nil { worker.loop.schedule(timer, after: worker.limits.drainGrace) }
+    request.keepAlive = false
+    if !isServing, !wait.isForHead { worker.loop.schedule(timer, after: worker.limits.drainGrace) }
   }
 }
