@@ -12,7 +12,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
   /// Outlives everything on its loop. Counted, the reference would cost two atomic operations at each use.
   unowned(unsafe) let worker: ProxyWorker
   let entry: EntryPoint
-  private let engine: HTTP2Connection
+  let engine: HTTP2Connection
   private var isProcessing = false
   private var isDraining = false
   private var isDrainFinal = false
@@ -273,57 +273,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     }
   }
 
-  // MARK: - Responses
-
-  func credit(_ count: Int, on stream: HTTP2StreamID) {
-    engine.consumed(count, on: stream)
-    connection.flushSoon()
-  }
-
-  func sendInformational(_ head: MessageHead, on stream: HTTP2StreamID) {
-    engine.sendHead(head, on: stream, endStream: false)
-    connection.flushSoon()
-  }
-
-  func sendHead(_ head: MessageHead, on stream: HTTP2StreamID, last: Bool, _ exchange: Exchange) {
-    if exchange.isTunnel, head.status == 101 {
-      head.status = 200
-      head.remove(.upgrade)
-    }
-    head.removeHopByHopFields(keepingTrailersTE: false)
-    if exchange.isExtendedConnect, !exchange.isTunnel, head.status < 300 { markRefusedUpgrade(head) }
-    engine.sendHead(head, on: stream, endStream: last)
-    connection.flushSoon()
-  }
-
-  /// The application answered an upgrade as a plain request. Its 2xx must not read as "accepted".
-  private func markRefusedUpgrade(_ head: MessageHead) {
-    if isMeshPeer {
-      head.append(.xApusUpgrade, "refused")
-    } else {
-      head.status = 501
-    }
-  }
-
-  func send(_ bytes: UnsafeRawBufferPointer, on stream: HTTP2StreamID, last: Bool) -> Int {
-    let accepted = engine.sendData(bytes, on: stream, endStream: last)
-    connection.flushSoon()
-    return accepted
-  }
-
-  func finish(trailers: MessageHead?, on stream: HTTP2StreamID) {
-    if let trailers {
-      engine.sendTrailers(trailers, on: stream)
-    } else {
-      _ = engine.sendData(UnsafeRawBufferPointer(start: nil, count: 0), on: stream, endStream: true)
-    }
-    connection.flushSoon()
-  }
-
-  func abort(_ stream: HTTP2StreamID) {
-    engine.sendReset(stream, .internalError)
-    connection.flushSoon()
-  }
+  // MARK: - After responses
 
   func exchangeFinished(_ exchange: Exchange, on stream: HTTP2StreamID) {
     engine.setContext(nil, for: stream)
