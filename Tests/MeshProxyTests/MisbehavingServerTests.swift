@@ -151,11 +151,3 @@ struct MisbehavingServerTests {
     #expect(try proxy.becomes { $0.exchangeCount == 0 })
   }
 }
-
-extension ProxyLimits {
-  static func with(_ change: (inout ProxyLimits) -> Void) -> ProxyLimits {
-    var limits = ProxyLimits()
-    change(&limits)
-    return limits
-  }
-}

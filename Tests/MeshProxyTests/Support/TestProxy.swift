@@ -135,6 +135,15 @@ extension ProxyWorker {
   }
 }
 
+extension ProxyLimits {
+  /// The limits of every day but for `change`.
+  static func with(_ change: (inout ProxyLimits) -> Void) -> ProxyLimits {
+    var limits = ProxyLimits()
+    change(&limits)
+    return limits
+  }
+}
+
 /// Where a test's access log goes.
 final class LogFile: Sendable {
   let descriptor: Int32
