@@ -23,62 +23,87 @@ package func checkSplitInvariance(
   precondition(whole == pieces, "the events differ when the input comes in pieces")
 }
 
-/// All that was reported, as bytes: a mark per event, heads with every field, content joined.
+/// What is reported of `input` that comes in pieces of `piece` bytes.
 private func trace(
   _ input: UnsafeRawBufferPointer, _ role: HTTP1Decoder.Role, _ method: Method, _ limits: HTTP1Limits, piece: Int
 ) -> [UInt8] {
   var decoder = HTTP1Decoder(role: role, limits: limits)
   decoder.expectResponse(to: method)
-  let (head, trailers) = (MessageHead(), MessageHead())
-  let reencoded = ByteQueue(pool: BlockPool())
-  var out: [UInt8] = []
-  var isInBody = false
+  var trace = Trace(role: role, method: method)
   var (start, end) = (0, 0)
-  feeding: while end < input.count {
+  while end < input.count, !trace.hasFailed {
     end = min(end + piece, input.count)
-    while true {
+    var needsMore = false
+    while !needsMore, !trace.hasFailed {
       let window = UnsafeRawBufferPointer(rebasing: input[start..<end])
-      let (event, consumed) = decoder.next(window, head: head, trailers: trailers)
+      let (event, consumed) = decoder.next(window, head: trace.head, trailers: trace.trailers)
       precondition(consumed >= 0 && consumed <= window.count, "consumed what is not there")
       start += consumed
-      if case .body(let bytes) = event {
-        if !isInBody { out.append(4) }
-        isInBody = true
-        out += bytes
-        continue
-      }
-      if case .needMore = event { break }
-      isInBody = false
-      switch event {
-      case .needMore, .body: break
-      case .head(let result):
-        out.append(2)
-        out += Array("\(result)".utf8)
-        if result.offersHTTP2, let settings = head.upgradeSettings {
-          precondition(settings.count % 6 == 0, "settings of an upgrade that are no settings")
-          out += settings
-        }
-        describe(head, into: &out)
-        write(head, result, role, method, into: reencoded)
-      case .informational:
-        out.append(3)
-        describe(head, into: &out)
-      case .trailers:
-        out.append(5)
-        describe(trailers, into: &out)
-      case .end: out.append(6)
-      case .failure(let error):
-        out += Array("!\(error.counter)".utf8)
-        break feeding
-      }
+      if case .needMore = event { needsMore = true } else { trace.note(event) }
     }
   }
-  switch decoder.endOfInput() {
-  case .end: out.append(7)
-  case .failure(let error): out += Array("!\(error.counter)".utf8)
-  default: out.append(8)
+  trace.noteEnd(decoder.endOfInput())
+  return trace.out
+}
+
+/// All that was reported, as bytes: a mark per event, heads with every field, content joined.
+private struct Trace {
+  let role: HTTP1Decoder.Role
+  let method: Method
+  let head = MessageHead()
+  let trailers = MessageHead()
+  private let reencoded = ByteQueue(pool: BlockPool())
+  private(set) var out: [UInt8] = []
+  private(set) var hasFailed = false
+  private var isInBody = false
+
+  init(role: HTTP1Decoder.Role, method: Method) {
+    self.role = role
+    self.method = method
   }
-  return out
+
+  mutating func note(_ event: HTTP1Decoder.Event) {
+    if case .body(let bytes) = event {
+      if !isInBody { out.append(4) }
+      isInBody = true
+      out += bytes
+      return
+    }
+    isInBody = false
+    switch event {
+    case .needMore, .body: break
+    case .head(let result):
+      out.append(2)
+      out += Array("\(result)".utf8)
+      if result.offersHTTP2, let settings = head.upgradeSettings {
+        precondition(settings.count % 6 == 0, "settings of an upgrade that are no settings")
+        out += settings
+      }
+      describe(head, into: &out)
+      write(head, result, role, method, into: reencoded)
+    case .informational:
+      out.append(3)
+      describe(head, into: &out)
+    case .trailers:
+      out.append(5)
+      describe(trailers, into: &out)
+    case .end: out.append(6)
+    case .failure(let error): fail(error)
+    }
+  }
+
+  mutating func noteEnd(_ event: HTTP1Decoder.Event) {
+    switch event {
+    case .end: out.append(7)
+    case .failure(let error): fail(error)
+    default: out.append(8)
+    }
+  }
+
+  private mutating func fail(_ error: HTTP1Error) {
+    out += Array("!\(error.counter)".utf8)
+    hasFailed = true
+  }
 }
 
 private func describe(_ head: MessageHead, into out: inout [UInt8]) {

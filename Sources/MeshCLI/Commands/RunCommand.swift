@@ -138,18 +138,7 @@ struct RunCommand: AsyncParsableCommand {
     }
     var options = RunOptions(
       service: service, namespace: namespace, serviceAccount: account, ports: ports, program: program)
-    for text in labels {
-      let label = try prefixed("--label") { () throws(FlagFailure) in try LabelFlag.parse(text) }
-      options.labels[label.key] = label.value
-    }
-    for (flag, key, value) in [("--zone", Locality.zoneLabel, zone), ("--region", Locality.regionLabel, region)] {
-      guard let value else { continue }
-      _ = try prefixed(flag) { () throws(FlagFailure) in try LabelFlag.parse("\(key)=\(value)") }
-      guard !value.isEmpty, options.labels[key] ?? value == value else {
-        throw FlagFailure("\(flag) \"\(value)\": empty, or not what --label \(key) says")
-      }
-      options.labels[key] = value
-    }
+    options.labels = try allLabels()
     options.appAddress = appAddress
     options.upstreams = try upstreams.map { text in
       try prefixed("--upstream") { () throws(FlagFailure) in try UpstreamFlag(text, namespace: namespace) }
@@ -168,6 +157,24 @@ struct RunCommand: AsyncParsableCommand {
     options.drainDelay = try seconds("--drain-delay", drainDelay)
     options.drainTimeout = try seconds("--drain-timeout", drainTimeout)
     return options
+  }
+
+  /// `--zone` and `--region` are labels, too.
+  private func allLabels() throws -> [String: String] {
+    var all: [String: String] = [:]
+    for text in labels {
+      let label = try prefixed("--label") { () throws(FlagFailure) in try LabelFlag.parse(text) }
+      all[label.key] = label.value
+    }
+    for (flag, key, value) in [("--zone", Locality.zoneLabel, zone), ("--region", Locality.regionLabel, region)] {
+      guard let value else { continue }
+      _ = try prefixed(flag) { () throws(FlagFailure) in try LabelFlag.parse("\(key)=\(value)") }
+      guard !value.isEmpty, all[key] ?? value == value else {
+        throw FlagFailure("\(flag) \"\(value)\": empty, or not what --label \(key) says")
+      }
+      all[key] = value
+    }
+    return all
   }
 
   private func seconds(_ flag: String, _ value: Double) throws -> TimeSpan {

@@ -70,9 +70,7 @@ package struct ControlPlane: Sendable {
   private func assemble() async throws -> Parts {
     try checkManifestDirectory()
     let directory = options.stateDirectory
-    try AtomicFile.makeDirectory(directory)
-    try StateOwner.check(directory)
-    let lock = try StateLock(directory + "/controller.lock")
+    let lock = try claimStateDirectory()
     let now = options.clock.wall()
     let authority = try AuthorityKeeper(
       store: AuthorityStore(
@@ -99,16 +97,7 @@ package struct ControlPlane: Sendable {
       rollouts: rollouts, sessionKey: try SessionSecret.loadOrCreate(directory + "/session.key"), clock: options.clock,
       log: log)
     let tls = try ServerTLS(authority: authority.holder, now: now)
-    await authority.start { [holder = authority.holder, clock = options.clock, log] news in
-      // The next connection may come from a workload that knows the new authority alone.
-      do {
-        try tls.renew(now: clock.wall())
-        try anchorsFile.write(holder.current)
-      } catch {
-        log.error("a changed authority is not in use everywhere", metadata: ["error": "\(error)"])
-      }
-      await state.setTrust(news.bundle, number: news.number)
-    }
+    await follow(authority, tls, anchorsFile, state)
     let adminPath = directory + "/control.sock"
     let sockets = try Sockets(proxies: options.listenAddress, metricsPort: options.metricsPort, admin: adminPath)
     let identity = IdentityService(
@@ -125,6 +114,29 @@ package struct ControlPlane: Sendable {
       proxies: Self.server(socket: sockets.proxies, tls: tls, services: [discovery, identity, join]),
       admin: Self.server(socket: sockets.admin, tls: nil, services: [admin]),
       adminPath: adminPath, metricsSocket: sockets.metrics)
+  }
+
+  /// Makes the directory when it is new. No other controller uses it while the lock is held.
+  private func claimStateDirectory() throws -> StateLock {
+    try AtomicFile.makeDirectory(options.stateDirectory)
+    try StateOwner.check(options.stateDirectory)
+    return try StateLock(options.stateDirectory + "/controller.lock")
+  }
+
+  /// Has all who use the authority take up its changes.
+  private func follow(
+    _ authority: AuthorityKeeper, _ tls: ServerTLS, _ anchorsFile: AnchorsFile, _ state: MeshState
+  ) async {
+    await authority.start { [holder = authority.holder, clock = options.clock, log] news in
+      // The next connection may come from a workload that knows the new authority alone.
+      do {
+        try tls.renew(now: clock.wall())
+        try anchorsFile.write(holder.current)
+      } catch {
+        log.error("a changed authority is not in use everywhere", metadata: ["error": "\(error)"])
+      }
+      await state.setTrust(news.bundle, number: news.number)
+    }
   }
 
   private func facts(_ authority: AuthorityHolder, started: Date) -> AdminService.Facts {
