@@ -1,6 +1,7 @@
 import MeshCore
 import MeshPolicy
 
+// The bounds are looked at again on the proxy's side: a limit that may fall to 0 would close its port for good.
 extension AdaptiveConcurrency {
   init(_ message: Apus_V1_AdaptiveConcurrency) throws(ConversionError) {
     guard message.minimum >= 1, message.minimum <= message.maximum else {

@@ -1,6 +1,7 @@
 import MeshPolicy
 import SwiftProtobuf
 
+// What a port compresses. A level that zlib does not know would be found out by the first answer only, so it is refused here.
 func convertCompression(
   _ port: Apus_V1_InboundPort, limits: ConversionLimits
 ) throws(ConversionError) -> CompressionPolicy? {

@@ -1,6 +1,8 @@
 import MeshPolicy
 import SwiftProtobuf
 
+// Which limits callers may set by headers of theirs. Each kind is a field of its own on the wire: kinds that a newer controller allows and
+// this proxy has never heard of stay forbidden.
 extension OverridePolicy {
   init(_ message: Apus_V1_Overrides, limits: ConversionLimits) throws(ConversionError) {
     try limits.check(message.callers.count, atMost: limits.maximumPairs, "overrides.callers")

@@ -1,5 +1,6 @@
 import MeshPolicy
 
+// On the wire 0 is "no limit" and "nothing held back", as in manifests; domain values say that by nil.
 extension RequestBodyPolicy {
   init(_ message: Apus_V1_RequestBody) {
     self.init(

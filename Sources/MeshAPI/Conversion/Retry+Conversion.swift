@@ -3,6 +3,8 @@ import MeshHTTP
 import MeshPolicy
 import SwiftProtobuf
 
+// When failed attempts are repeated, and when a second one is sent beside the first. A kind of failure that this proxy does not know is refused,
+// not left out: a service that is retried more rarely than its manifest says only looks as if it failed more often.
 extension RetryPolicy {
   init(_ message: Apus_V1_Retry, limits: ConversionLimits) throws(ConversionError) {
     try limits.check(message.statusCodes.count, atMost: limits.maximumRuleParts, "retry.status_codes")

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import MeshAPI
 internal import MeshCore
 
+/// `apus authz`: who may call a service, as the controller has told the proxies of its endpoints, not as the manifests read.
 struct AuthzCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "authz",

@@ -5,6 +5,8 @@ internal import MeshControl
 internal import MeshCore
 internal import MeshIdentity
 
+/// `apus drain`: speaks to the workload's proxy itself, for the controller ends nobody's work. Everybody on the machine reaches the admin port; the
+/// token, a file of the workload's owner, tells who may drain.
 struct DrainCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "drain",

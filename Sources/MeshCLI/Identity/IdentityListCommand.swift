@@ -3,6 +3,7 @@ internal import Foundation
 internal import MeshAPI
 internal import SwiftProtobuf
 
+/// `apus identity list`: the controller cuts its log to `--limit`; with `--valid` that happens here, among those that have not ended.
 struct IdentityListCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list",

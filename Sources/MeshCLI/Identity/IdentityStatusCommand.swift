@@ -3,6 +3,7 @@ internal import Foundation
 internal import MeshAPI
 internal import SwiftProtobuf
 
+/// `apus identity status`: what `AuthorityReport` says, which after `rotate` and `revoke` is also how to see that every proxy has followed.
 struct IdentityStatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",

@@ -1,6 +1,7 @@
 import MeshCore
 import MeshPolicy
 
+// Lists are hashed in their order, which the proxy decides by: the first policy that matches is the one that metrics and logs name.
 extension ContentHasher {
   mutating func add(_ authorization: Authorization) {
     add(authorization.mode.rawValue)

@@ -1,6 +1,7 @@
 import MeshCore
 import MeshPolicy
 
+// Key sets by where they come from: what an identity provider publishes changes without the mesh, and proxies fetch it themselves.
 extension ContentHasher {
   mutating func add(_ policy: TokenPolicy) {
     add("tokens")

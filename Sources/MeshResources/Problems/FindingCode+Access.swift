@@ -1,3 +1,5 @@
+// Findings about who may call: references of TrafficTargets and of policies with the action custom that lead nowhere. They fail closed, so
+// each text says who is refused meanwhile.
 extension FindingCode {
   var ofAccess: Reference {
     switch self {

@@ -1,3 +1,4 @@
+// Findings about what MeshTLS asks of callers.
 extension FindingCode {
   var ofMeshTLS: Reference {
     switch self {

@@ -1,6 +1,7 @@
 import MeshCore
 import MeshPolicy
 
+// `requests`: what the content of a request may be. 0 is a word, too: by it a route's policy lifts the limit that its service's policy sets.
 extension PolicyReader {
   static func requests(_ block: Fields) -> [PolicySetting] {
     let maximum = block.optional("maximumBodyBytes")?.integer(in: 0...PolicyLimits.bodyBytes)

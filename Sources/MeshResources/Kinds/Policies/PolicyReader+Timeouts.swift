@@ -1,5 +1,6 @@
 import MeshCore
 
+// `timeouts`: 0s is "no limit", except for `connect`. Refused is what proxies could not keep, rather than kept roughly.
 extension PolicyReader {
   static func timeouts(_ block: Fields) -> [PolicySetting] {
     let request = block.time("request")
