@@ -1,4 +1,4 @@
-import MeshCore
+package import MeshCore
 import MeshHTTP
 
 /// The rules of one port, compiled. Decisions are pure: what a call is goes in, what becomes of it comes out.
@@ -8,16 +8,18 @@ import MeshHTTP
 /// none of the `values` asked for; `notValues` hold for it in `deny` and `custom` rules only.
 package struct Authorizer: Sendable {
   package let authorization: Authorization
-  private let custom: [Policy]
-  let deny: [Policy]
-  let allow: [Policy]
-  private let audits: [Policy]
+  private var custom: [Policy]
+  private(set) var deny: [Policy]
+  private(set) var allow: [Policy]
+  private var audits: [Policy]
+  /// Then what none of them matches is denied, though none of them may concern the caller.
+  private let hasAllow: Bool
   /// Some rule looks at paths, which therefore have to be canonical.
   package let readsPaths: Bool
 
   struct Policy: Sendable {
     let index: Int
-    let rules: [CompiledAuthorizationRule]
+    var rules: [CompiledAuthorizationRule]
   }
 
   package init(_ authorization: Authorization) {
@@ -31,6 +33,7 @@ package struct Authorizer: Sendable {
     deny = policies { $0 == .deny }
     allow = policies { $0 == .allow }
     audits = policies { $0 == .audit }
+    hasAllow = !allow.isEmpty
     readsPaths = authorization.policies.contains { policy in
       policy.rules.contains { $0.operations.contains { !$0.paths.isEmpty } }
     }
@@ -50,7 +53,7 @@ package struct Authorizer: Sendable {
     for policy in allow where policy.matches(call, unknown: false) {
       return AuthorizationDecision(verdict: .allow, cause: .rule, policy: policy.index)
     }
-    if !allow.isEmpty { return AuthorizationDecision(verdict: .deny, cause: .nothingAllows) }
+    if hasAllow { return AuthorizationDecision(verdict: .deny, cause: .nothingAllows) }
     let isAllowed =
       switch authorization.mode {
       case .allow: true
@@ -58,6 +61,27 @@ package struct Authorizer: Sendable {
       case .deny: false
       }
     return AuthorizationDecision(verdict: isAllowed ? .allow : .deny, cause: .mode)
+  }
+
+  /// The same decisions for calls of everyone with this identity (nil: without one), with less to look at: what rules ask of it is
+  /// answered here, and rules that it does not meet are left out.
+  package func narrowed(to identity: SPIFFEID?) -> Authorizer {
+    let caller = CallerFacts(identity: identity, address: nil)
+    func narrow(_ policies: inout [Policy], unknown: Bool) {
+      for i in policies.indices {
+        policies[i].rules = policies[i].rules.compactMap { $0.narrowed(to: caller, unknown: unknown) }
+      }
+    }
+    var result = self
+    narrow(&result.custom, unknown: true)
+    narrow(&result.deny, unknown: true)
+    narrow(&result.allow, unknown: false)
+    // These are told of though they do not match.
+    narrow(&result.audits, unknown: false)
+    result.custom.removeAll(where: \.rules.isEmpty)
+    result.deny.removeAll(where: \.rules.isEmpty)
+    result.allow.removeAll(where: \.rules.isEmpty)
+    return result
   }
 
   /// Tells of each `audit` policy, by its index, whether it matches.

@@ -3,7 +3,7 @@ import MeshHTTP
 
 /// One rule with its patterns compiled. `unknown` is what a condition is worth of which the call says nothing.
 struct CompiledAuthorizationRule: Sendable {
-  private let sources: [Source]
+  private var sources: [Source]
   private let operations: [Operation]
   private let conditions: [Condition]
 
@@ -11,6 +11,16 @@ struct CompiledAuthorizationRule: Sendable {
     sources = rule.sources.map(Source.init)
     operations = rule.operations.map(Operation.init)
     conditions = rule.conditions.map(Condition.init)
+  }
+
+  /// What is left of the rule to ask of a call by someone with this identity; nil: it cannot match. Sources that look at addresses stay.
+  func narrowed(to caller: CallerFacts, unknown: Bool) -> CompiledAuthorizationRule? {
+    if sources.isEmpty { return self }
+    var rule = self
+    rule.sources.removeAll { $0.addresses.isEmpty && !$0.admitsIdentity(of: caller, unknown: unknown) }
+    if rule.sources.isEmpty { return nil }
+    if rule.sources.contains(where: \.addresses.isEmpty) { rule.sources = [] }
+    return rule
   }
 
   func matches(_ call: AuthorizationCall, unknown: Bool) -> Bool { mismatch(call, unknown: unknown) == nil }
@@ -55,6 +65,10 @@ extension CompiledAuthorizationRule {
         guard let address = caller.address else { return unknown }
         guard addresses.admits({ $0.contains(address) }) else { return false }
       }
+      return admitsIdentity(of: caller, unknown: unknown)
+    }
+
+    func admitsIdentity(of caller: CallerFacts, unknown: Bool) -> Bool {
       guard needsIdentity else { return true }
       guard caller.identity != nil else { return unknown && !asksForSomebody }
       return principals.admits(caller.principal) && namespaces.admits(caller.namespace)

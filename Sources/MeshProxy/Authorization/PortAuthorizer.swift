@@ -20,6 +20,10 @@ final class PortAuthorizer {
   private let modeName: Int32
   private let modeText: Int32
   private let nothingAllows: Int32
+  /// By the identity of callers; what a connection once looked up it keeps (`ConnectionCaller`).
+  private var rules: [SPIFFEID?: CallerRules] = [:]
+  private static let maximumRules = 1_024
+  private let edition = CallerRules.Edition()
   private var nextLog = Instant(nanoseconds: 0)
   private var unlogged = 0
 
@@ -50,9 +54,11 @@ final class PortAuthorizer {
       refuse(exchange, .ambiguousPath, .path, policy: LabelInterner.empty, text)
       return false
     }
-    let call = exchange.authorizationCall
-    if asked < 0, authorizer.hasAudits { audit(call, exchange) }
-    let decision = authorizer.decide(call, after: asked)
+    let caller = exchange.downstream.caller
+    let call = exchange.authorizationCall(caller)
+    let known = rules(for: caller)
+    if asked < 0, authorizer.hasAudits { audit(call, exchange, known) }
+    let decision = known.authorizer.decide(call, after: asked)
     switch decision.verdict {
     case .allow: return true
     case .deny: deny(exchange, decision)
@@ -67,7 +73,8 @@ final class PortAuthorizer {
 
   /// Judges again what is under way, after an edit. What a provider has allowed, or was not asked for, is as it was.
   func stillAdmits(_ exchange: Exchange) -> Bool {
-    let decision = authorizer.decide(exchange.authorizationCall, after: .max)
+    let caller = exchange.downstream.caller
+    let decision = rules(for: caller).authorizer.decide(exchange.authorizationCall(caller), after: .max)
     if decision.verdict == .deny { deny(exchange, decision) }
     return decision.verdict != .deny
   }
@@ -81,8 +88,18 @@ final class PortAuthorizer {
     log(exchange, "\(text): \(reason)")
   }
 
-  private func audit(_ call: AuthorizationCall, _ exchange: Exchange) {
-    authorizer.audit(call) { policy, matches in
+  private func rules(for caller: ConnectionCaller) -> CallerRules {
+    if let known = caller.rules, known.edition === edition { return known }
+    let identity = caller.facts.identity
+    let found = rules[identity] ?? CallerRules(edition: edition, authorizer: authorizer.narrowed(to: identity))
+    if rules.count >= Self.maximumRules { rules.removeAll(keepingCapacity: true) }
+    rules[identity] = found
+    caller.rules = found
+    return found
+  }
+
+  private func audit(_ call: AuthorizationCall, _ exchange: Exchange, _ rules: CallerRules) {
+    rules.authorizer.audit(call) { policy, matches in
       if matches { exchange.authorizationLabel = texts[policy] }
       count(names[policy], matches ? .auditMatched : .auditUnmatched)
     }
@@ -119,7 +136,7 @@ final class PortAuthorizer {
       return
     }
     nextLog = worker.loop.now + .seconds(1)
-    let caller = exchange.downstream.caller
+    let caller = exchange.downstream.caller.facts
     let who = caller.identity?.description ?? "a caller without identity"
     let address = caller.address.map { " at \($0)" } ?? ""
     let others = unlogged > 0 ? "; \(unlogged) more since the last such line" : ""
@@ -130,8 +147,8 @@ final class PortAuthorizer {
 
 extension Exchange {
   /// What there is to judge. Of a tunnel nothing is known but its ends: what its CONNECT says is the mesh's own.
-  fileprivate var authorizationCall: AuthorizationCall {
-    AuthorizationCall(caller: downstream.caller, request: isTunnel ? nil : request, claims: verifiedClaims)
+  fileprivate func authorizationCall(_ caller: ConnectionCaller) -> AuthorizationCall {
+    AuthorizationCall(caller: caller.facts, request: isTunnel ? nil : request, claims: verifiedClaims)
   }
 
   /// Brings the path into the form that rules are matched against; the application gets it so, too.
@@ -152,28 +169,5 @@ extension Exchange {
     let method = request.method == .other ? request.bytes(request.methodBytes).prefix(32).map { $0 } : []
     let name = method.isEmpty ? "\(request.method.name)" : String(decoding: method, as: UTF8.self)
     return "\(name) \(String(decoding: path, as: UTF8.self))"
-  }
-}
-
-extension Downstream {
-  private static let nobody = CallerFacts(identity: nil, address: nil)
-
-  /// Who asks, as the connection proves it.
-  var caller: CallerFacts {
-    switch self {
-    case .http1(let connection): connection.caller
-    case .http2(let connection, _): connection.caller
-    case .raw(let connection): connection.caller
-    default: Self.nobody
-    }
-  }
-}
-
-/// Kept by each connection that requests come by, made with the first that is judged.
-typealias ConnectionCaller = CallerFacts
-
-extension CallerFacts {
-  convenience init(_ connection: Connection) {
-    self.init(identity: connection.tls?.peerIdentity, address: connection.peerAddress)
   }
 }

@@ -76,6 +76,27 @@ private struct RandomMesh {
     #expect(edits > 50)
   }
 
+  @Test("rules narrowed to an identity decide as all rules do", arguments: 1...3 as ClosedRange<UInt64>)
+  func narrowed(_ seed: UInt64) {
+    var mesh = RandomMesh(random: SeededRandom(seed: seed))
+    for _ in 0..<400 {
+      let authorizer = Authorizer(mesh.authorization())
+      for _ in 0..<25 {
+        let call = mesh.call()
+        let narrowed = authorizer.narrowed(to: call.caller.identity)
+        #expect(narrowed.decide(call) == authorizer.decide(call))
+        #expect(narrowed.decide(call, after: .max) == authorizer.decide(call, after: .max))
+        #expect(audits(narrowed, call) == audits(authorizer, call))
+      }
+    }
+  }
+
+  private func audits(_ authorizer: Authorizer, _ call: AuthorizationCall) -> [Int: Bool] {
+    var found: [Int: Bool] = [:]
+    authorizer.audit(call) { found[$0] = $1 }
+    return found
+  }
+
   @Test(
     "adding a deny rule never adds access, and removes only what it matches", arguments: 1...3 as ClosedRange<UInt64>)
   func deny(_ seed: UInt64) {

@@ -10,15 +10,18 @@ import Testing
     let authorizer = Authorizer(Authorization(mode: grid.mode, policies: grid.policies))
     for (caller, verdicts) in grid.verdicts {
       #expect(verdicts.count == grid.calls.count)
-      for (call, verdict) in zip(grid.calls, verdicts) {
-        let decision = authorizer.decide(Calls.call(call, by: caller))
+      for (text, verdict) in zip(grid.calls, verdicts) {
+        let call = Calls.call(text, by: caller)
+        let decision = authorizer.decide(call)
+        let narrowed = authorizer.narrowed(to: call.caller.identity)
+        #expect(narrowed.decide(call) == decision)
         let found: Character =
           switch decision.verdict {
           case .allow: "A"
           case .deny: "D"
           case .ask: "?"
           }
-        #expect(found == verdict, "\(call) by \(caller)")
+        #expect(found == verdict, "\(text) by \(caller)")
       }
     }
   }
