@@ -13,6 +13,9 @@ enum Downstream {
   case check(EndpointCheck)
   case call(ServiceCall)
 
+  /// Its connection can have many requests at once.
+  var isMultiplexed: Bool { if case .http2 = self { true } else { false } }
+
   func sendInformational(_ head: MessageHead) {
     switch self {
     case .none, .raw, .check, .call: break

@@ -28,6 +28,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   private var total = 0
   private var waiting = ConnectQueue()
   private var servesAtEndOfTurn = false
+  private static let crowdedShare = 4
   /// Requests wait because their backend may have no more connections.
   private var isBlocked = false
   /// The loop's number of the turn in which some of them were served last.
@@ -138,10 +139,12 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
     if waiting.count > 0, !nextTurn.isScheduled { worker.loop.schedule(nextTurn, after: .zero) }
   }
 
-  /// For as long as the turn is not long; two at least, so that it goes on however long turns are.
+  /// For as long as the turn is not long; two at least, so that it goes on however long turns are. Soon after a long turn
+  /// streams get four: what others ask for in the same turn waits for each of them. Clients with one request at a time come on.
   private func serveSome() {
     lastTurn = worker.loop.counters.turns
     var served = 0
+    var streams = 0
     while !idle.isEmpty || connecting < worker.limits.maximumConnecting, let exchange = waiting.first {
       // Nothing to serve it by before a connection of this pool becomes free or ends.
       if idle.isEmpty, total > 0, let backend = exchange.backend, !backend.makesRoomForConnection() {
@@ -149,8 +152,10 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
       }
       isBlocked = false
       _ = waiting.next()
+      if exchange.downstream.isMultiplexed { streams += 1 }
       connect(exchange)
       served += 1
+      if streams >= Self.crowdedShare, worker.loop.isCrowded { return goOnNextTurn() }
       if served & 1 == 0, worker.loop.isTurnLong { return goOnNextTurn() }
     }
   }

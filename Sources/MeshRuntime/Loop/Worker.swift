@@ -181,7 +181,8 @@ package final class Worker {
   /// For so long after a long turn, some connections stand behind the others (`Connection.standsBack`).
   private static let crowdedTime = TimeSpan.milliseconds(100)
 
-  private var isCrowded: Bool {
+  /// A turn was long a moment ago.
+  package var isCrowded: Bool {
     guard let lastLongTurn else { return false }
     return now - lastLongTurn < Self.crowdedTime
   }
