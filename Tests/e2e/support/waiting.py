@@ -1,5 +1,6 @@
 """Waiting for a condition with a deadline: the only way these tests wait."""
 
+import itertools
 import socket
 import time
 
@@ -25,7 +26,17 @@ def accepts(address, port):
         return probe.connect_ex((address, port)) == 0
 
 
+# Below the ports that the kernel gives to outgoing connections (32768 and up), one of which could have been in the way of the program
+# that is to listen. Each is handed out once in a round.
+PORTS = itertools.cycle(range(20_000, 32_000))
+
+
 def free_port(address="127.0.0.1"):
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+    for port in itertools.islice(PORTS, 12_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError(f"no free port on {address}")
