@@ -159,11 +159,13 @@ let unchecked: [SwiftSetting] = [
 // Their parts are internal to them, and tested in the same release build that people run.
 let withInternalTests: Set<String> = ["MeshProxy", "MeshControl", "MeshCLI"]
 let testable: [SwiftSetting] = [.unsafeFlags(["-enable-testing"], .when(configuration: .release))]
+// The tests' own code is not what is measured, and takes the optimiser longer than everything that it tests.
+let unoptimised: [SwiftSetting] = [.unsafeFlags(["-Onone"], .when(configuration: .release))]
 
 for target in package.targets where target.type != .system && target.type != .plugin {
   target.swiftSettings =
     (target.swiftSettings ?? []) + strict + (dataPlane.contains(target.name) ? unchecked : [])
-    + (withInternalTests.contains(target.name) ? testable : []) + [
+    + (withInternalTests.contains(target.name) ? testable : []) + (target.type == .test ? unoptimised : []) + [
       .enableUpcomingFeature("ExistentialAny"),
       .enableUpcomingFeature("InternalImportsByDefault"),
       .enableUpcomingFeature("MemberImportVisibility"),
