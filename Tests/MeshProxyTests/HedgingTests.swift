@@ -47,10 +47,10 @@ struct HedgingTests {
     let proxy = try TestProxy.serving([stuck.address, good.address], rules: [Self.rule()], policy: Self.policy())
     let client = try proxy.connect()
     for _ in 0..<4 { #expect(try client.exchange(Self.get).text == "good") }
-    let slow = asked.value
-    #expect(slow >= 2)
-    #expect(try proxy.becomes { _ in letGo.value == slow })
-    #expect(try Self.hedges(proxy, "won") == slow)
+    let won = try Self.hedges(proxy, "won")
+    #expect(won >= 2)
+    // On a busy machine the good one may be late as well, and the other one be asked for that: it is let go, too.
+    #expect(try proxy.becomes { _ in asked.value >= won && letGo.value == asked.value })
     // One request each, whatever it took; and nothing is left of the attempts.
     #expect(try proxy.count("request_total") == 4)
     #expect(try proxy.count("response_total", "status_code=\"200\"", "response_flag=\"-\"") == 4)
@@ -196,24 +196,26 @@ struct HedgingTests {
     func body(_ method: String) -> String { "\(method) / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello" }
     let proxy = try TestProxy.serving([stuck.address, echo.address], rules: [Self.rule()], policy: Self.policy())
     for _ in 0..<2 { #expect(try proxy.connect().exchange(body("PUT")).text == "hello") }
-    let slow = asked.value
-    #expect(try slow >= 1 && Self.hedges(proxy, "won") == slow)
+    let (hedges, won) = try (proxy.count("hedges_total"), Self.hedges(proxy, "won"))
+    #expect(won >= 1)
+    // Each had one attempt at the slow one: its own, or the hedge.
+    #expect(try proxy.becomes { _ in asked.value == hedges })
     var waiting: [Peer] = []
     for _ in 0..<2 {
       let client = try proxy.connect()
       try client.send(body("POST"))
       waiting.append(client)
     }
-    #expect(try proxy.becomes { _ in asked.value == slow + 1 })
+    #expect(try proxy.becomes { _ in asked.value == hedges + 1 })
     let end = try proxy.onLoop { $0.loop.now } + .milliseconds(60)
     #expect(try proxy.becomes { $0.loop.now > end })
-    #expect(try proxy.count("hedges_total") == slow)
+    #expect(try proxy.count("hedges_total") == hedges)
     for client in waiting { client.reset() }
     proxy.configure(
       [stuck.address, echo.address], rules: [Self.rule(HedgingPolicy(.fixed(.milliseconds(20)), allMethods: true))],
       policy: Self.policy())
     for _ in 0..<2 { #expect(try proxy.connect().exchange(body("POST")).text == "hello") }
-    #expect(try Self.hedges(proxy, "won") > slow)
+    #expect(try Self.hedges(proxy, "won") > won)
   }
 
   @Test("a client that leaves takes both attempts with it")
@@ -261,9 +263,12 @@ struct HedgingTests {
     let client = try proxy.connect()
     for _ in 0..<60 { #expect(try client.exchange(Self.get).text == "good") }
     proxy.configure([good.address, stuck.address], rules: [rule], policy: Self.policy())
-    for _ in 0..<50 where asked.value == 0 { #expect(try client.exchange(Self.get).text == "good") }
-    #expect(asked.value == 1)
+    // On a busy machine a hedge may be sent for the good one first, and lose.
+    for _ in 0..<50 where try Self.hedges(proxy, "won") == 0 {
+      #expect(try client.exchange(Self.get).text == "good")
+    }
     #expect(try Self.hedges(proxy, "won") == 1)
+    #expect(try proxy.becomes { _ in asked.value >= 1 })
   }
 
   @Test("streams of HTTP/2 and calls of gRPC: the late stream is reset, the answer goes on whole")
