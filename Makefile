@@ -19,22 +19,25 @@ help: ## this list
 demo: build ## a small shop in the mesh with load, a 90/10 canary and a live table (DEMO_FLAGS="--once" for scripts)
 	@"$(APUS_BIN_DIR)/apus" demo $(DEMO_FLAGS)
 
+# CI builds everything first and then says so (APUS_BUILT): asking again takes the package manager a quarter of a minute each time.
 build: ## the programs, in .build/release
+ifndef APUS_BUILT
 	@dev/bootstrap build
-	@$(SWIFT) build $(SWIFT_FLAGS)
+	@$(SWIFT) build $(SWIFT_FLAGS) $(BUILD_FLAGS)
+endif
 
 test: unit debug-test bench-test e2e ## unit tests, the data plane's again with every run-time check, the benchmark's, then end-to-end tests
 
 unit: build ## unit tests only (UNIT_FLAGS="--filter HTTP1" for some)
-	@$(SWIFT) test $(SWIFT_FLAGS) --disable-testable-imports --disable-xctest $(UNIT_FLAGS)
+	@dev/swift-test $(SWIFT) test $(SWIFT_FLAGS) --disable-testable-imports --disable-xctest $(UNIT_FLAGS)
 
 debug-test: ## the data plane's unit tests in a debug build: assertions, exclusivity checks
 	@dev/bootstrap build
-	@$(SWIFT) test --package-path dev/dataplane --scratch-path .build-debug --disable-xctest $(UNIT_FLAGS)
+	@dev/swift-test $(SWIFT) test --package-path dev/dataplane --scratch-path .build-debug --disable-xctest $(UNIT_FLAGS)
 
 e2e: build ## end-to-end tests with real programs (E2E_FLAGS="-k websocket" for some)
 	@dev/bootstrap test
-	@.venv/bin/python -m pytest Tests/e2e $(E2E_FLAGS)
+	@.venv/bin/python $(if $(strip $(E2E_FLAGS)),-m pytest Tests/e2e $(E2E_FLAGS),dev/e2e)
 
 # Package.swift turns warnings in our own targets into errors when it sees this. Not for everyone's build: a newer compiler
 # may warn of what today's does not.

@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests: real programs in a real mesh on this machine's loopback addresses.
 
-The tests run one after another: the addresses 127.66.0.0/16 exist once per machine.
+The tests of one network run one after another: the addresses 127.66.0.0/16 exist once in it. `make e2e` gives each of its
+processes a network, where it may.
 """
 
 import contextlib
@@ -13,9 +14,38 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from support import network, schedule
 from support.forward import HOST, Credentials, Forward, TestBackend
 from support.frames import Connection
 from support.mesh import BINARIES, CONTROLLER, Mesh
+from support.outcomes import Outcomes, Sayings
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("apus")
+    group.addoption("--own-network", action="store_true", help="each process of pytest-xdist has a network of its own")
+    group.addoption("--outcomes", metavar="FILE", help="write what passed and failed to a file, as JSON")
+
+
+def is_worker(config):
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config):
+    if is_worker(config) and config.option.own_network:
+        network.enter()
+    if not is_worker(config):
+        config.pluginmanager.register(Sayings(config))
+        if config.option.outcomes:
+            config.pluginmanager.register(Outcomes(config.option.outcomes))
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if schedule.is_alone(item.path):
+            item.add_marker(pytest.mark.alone)
+    if is_worker(config):
+        items.sort(key=lambda item: schedule.rank(item.path))
 
 
 def pytest_sessionstart(session):
@@ -42,14 +72,8 @@ def mesh(tmp_path, request):
 
 @pytest.fixture
 def say(request):
-    """Writes a line that people see, whether the test passes or not."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def write(text):
-        with capture.global_and_fixture_disabled():
-            print(f"\n  {text}", flush=True)
-
-    return write
+    """Tells a line that people see after the test, whether it passes or not."""
+    return lambda text: request.node.user_properties.append(("says", text))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -154,6 +154,7 @@ class Crowd:
             return self.answers[200] - before
 
 
+@pytest.mark.alone
 def test_an_application_that_does_less_the_more_it_is_asked_keeps_its_goodput(shaped):
     with Crowd(shaped.ports["unlimited"], 24) as crowd:
         time.sleep(1)

@@ -33,7 +33,8 @@ def join(mesh, made, *, program=("sleep", "infinity"), flags=(), name="joiner", 
     if account := another_account():
         for path in (home, file, *mesh.directory.glob("nginx-*"), *mesh.directory.glob("nginx-*/*")):
             os.chown(path, account["user"], account["group"])
-        for parent in list(home.parents)[:3]:
+        # Pytest's directories of the test, the process, the run and the user.
+        for parent in list(home.parents)[:4]:
             parent.chmod(parent.stat().st_mode | 0o011)
     command = [BINARIES / "apus", "run", "--service", "web", "-n", "shop", "--join-token-file", file, "--state-dir",
                home / "state", "--workers", "1", *flags, "--", *program]
