@@ -1,7 +1,6 @@
 """ExternalServices whose addresses the DNS says: one host, several, and wildcards, against a DNS server of the tests' own."""
 
 import json
-import time
 
 import pytest
 

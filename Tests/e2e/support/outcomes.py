@@ -8,7 +8,8 @@ def first_line(report):
     """The error in one line, as pytest's own summary has it."""
     crash = getattr(report.longrepr, "reprcrash", None)
     lines = (crash.message if crash else str(report.longrepr)).strip().splitlines()
-    return ("" if report.when == "call" else f"{report.when}: ") + (lines[0] if lines else "no reason given")
+    where = f"{report.when}: " if report.when in ("setup", "teardown") else ""
+    return where + (lines[0] if lines else "no reason given")
 
 
 class Sayings:
