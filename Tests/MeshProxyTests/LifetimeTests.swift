@@ -6,7 +6,8 @@ import Testing
 
 @testable import MeshProxy
 
-/// Keepalive, age and retirement of real connections, with limits of milliseconds.
+/// Keepalive, age and retirement of real connections. What good peers must keep to is half a second: on a busy machine
+/// a thread may not run for a while.
 @Suite("Connection lifecycle")
 struct LifetimeTests {
   private static let get = "GET / HTTP/1.1\r\nHost: orders:8080\r\n\r\n"
@@ -51,7 +52,7 @@ struct LifetimeTests {
 
   private static let quick = limits {
     $0.applicationKeepaliveInterval = .milliseconds(30)
-    $0.keepaliveTimeout = .milliseconds(60)
+    $0.keepaliveTimeout = .milliseconds(500)
   }
 
   @Test("a silent HTTP/2 upstream is given up after interval and timeout, and a GET goes out once more")
@@ -115,7 +116,7 @@ struct LifetimeTests {
     try slow.send(Self.get)
     // Several times interval and timeout together, counted in turns of the proxy's timers.
     let start = try proxy.onLoop { $0.loop.now }
-    #expect(try proxy.becomes { $0.loop.now - start > .milliseconds(400) })
+    #expect(try proxy.becomes { $0.loop.now - start > .milliseconds(1_200) })
     #expect(try proxy.connect().exchange(Self.get).status == 200)
     #expect(try slow.message().status == 200)
     #expect(backend.connections == 1)
@@ -172,7 +173,7 @@ struct LifetimeTests {
       return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     }
     let proxy = try TestProxy(
-      [.forward(backend.address, .http1)], limits: Self.limits { $0.maximumConnectionAge = .milliseconds(150) })
+      [.forward(backend.address, .http1)], limits: Self.limits { $0.maximumConnectionAge = .milliseconds(500) })
     let client = try HTTP2Peer(try proxy.connect())
     let stream = try client.request(.get, "/")
     #expect(asked.wait())
@@ -194,7 +195,7 @@ struct LifetimeTests {
       cut.put(peer.isCut())
     }
     let limits = Self.limits {
-      $0.maximumConnectionAge = .milliseconds(20)
+      $0.maximumConnectionAge = .milliseconds(500)
       $0.connectionAgeGrace = .milliseconds(20)
     }
     let proxy = try TestProxy([.forward(backend.address, .http1)], limits: limits)
@@ -208,12 +209,12 @@ struct LifetimeTests {
   func http1Age() throws {
     let backend = Backend.named("b")
     let proxy = try TestProxy.forwarding(
-      to: backend, limits: Self.limits { $0.maximumConnectionAge = .milliseconds(100) })
+      to: backend, limits: Self.limits { $0.maximumConnectionAge = .milliseconds(500) })
     let client = try proxy.connect()
     let first = try client.exchange(Self.get)
     #expect(first.value("connection") == nil)
     let start = try proxy.onLoop { $0.loop.now }
-    #expect(try proxy.becomes { $0.loop.now - start > .milliseconds(200) })
+    #expect(try proxy.becomes { $0.loop.now - start > .milliseconds(600) })
     let last = try client.exchange(Self.get)
     #expect(last.text == "b")
     #expect(last.value("connection")?.lowercased() == "close")
@@ -225,12 +226,12 @@ struct LifetimeTests {
   func idle() throws {
     let backend = Backend.named("b")
     let proxy = try TestProxy(
-      [.forward(backend.address, .http1)], limits: Self.limits { $0.downstreamIdleTimeout = .milliseconds(50) })
+      [.forward(backend.address, .http1)], limits: Self.limits { $0.downstreamIdleTimeout = .milliseconds(500) })
     let client = try HTTP2Peer(try proxy.connect())
     #expect(try client.finish(client.request(.get, "/")).status == 200)
     // Not reading: GOAWAY and PING wait in the socket. The stream still gets in before the PING's answer.
     let start = try proxy.onLoop { $0.loop.now }
-    #expect(try proxy.becomes { $0.loop.now - start > .milliseconds(150) })
+    #expect(try proxy.becomes { $0.loop.now - start > .milliseconds(700) })
     #expect(try proxy.count("limit_hits_total", "downstream_idle_timeout") == 1)
     #expect(try client.finish(client.request(.post, "/")).status == 200)
     #expect(client.isGoingAway)

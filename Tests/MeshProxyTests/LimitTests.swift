@@ -16,7 +16,7 @@ struct LimitTests {
   @Test("a head that takes too long is answered 408 and cut")
   func slowHead() throws {
     let backend = Backend.named("b")
-    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.headerTimeout = .milliseconds(60) })
+    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.headerTimeout = .milliseconds(500) })
     let client = try proxy.connect()
     try client.send("GET / HTTP/1.1\r\nHo")
     #expect(try client.message().status == 408)
@@ -27,7 +27,7 @@ struct LimitTests {
   @Test("a second head that takes too long is cut as well")
   func slowSecondHead() throws {
     let backend = Backend.named("b")
-    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.headerTimeout = .milliseconds(60) })
+    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.headerTimeout = .milliseconds(500) })
     let client = try proxy.connect()
     #expect(try client.exchange(Self.get).status == 200)
     try client.send("GET / HT")
@@ -48,7 +48,7 @@ struct LimitTests {
   func idle() throws {
     let backend = Backend.named("b")
     let limits = Self.limits {
-      $0.headerTimeout = .milliseconds(50)
+      $0.headerTimeout = .milliseconds(500)
       $0.downstreamIdleTimeout = .milliseconds(60)
     }
     let proxy = try TestProxy.forwarding(to: backend, limits: limits)
