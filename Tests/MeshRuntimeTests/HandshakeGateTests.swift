@@ -85,9 +85,9 @@ import Testing
   @Test("clients that begin and do not go on give their places up soon, and the others come in")
   func stuck() throws {
     let fixture = TLSFixture()
-    // A second: on a busy machine the good ones take their time, too.
+    // Seconds: on a busy machine the good ones take their time, too.
     let storm = try Storm(limit: 4, waiting: 1_000, crowdedTimeout: .seconds(1))
-    let address = try storm.listen(fixture.serverContext())
+    let address = try storm.listen(fixture.serverContext(), timeout: .seconds(4))
     storm.come(20, stuck: 6, to: address, try fixture.clientContext())
     storm.harness.run()
     #expect(storm.opened == 20 && storm.highest == 4)
