@@ -53,4 +53,10 @@ import Testing
     #expect(report.ports[0].otherwise == "deny" && report.render().hasSuffix("  everybody else is refused\n"))
     #expect(report.render().contains("custom by opa.shop:9191"))
   }
+
+  @Test("a policy with a mistake is everybody's refusal") func broken() {
+    let report = report(Authorization(policies: [.broken("shop/b")]))
+    #expect(report.ports[0].rows.map(\.calls) == ["everything, until the policy is mended"])
+    #expect(report.ports[0].otherwise == "deny" && report.render().hasSuffix("  everybody else is refused\n"))
+  }
 }

@@ -83,6 +83,19 @@ struct AuthorizationProxyTests {
         "authorization_denied_total", "reason=\"no_provider\"", "authorization_policy=\"shop/ask\"") == 1)
   }
 
+  @Test("a policy with a mistake closes the port, under its own reason")
+  func broken() throws {
+    let backend = Backend.named("orders")
+    defer { withExtendedLifetime(backend) {} }
+    let pair = try MeshPair(to: backend)
+    let client = try pair.sender.connect()
+    #expect(try client.exchange(Self.get("/")).status == 200)
+    pair.authorize(Authorization(policies: Self.allow("shop/web").policies + [.broken("shop/b")]))
+    #expect(try client.exchange(Self.get("/")).status == 403)
+    let labels = ["reason=\"broken_policy\"", "authorization_policy=\"shop/b\""]
+    #expect(try pair.receiver.count("authorization_denied_total", labels[0], labels[1]) == 1)
+  }
+
   @Test("judging a request allocates nothing")
   func allocations() throws {
     #if DEBUG

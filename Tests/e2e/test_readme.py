@@ -108,6 +108,8 @@ def test_the_tour_of_the_guide_to_locking_down_can_be_followed_by_copy_and_paste
                         "/admin%2f": "400"}, output
     assert "denied by defaultMode: deny of shop/closed" in output, output
     assert "spec.rules[0].from[0].namespaces: must not be empty" in output and "has a wildcard" in output, output
+    assert "every call to the namespace shop is refused" in output, output
+    assert "the AuthorizationPolicy shop/mistake has a mistake and no version before it" in output, output
 
 
 def test_the_tour_of_the_guide_to_access_with_smi_can_be_followed_by_copy_and_paste(mesh):

@@ -52,7 +52,7 @@ extension AuthorizationPolicy {
       name: message.name, action: action,
       rules: try convertEach(message.rules, "rules") { rule throws(ConversionError) in
         try AuthorizationRule(rule, limits: limits)
-      }, authorizer: authorizer)
+      }, authorizer: authorizer, isBroken: message.broken)
   }
 }
 
@@ -190,6 +190,7 @@ extension Apus_V1_Authorization {
       }
       message.rules = policy.rules.map(Apus_V1_AuthorizationRule.init)
       if let authorizer = policy.authorizer { message.authorizer = Apus_V1_ExternalAuthorizer(authorizer) }
+      message.broken = policy.isBroken
       return message
     }
   }

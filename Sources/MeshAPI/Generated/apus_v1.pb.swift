@@ -2781,6 +2781,12 @@ package nonisolated struct Apus_V1_AuthorizationPolicy: @unchecked Sendable {
   /// Clears the value of `authorizer`. Subsequent reads from it will return its default value.
   package mutating func clearAuthorizer() {_uniqueStorage()._authorizer = nil}
 
+  /// its manifest cannot be used and has no version before: nobody is let in
+  package var broken: Bool {
+    get {_storage._broken}
+    set {_uniqueStorage()._broken = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -3249,6 +3255,16 @@ package nonisolated struct Apus_V1_TokenIssuer: Sendable {
 
   package var clockSkewMs: Int64 = 0
 
+  /// in lower case
+  package var payloadHeader: String {
+    get {_payloadHeader ?? String()}
+    set {_payloadHeader = newValue}
+  }
+  /// Returns true if `payloadHeader` has been explicitly set.
+  package var hasPayloadHeader: Bool {self._payloadHeader != nil}
+  /// Clears the value of `payloadHeader`. Subsequent reads from it will return its default value.
+  package mutating func clearPayloadHeader() {self._payloadHeader = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Keys: Equatable, Sendable {
@@ -3259,6 +3275,8 @@ package nonisolated struct Apus_V1_TokenIssuer: Sendable {
   }
 
   package init() {}
+
+  fileprivate var _payloadHeader: String? = nil
 }
 
 package nonisolated struct Apus_V1_TokenLocation: Sendable {
@@ -9172,7 +9190,7 @@ nonisolated extension Apus_V1_Authorization: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AuthorizationPolicy"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}action\0\u{1}provider\0\u{1}rules\0\u{1}authorizer\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}action\0\u{1}provider\0\u{1}rules\0\u{1}authorizer\0\u{2}{\u{4}broken\0")
 
   fileprivate class _StorageClass {
     var _name: String = String()
@@ -9180,6 +9198,7 @@ nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftP
     var _provider: String = String()
     var _rules: [Apus_V1_AuthorizationRule] = []
     var _authorizer: Apus_V1_ExternalAuthorizer? = nil
+    var _broken: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -9195,6 +9214,7 @@ nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftP
       _provider = source._provider
       _rules = source._rules
       _authorizer = source._authorizer
+      _broken = source._broken
     }
   }
 
@@ -9218,6 +9238,7 @@ nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftP
         case 3: try { try decoder.decodeSingularStringField(value: &_storage._provider) }()
         case 4: try { try decoder.decodeRepeatedMessageField(value: &_storage._rules) }()
         case 5: try { try decoder.decodeSingularMessageField(value: &_storage._authorizer) }()
+        case 320: try { try decoder.decodeSingularBoolField(value: &_storage._broken) }()
         default: break
         }
       }
@@ -9245,6 +9266,9 @@ nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftP
       try { if let v = _storage._authorizer {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
       } }()
+      if _storage._broken != false {
+        try visitor.visitSingularBoolField(value: _storage._broken, fieldNumber: 320)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -9259,6 +9283,7 @@ nonisolated extension Apus_V1_AuthorizationPolicy: SwiftProtobuf.Message, SwiftP
         if _storage._provider != rhs_storage._provider {return false}
         if _storage._rules != rhs_storage._rules {return false}
         if _storage._authorizer != rhs_storage._authorizer {return false}
+        if _storage._broken != rhs_storage._broken {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -9924,7 +9949,7 @@ nonisolated extension Apus_V1_TokenPolicy: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Apus_V1_TokenIssuer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TokenIssuer"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}policy\0\u{1}issuer\0\u{1}audiences\0\u{1}jwks\0\u{3}jwks_file\0\u{3}jwks_uri\0\u{3}authorities_pem\0\u{1}locations\0\u{3}forwards_token\0\u{3}claim_headers\0\u{3}clock_skew_ms\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}policy\0\u{1}issuer\0\u{1}audiences\0\u{1}jwks\0\u{3}jwks_file\0\u{3}jwks_uri\0\u{3}authorities_pem\0\u{1}locations\0\u{3}forwards_token\0\u{3}claim_headers\0\u{3}clock_skew_ms\0\u{4}u\u{4}payload_header\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -9964,6 +9989,7 @@ nonisolated extension Apus_V1_TokenIssuer: SwiftProtobuf.Message, SwiftProtobuf.
       case 9: try { try decoder.decodeSingularBoolField(value: &self.forwardsToken) }()
       case 10: try { try decoder.decodeRepeatedMessageField(value: &self.claimHeaders) }()
       case 11: try { try decoder.decodeSingularInt64Field(value: &self.clockSkewMs) }()
+      case 320: try { try decoder.decodeSingularStringField(value: &self._payloadHeader) }()
       default: break
       }
     }
@@ -10013,6 +10039,9 @@ nonisolated extension Apus_V1_TokenIssuer: SwiftProtobuf.Message, SwiftProtobuf.
     if self.clockSkewMs != 0 {
       try visitor.visitSingularInt64Field(value: self.clockSkewMs, fieldNumber: 11)
     }
+    try { if let v = self._payloadHeader {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 320)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -10026,6 +10055,7 @@ nonisolated extension Apus_V1_TokenIssuer: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.forwardsToken != rhs.forwardsToken {return false}
     if lhs.claimHeaders != rhs.claimHeaders {return false}
     if lhs.clockSkewMs != rhs.clockSkewMs {return false}
+    if lhs._payloadHeader != rhs._payloadHeader {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

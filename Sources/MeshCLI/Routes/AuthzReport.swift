@@ -49,12 +49,12 @@ package struct AuthzReport: Encodable, Sendable {
 extension AuthzReport.Port {
   fileprivate init(_ service: ServicePort, _ group: EndpointAuthorization) {
     let authorization = group.authorization
-    let hasAllow = authorization.policies.contains { $0.action == .allow }
+    let isClosed = authorization.policies.contains { $0.action == .allow || $0.isBroken }
     self.init(
       service: service.description, endpoints: group.endpoints,
-      // Beside an allow policy whoever is not named in one is refused, whatever the mode says.
-      otherwise: hasAllow ? "deny" : authorization.mode.rawValue,
-      source: hasAllow || authorization.modeSource.isEmpty ? nil : authorization.modeSource,
+      // Beside an allow policy whoever is not named in one is refused, whatever the mode says; beside a broken one everybody is.
+      otherwise: isClosed ? "deny" : authorization.mode.rawValue,
+      source: isClosed || authorization.modeSource.isEmpty ? nil : authorization.modeSource,
       rows: authorization.policies.sorted { $0.action.order < $1.action.order }.flatMap { AuthzText.rows(of: $0) })
   }
 
@@ -95,6 +95,10 @@ enum AuthzText {
       case .custom(let name): policy.authorizer.map { "\($0.service)" } ?? "\(name), which does not exist"
       default: nil
       }
+    if policy.isBroken {
+      let calls = "everything, until the policy is mended"
+      return [.init(action: policy.action.name, callers: "everybody", calls: calls, policy: policy.name)]
+    }
     if policy.rules.isEmpty {
       return [.init(action: policy.action.name, callers: "nobody", calls: "nothing", policy: policy.name)]
     }

@@ -72,6 +72,11 @@ extension WhyReasoning {
       return Outcome(
         text: "denied by \(policy.map(Self.shown) ?? ""), rule \(rule + 1)", status: 403,
         fix: "except the caller or the request from that rule; nothing that allows goes before it")
+    case (.deny, .broken):
+      let name = policy?.name ?? ""
+      return Outcome(
+        text: "denied, as the AuthorizationPolicy \(name) has a mistake and no version before it", status: 403,
+        fix: "mend the manifest, or remove it; apus get authorizationpolicy tells what is wrong with it")
     case (.deny, .mode):
       return Outcome(
         text: "denied by \(Self.shown(mode: authorization))", status: 403,

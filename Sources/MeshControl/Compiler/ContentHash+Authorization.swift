@@ -12,6 +12,7 @@ extension ContentHasher {
       if case .custom(let provider) = policy.action { hasher.add(provider) }
       hasher.add(policy.rules) { $0.add($1) }
       hasher.add(policy.authorizer) { $0.add($1) }
+      if policy.isBroken { hasher.add("broken") }
     }
   }
 

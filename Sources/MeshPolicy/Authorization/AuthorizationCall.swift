@@ -52,11 +52,13 @@ package struct AuthorizationDecision: Hashable, Sendable {
     case nothingAllows
     /// No policy speaks of the call.
     case mode
+    /// The policy of `policy` has a mistake, and there is no version before.
+    case broken
   }
 
   package var verdict: Verdict
   package var cause: Cause
-  /// Index in `Authorization.policies`; of `Cause.rule` alone.
+  /// Index in `Authorization.policies`; of `Cause.rule` and `.broken` alone.
   package var policy: Int?
 
   package init(verdict: Verdict, cause: Cause, policy: Int? = nil) {

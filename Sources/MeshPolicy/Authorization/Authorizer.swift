@@ -14,6 +14,8 @@ package struct Authorizer: Sendable {
   private var audits: [Policy]
   /// Then what none of them matches is denied, though none of them may concern the caller.
   private let hasAllow: Bool
+  /// The first policy with a mistake, which closes the port.
+  private let broken: Int?
   /// Some rule looks at paths, which therefore have to be canonical.
   package let readsPaths: Bool
 
@@ -34,6 +36,7 @@ package struct Authorizer: Sendable {
     allow = policies { $0 == .allow }
     audits = policies { $0 == .audit }
     hasAllow = !allow.isEmpty
+    broken = authorization.policies.firstIndex(where: \.isBroken)
     readsPaths = authorization.policies.contains { policy in
       policy.rules.contains { $0.operations.contains { !$0.paths.isEmpty } }
     }
@@ -44,6 +47,7 @@ package struct Authorizer: Sendable {
 
   /// `asked`: the index of the policy whose provider has allowed the call; those before it are not asked again.
   package func decide(_ call: AuthorizationCall, after asked: Int = -1) -> AuthorizationDecision {
+    if let broken { return AuthorizationDecision(verdict: .deny, cause: .broken, policy: broken) }
     for policy in custom where policy.index > asked && policy.matches(call, unknown: true) {
       return AuthorizationDecision(verdict: .ask, cause: .rule, policy: policy.index)
     }

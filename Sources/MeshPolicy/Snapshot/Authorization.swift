@@ -48,14 +48,23 @@ package struct AuthorizationPolicy: Hashable, Sendable {
   package var rules: [AuthorizationRule]
   /// Of `custom`: the provider. Nil: there is none of that name, and what the policy matches is refused.
   package var authorizer: ExternalAuthorizer?
+  /// Its manifest has a mistake, and there is no version before: nobody knows whom it was to let in, so nobody is.
+  package var isBroken: Bool
 
   package init(
-    name: String, action: AuthorizationAction, rules: [AuthorizationRule], authorizer: ExternalAuthorizer? = nil
+    name: String, action: AuthorizationAction, rules: [AuthorizationRule], authorizer: ExternalAuthorizer? = nil,
+    isBroken: Bool = false
   ) {
     self.name = name
     self.action = action
     self.rules = rules
     self.authorizer = authorizer
+    self.isBroken = isBroken
+  }
+
+  /// Says no to every call, to proxies that know nothing of broken policies, too.
+  package static func broken(_ name: String) -> AuthorizationPolicy {
+    AuthorizationPolicy(name: name, action: .deny, rules: [AuthorizationRule()], isBroken: true)
   }
 }
 

@@ -37,7 +37,10 @@ final class PortAuthorizer {
     self.worker = worker
     let labels = worker.metrics.labels
     names = authorization.policies.map { labels.id($0.name) }
-    texts = authorization.policies.map { labels.id("\($0.action.name) by \($0.name)") }
+    texts = authorization.policies.map { policy in
+      let isBroken = "\(policy.name) has a mistake, which closes the port until it is mended"
+      return labels.id(policy.isBroken ? isBroken : "\(policy.action.name) by \(policy.name)")
+    }
     modeName = labels.id(authorization.modeSource)
     modeText = labels.id("defaultMode \(authorization.mode.rawValue) of \(authorization.modeSource)")
     nothingAllows = labels.id("no allow policy matches")
@@ -88,6 +91,14 @@ final class PortAuthorizer {
     log(exchange, "\(text): \(reason)")
   }
 
+  /// The same provider failed to answer, and the call goes on all the same.
+  func noteUnanswered(_ exchange: Exchange, _ reason: String) {
+    guard names.indices.contains(exchange.askedPolicy) else { return }
+    let text = worker.metrics.labels.string(texts[exchange.askedPolicy]) + ": \(reason), and it fails open"
+    exchange.authorizationLabel = worker.metrics.labels.id(text)
+    log(exchange, text, "let in")
+  }
+
   private func rules(for caller: ConnectionCaller) -> CallerRules {
     if let known = caller.rules, known.edition === edition { return known }
     let identity = caller.facts.identity
@@ -110,6 +121,7 @@ final class PortAuthorizer {
   private func deny(_ exchange: Exchange, _ decision: AuthorizationDecision) {
     switch (decision.cause, decision.policy) {
     case (.rule, let policy?): refuse(exchange, .denied, .rule, policy: names[policy], texts[policy])
+    case (.broken, let policy?): refuse(exchange, .denied, .broken, policy: names[policy], texts[policy])
     case (.mode, _): refuse(exchange, .denied, .mode, policy: modeName, modeText)
     default: refuse(exchange, .denied, .nothingAllows, policy: LabelInterner.empty, nothingAllows)
     }
@@ -129,7 +141,7 @@ final class PortAuthorizer {
       AuthorizationSeriesKey(service: service, namespace: namespace, policy: policy, outcome: outcome))
   }
 
-  private func log(_ exchange: Exchange, _ reason: String) {
+  private func log(_ exchange: Exchange, _ reason: String, _ verb: StaticString = "denied") {
     guard let log = worker.log else { return }
     guard worker.loop.now >= nextLog else {
       unlogged += 1
@@ -141,7 +153,7 @@ final class PortAuthorizer {
     let address = caller.address.map { " at \($0)" } ?? ""
     let others = unlogged > 0 ? "; \(unlogged) more since the last such line" : ""
     unlogged = 0
-    log.warning("denied \(exchange.shownCall) to port \(port) of \(who)\(address): \(reason)\(others)")
+    log.warning("\(verb) \(exchange.shownCall) to port \(port) of \(who)\(address): \(reason)\(others)")
   }
 }
 

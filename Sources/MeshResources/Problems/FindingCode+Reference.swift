@@ -19,7 +19,7 @@ extension FindingCode {
     case .splitMatchNotFound, .splitMatchesTCP, .smiWithoutEffect: ofSMI
     case .targetRuleNotFound, .targetIdentityNotFound, .bindingIsNarrower, .authorizerNotFound: ofAccess
     case .policyTargetNotFound, .policyConflict, .policyFieldUnused, .policyWithoutProxy, .faultWithoutEffect,
-      .authorizationOfBytes:
+      .authorizationOfBytes, .authorizationClosed:
       ofPolicies
     case .meshTLSWithoutWorkload, .meshTLSConflict, .meshTLSDisabled: ofMeshTLS
     case .rolloutVersionNotFound, .rolloutPortNotFound, .rolloutWithoutRule: ofRollouts
@@ -153,6 +153,11 @@ extension FindingCode {
         .warning, "A rule of an AuthorizationPolicy asks for what byte streams do not have",
         "Of a TCP port nothing is known but callers and ports. There a rule that also asks for methods, hosts, paths, fields or claims never allows or audits, and always denies.",
         fix: "Ask for callers and ports only, or write appProtocol on the Service's port.")
+    case .authorizationClosed:
+      Reference(
+        .error, "An AuthorizationPolicy with a mistake closes what it is for",
+        "The policy cannot be used as written, and there is no version before that could stay in force. Nobody knows whom it was to let in, so every call to its targets is refused with the reason broken_policy. A target that cannot be read stands for the namespace. Policies that only audit close nothing.",
+        fix: "Correct the errors of the policy, or remove it. `apus validate` tells them before it is applied.")
     default:
       Reference(
         .warning, "A FaultInjection meets no request",

@@ -69,6 +69,7 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case policyWithoutProxy = "APUS0604"
   case faultWithoutEffect = "APUS0605"
   case authorizationOfBytes = "APUS0606"
+  case authorizationClosed = "APUS0607"
   case authorizerNotFound = "APUS0610"
 
   // Mesh TLS and egress

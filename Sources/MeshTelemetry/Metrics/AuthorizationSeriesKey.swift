@@ -3,6 +3,8 @@ package enum AuthorizationOutcome: UInt8, Sendable, CaseIterable {
   /// Denied: by a rule, as no rule allows it, by the default mode, for its path, as there is no provider to ask, as it said
   /// no, as it did not say anything.
   case rule, nothingAllows, mode, path, provider, providerDenied, providerFailed
+  /// Denied, as a policy has a mistake.
+  case broken
   /// An audit policy matches, or does not. It decides nothing.
   case auditMatched, auditUnmatched
 
@@ -18,6 +20,7 @@ package enum AuthorizationOutcome: UInt8, Sendable, CaseIterable {
     case .provider: "no_provider"
     case .providerDenied: "provider"
     case .providerFailed: "provider_failed"
+    case .broken: "broken_policy"
     case .auditMatched: "true"
     case .auditUnmatched: "false"
     }

@@ -1,6 +1,8 @@
+import MeshAPI
 import MeshCore
 import MeshPolicy
 import MeshResources
+import SwiftProtobuf
 import Testing
 
 @testable import MeshControl
@@ -102,6 +104,76 @@ import Testing
         "bytes Accepted=true ResolvedRefs=true", "fine Accepted=true ResolvedRefs=true",
         "gone Accepted=false ResolvedRefs=false",
       ])
+  }
+
+  // MARK: - Mistakes
+
+  /// The mesh with a policy that has a mistake and no version before, as `ManifestStore` tells of it.
+  private static func compile(rejected text: String, _ others: String = "") throws -> CompiledMesh {
+    let parsed = ManifestParser.parse(file: "r.yaml", text: text)
+    var snapshot = MeshFixture.snapshot(services + others, workloads: workloads)
+    let located = try #require(parsed.rejected.first)
+    snapshot.rejected = [located.value.key: located]
+    snapshot.problems = parsed.errors
+    return MeshCompiler.compile(snapshot)
+  }
+
+  @Test("a policy with a mistake, and no version before, closes what it is for and nothing else")
+  func rejected() throws {
+    let allow = Self.policy("all", "action: allow\n  rules: [{}]")
+    let mesh = try Self.compile(
+      rejected: Self.policy("b", "action: allow\n  rules: [{form: []}]", target: "name: orders"), allow)
+    let closed = try #require(Self.authorization(mesh, of: "orders-a"))
+    #expect(closed.policies.map(\.name) == ["shop/all", "shop/b"] && closed.policies.map(\.isBroken) == [false, true])
+    #expect(Self.authorization(mesh, of: "pay-a")?.policies.map(\.name) == ["shop/all"])
+    let status = try #require(mesh.policyStatuses.first { $0.key.name == "b" })
+    #expect(status.ancestors.map(\.target.name) == ["orders"])
+    let condition = status.ancestors[0].conditions[0]
+    #expect(condition.reason == "Invalid" && condition.message.contains("nobody may call"))
+    let warning = try #require(mesh.warnings.first { $0.code == .authorizationClosed })
+    #expect(warning.message.contains("every call to the Service shop/orders is refused"))
+    let config = try #require(mesh.workloads["orders-a"])
+    let bytes: [UInt8] = try Apus_V1_Workload(config).serializedBytes()
+    #expect(try WorkloadConfig(Apus_V1_Workload(serializedBytes: bytes)) == config)
+    #expect(mesh.hashes != Self.compile(allow).hashes)
+  }
+
+  @Test(
+    "whatever the mistake is, what the policy can have been for is closed",
+    arguments: [
+      ("action: alow\n  rules: [{}]\n  targetRefs: [{group: \"\", kind: Service, name: orders}]", ["orders-a"]),
+      ("defaultMode: open\n  targetRefs: [{group: \"\", kind: Service, name: orders}]", ["orders-a"]),
+      ("action: deny\n  rules: [{}]\n  targetRefs: [{kind: Service, name: orders}]", ["orders-a", "pay-a"]),
+      ("action: deny\n  rules: [{}]\n  targetRefs: orders", ["orders-a", "pay-a"]),
+      ("action: deny\n  rules: [{}]\n  targetRefs: []", ["orders-a", "pay-a"]),
+      ("action: allow\n  rules: [{}]\n  selector: {matchLabels: {app: orders}}", ["orders-a", "pay-a"]),
+      ("{}", ["orders-a", "pay-a"]),
+      ("action: deny\n  rules: [{}]\n  targetRefs: [{group: \"\", kind: Service, name: gone}]\n  x: 1", []),
+      ("action: audit\n  rules: [{form: []}]", []),
+      ("action: audit\n  rules: [{}]\n  defaultMode: open", ["orders-a", "pay-a"]),
+    ])
+  func mistakes(_ spec: String, _ closed: [String]) throws {
+    let mesh = try Self.compile(rejected: Self.policy("b", spec))
+    let found = mesh.workloads.values.filter { workload in
+      Authorizer(workload.ports.first?.authorization ?? Authorization()).decide(Self.anybody).cause == .broken
+    }
+    #expect(found.map(\.name).sorted() == closed)
+    #expect(mesh.warnings.contains { $0.code == .authorizationClosed } == !closed.isEmpty)
+  }
+
+  private static var anybody: AuthorizationCall {
+    AuthorizationCall(caller: CallerFacts(identity: nil, address: nil), request: nil)
+  }
+
+  @Test("a mistake in the system namespace closes the mesh; where it names targets badly, that namespace") func root()
+    throws
+  {
+    let whole = try Self.compile(
+      rejected: Self.policy("b", "action: deny\n  rules: [{form: []}]", namespace: "apus-system"))
+    #expect(Self.authorization(whole, of: "pay-a")?.policies.first?.isBroken == true)
+    let own = try Self.compile(
+      rejected: Self.policy("b", "action: deny\n  rules: [{}]\n  targetRef: {name: a}", namespace: "apus-system"))
+    #expect(Self.authorization(own, of: "pay-a") == nil)
   }
 
   // MARK: - Edits

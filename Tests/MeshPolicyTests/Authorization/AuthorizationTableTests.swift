@@ -48,6 +48,24 @@ import Testing
     #expect(modeOnly == AuthorizationDecision(verdict: .deny, cause: .mode, policy: nil))
   }
 
+  @Test("a policy with a mistake refuses everybody, before anybody is asked and whatever else allows") func broken() {
+    let policies = [
+      Calls.policy("ask", .custom(provider: "opa"), .everything), Calls.policy("allow", .allow, .everything),
+      AuthorizationPolicy.broken("shop/broken"), Calls.policy("audit", .audit, .everything),
+    ]
+    let authorizer = Authorizer(Authorization(mode: .allow, policies: policies))
+    let refused = AuthorizationDecision(verdict: .deny, cause: .broken, policy: 2)
+    for caller in ["web", "api", "plain"] {
+      for call in ["GET /", "tcp"] {
+        #expect(authorizer.decide(Calls.call(call, by: caller)) == refused)
+        #expect(authorizer.decide(Calls.call(call, by: caller), after: .max) == refused)
+      }
+    }
+    var audited = 0
+    authorizer.audit(Calls.call("GET /", by: "web")) { if $1 { audited += $0 } }
+    #expect(audited == 3)
+  }
+
   @Test("providers are asked one after the other, and then the other policies count") func providers() {
     let ask = AuthorizationRule(to: Self.to([.prefix("/admin")]))
     let policies = [

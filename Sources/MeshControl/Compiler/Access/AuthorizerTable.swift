@@ -98,7 +98,7 @@ extension AuthorizationTable {
   /// Custom policies whose provider does not exist.
   var missingProviders: [ManifestProblem] {
     entries.compactMap { entry in
-      guard case .custom(let name)? = entry.policy.action,
+      guard entry.errors.isEmpty, case .custom(let name)? = entry.policy.action,
         access?.authorizers.provider(name, for: entry.policy.metadata.namespace) == nil
       else { return nil }
       return entry.located.warning(

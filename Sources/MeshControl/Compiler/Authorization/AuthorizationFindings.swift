@@ -4,7 +4,10 @@ import MeshResources
 
 /// What of an AuthorizationPolicy has no effect, or not the one that its author may expect.
 enum AuthorizationFindings {
+  static let closed = "until it is mended nobody may call what it is for"
+
   static func of(_ entry: AuthorizationTable.Entry, _ services: ServiceTable) -> [PolicyFinding] {
+    if !entry.errors.isEmpty { return closes(entry) }
     guard let action = entry.policy.action else { return [] }
     let rules = entry.policy.rules.enumerated().filter { $0.element.readsRequests }
     guard let first = rules.first, targetsCarryTCP(entry, services) else { return [] }
@@ -26,6 +29,21 @@ enum AuthorizationFindings {
           fix: fix, code: .authorizationOfBytes)
       ]
     }
+  }
+
+  private static func closes(_ entry: AuthorizationTable.Entry) -> [PolicyFinding] {
+    guard entry.closes, entry.targets.contains(where: { $0.scope != nil }) else { return [] }
+    let namespace = entry.policy.metadata.namespace
+    let targets = zip(entry.policy.targets, entry.targets).compactMap {
+      $1.scope == nil ? nil : $0.shown(in: namespace)
+    }
+    return [
+      PolicyFinding(
+        field: "spec",
+        message:
+          "has an error and no version before: every call to the \(targets.joined(separator: ", the ")) is refused",
+        fix: "mend it, or remove it", code: .authorizationClosed)
+    ]
   }
 
   /// All that the policy is for are ports whose bytes are not looked at.

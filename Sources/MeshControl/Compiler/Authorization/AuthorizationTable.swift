@@ -5,6 +5,7 @@ import MeshResources
 /// Which AuthorizationPolicies concern which port of which workload, and what became of their targets.
 ///
 /// Policies of all levels apply beside each other; of the modes the most specific one does: that of a port, its service, the namespace, the mesh.
+/// A policy that cannot be used as written, and has no version before, closes its targets: a mistake must not open what somebody meant to close.
 struct AuthorizationTable {
   struct Entry {
     var located: Located<Resource>
@@ -12,6 +13,10 @@ struct AuthorizationTable {
     var targets: [PolicyAttachments.Target]
     /// What of it has no effect, or not the one that its author may expect.
     var findings: [PolicyFinding] = []
+    /// Of the manifest, where none of its versions could be used.
+    var errors: [ManifestProblem] = []
+
+    var closes: Bool { !errors.isEmpty && !policy.isAuditAlone }
   }
 
   /// Ordered by name: of several policies that decide alike, the first is told.
@@ -25,15 +30,21 @@ struct AuthorizationTable {
   init(_ snapshot: Snapshot, _ services: ServiceTable) {
     resolver = PolicyTargetResolver(services: services, routes: [:])
     entries = snapshot.manifests.values.compactMap { [resolver] in Self.entry($0, resolver) }
+    for located in snapshot.rejected.values {
+      let errors = snapshot.problems.filter { $0.severity == .error && $0.key == located.value.key }
+      if let entry = Self.entry(located, resolver, errors) { entries.append(entry) }
+    }
     arrange()
   }
 
-  private static func entry(_ located: Located<Resource>, _ resolver: PolicyTargetResolver) -> Entry? {
+  private static func entry(
+    _ located: Located<Resource>, _ resolver: PolicyTargetResolver, _ errors: [ManifestProblem] = []
+  ) -> Entry? {
     guard case .authorizationPolicy(let policy) = located.value else { return nil }
     let targets = policy.targets.enumerated().map { index, target in
       resolver.resolve(target, namespace: policy.metadata.namespace, field: "spec.targetRefs[\(index)]")
     }
-    var entry = Entry(located: located, policy: policy, targets: targets)
+    var entry = Entry(located: located, policy: policy, targets: targets, errors: errors)
     entry.findings = AuthorizationFindings.of(entry, resolver.services)
     return entry
   }
@@ -103,7 +114,7 @@ struct AuthorizationTable {
     var isSaid = false
     for level in levels {
       // A port of several services has the strictest of what they say.
-      let modes = indices(level).compactMap { index in
+      let modes = indices(level).filter { entries[$0].errors.isEmpty }.compactMap { index in
         entries[index].policy.mode.map { (mode: $0, name: entries[index].policy.name) }
       }
       guard let strictest = modes.max(by: { ($0.mode.strictness, $1.name) < ($1.mode.strictness, $0.name) }) else {
@@ -112,7 +123,7 @@ struct AuthorizationTable {
       (result.mode, result.modeSource, isSaid) = (strictest.mode, strictest.name, true)
       break
     }
-    result.policies = indices(levels.flatMap(\.self)).compactMap { entries[$0].policy.policy(forPort: numbers) }
+    result.policies = indices(levels.flatMap(\.self)).compactMap { entries[$0].authorization(forPort: numbers) }
     return isSaid || !result.policies.isEmpty ? result : nil
   }
 
@@ -124,6 +135,13 @@ struct AuthorizationTable {
         entry.located.warning(finding.field, finding.message, fix: finding.fix, code: finding.code)
       }
     } + missingProviders
+  }
+}
+
+extension AuthorizationTable.Entry {
+  fileprivate func authorization(forPort numbers: Set<UInt16>) -> AuthorizationPolicy? {
+    if errors.isEmpty { return policy.policy(forPort: numbers) }
+    return closes ? .broken(policy.name) : nil
   }
 }
 
@@ -144,16 +162,16 @@ extension AuthorizationTable {
   func statuses(_ snapshot: Snapshot) -> [PolicyStatus] {
     let errors = Dictionary(
       grouping: snapshot.problems.filter { $0.severity == .error && $0.key != nil }, by: \.key)
-    var statuses = entries.map { entry in
+    return entries.map { entry in
+      guard entry.errors.isEmpty else {
+        return PolicyStatus(
+          rejected: entry.located, entry.policy.targets, entry.errors,
+          consequence: entry.closes ? AuthorizationFindings.closed : "")
+      }
       let stale = PolicyStatus.fallBacks((errors[entry.located.value.key] ?? []).filter(\.stale))
       return PolicyStatus(
         entry.located, entry.policy.targets, conditions: entry.targets.indices.map { conditions(entry, $0) + stale })
     }
-    for located in snapshot.rejected.values {
-      guard case .authorizationPolicy(let policy) = located.value else { continue }
-      statuses.append(PolicyStatus(rejected: located, policy.targets, errors[located.value.key] ?? []))
-    }
-    return statuses
   }
 
   private func conditions(_ entry: Entry, _ index: Int) -> [RouteCondition] {

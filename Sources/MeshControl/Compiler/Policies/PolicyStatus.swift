@@ -75,9 +75,13 @@ extension PolicyStatus {
     ]
   }
 
-  init(rejected located: Located<Resource>, _ targets: [PolicyTarget], _ errors: [ManifestProblem]) {
-    let condition = RouteCondition(
-      kind: .accepted, isTrue: false, reason: "Invalid", message: ConditionText.of(errors))
+  /// `consequence`: what it means for calls.
+  init(
+    rejected located: Located<Resource>, _ targets: [PolicyTarget], _ errors: [ManifestProblem],
+    consequence: String = ""
+  ) {
+    let text = ConditionText.of(errors) + (consequence.isEmpty ? "" : " (\(consequence))")
+    let condition = RouteCondition(kind: .accepted, isTrue: false, reason: "Invalid", message: text)
     self.init(located, targets, conditions: targets.map { _ in [condition] })
   }
 

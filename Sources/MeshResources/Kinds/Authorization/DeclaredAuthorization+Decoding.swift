@@ -1,22 +1,20 @@
 import MeshPolicy
 
 extension DeclaredAuthorization {
-  /// Reads `mesh.apus.dev/v1alpha1 AuthorizationPolicy`; nil when it has no metadata or spec.
+  /// Reads `mesh.apus.dev/v1alpha1 AuthorizationPolicy`; nil when it has no metadata or spec. What is left of one with errors
+  /// tells what it was for, which is closed until it is mended.
   init?(_ object: Fields) {
     let metadata = ObjectMetadata(object, nameRule: .subdomain)
     let spec = object.required("spec")?.fields()
     object.allow("status")
     object.finish()
     guard let metadata, let spec else { return nil }
-    let mode = spec.optional("defaultMode").flatMap { field in
-      field.word(AuthorizationMode.allCases.map(\.rawValue)).flatMap(AuthorizationMode.init)
+    // A mode that cannot be read is an error, and the policy says more than `audit` does.
+    let mode = spec.optional("defaultMode").map { field in
+      field.word(AuthorizationMode.allCases.map(\.rawValue)).flatMap(AuthorizationMode.init) ?? .deny
     }
     let rules = spec.optional("rules")
     let action = Self.action(spec, hasRules: rules != nil)
-    for name in ["selector", "targetRef"] {
-      spec.optional(name)?.error(
-        "policies are for services", fix: "write targetRefs: [{group: \"\", kind: Service, name: orders}]")
-    }
     let reader = AuthorizationReader(namespace: metadata.namespace)
     let declared = rules?.elements(atMost: PolicyLimits.authorizationRules).compactMap(reader.rule) ?? []
     if mode == nil, action == nil, !spec.context.hasErrors {
@@ -55,20 +53,31 @@ extension DeclaredAuthorization {
   }
 
   private static func targets(_ spec: Fields, _ namespace: String) -> [PolicyTarget] {
-    guard spec.optional("targetRefs") != nil else {
-      let isRoot = namespace == PolicyTarget.rootNamespace
-      return [
-        isRoot
-          ? PolicyTarget(kind: .mesh, name: PolicyTarget.meshName) : PolicyTarget(kind: .namespace, name: namespace)
-      ]
+    let whole = PolicyTarget(kind: .namespace, name: namespace)
+    let foreign = ["selector", "targetRef"].compactMap { spec.optional($0) }
+    for field in foreign {
+      field.error("policies are for services", fix: "write targetRefs: [{group: \"\", kind: Service, name: orders}]")
     }
-    return PolicyTarget.list(spec, namespace: namespace).map { target, field in
-      if target.kind.isRoute || target.kind == .externalService {
-        field.error(
-          "who may call is decided by the proxy of the service that is called, which knows no \(target.kind.rawValue)",
-          fix: "name the Service, and the request's paths and methods in the rules")
-      }
-      return target
+    guard let list = spec.optional("targetRefs") else {
+      // Whatever the selector meant, it is in this namespace.
+      if namespace != PolicyTarget.rootNamespace || !foreign.isEmpty { return [whole] }
+      return [PolicyTarget(kind: .mesh, name: PolicyTarget.meshName)]
+    }
+    let targets = listed(spec, namespace)
+    // One that cannot be read could be any of the namespace.
+    guard case .sequence(let entries) = list.node.value, !entries.isEmpty, entries.count == targets.count else {
+      return targets + [whole]
+    }
+    return targets
+  }
+
+  private static func listed(_ spec: Fields, _ namespace: String) -> [PolicyTarget] {
+    PolicyTarget.list(spec, namespace: namespace).compactMap { target, field in
+      guard target.kind.isRoute || target.kind == .externalService else { return target }
+      field.error(
+        "who may call is decided by the proxy of the service that is called, which knows no \(target.kind.rawValue)",
+        fix: "name the Service, and the request's paths and methods in the rules")
+      return nil
     }
   }
 }

@@ -43,6 +43,9 @@ package struct DeclaredAuthorization: Hashable, Sendable {
     package var request: AuthorizationOperation
   }
 
+  /// It says nothing of who may call: what is left of one that cannot be read closes nothing, either.
+  package var isAuditAlone: Bool { action == .audit && mode == nil }
+
   /// `shop/web-only`.
   package var name: String { "\(metadata.namespace)/\(metadata.name)" }
 
