@@ -48,7 +48,7 @@ import Testing
       """
       [{issuer: me, audiences: [a, b], jwksFile: /etc/keys.json, forwardOriginalToken: true, clockSkew: 5s,
         fromHeaders: [{name: X-Token, prefix: "t "}, {name: Authorization}], fromParams: [access_token], fromCookies: [session],
-        outputClaimToHeaders: [{header: X-User, claim: sub}]}]
+        outputClaimToHeaders: [{header: X-User, claim: sub}], outputPayloadToHeader: X-Claims}]
       """, more: "required: true")
     let issuer = try #require(policy.issuers.first)
     #expect(policy.isRequired && issuer.forwardsToken && issuer.clockSkew == .seconds(5))
@@ -57,7 +57,7 @@ import Testing
       issuer.locations == [
         .header(name: "x-token", prefix: "t "), .authorization, .parameter("access_token"), .cookie("session"),
       ])
-    #expect(issuer.claimHeaders == [.init(header: "x-user", claim: "sub")])
+    #expect(issuer.claimHeaders == [.init(header: "x-user", claim: "sub")] && issuer.payloadHeader == "x-claims")
   }
 
   private static let good = "issuer: me, audiences: [a]"
@@ -93,9 +93,14 @@ import Testing
         "spec.jwtRules[0].outputClaimToHeaders[0].header", "meaning of its own"
       ),
       (
-        "[{\(good), jwksFile: /k, outputPayloadToHeader: x}]", "spec.jwtRules[0].outputPayloadToHeader",
-        "not supported yet"
+        "[{\(good), jwksFile: /k, outputPayloadToHeader: Cookie}]", "spec.jwtRules[0].outputPayloadToHeader",
+        "meaning of its own"
       ),
+      (
+        "[{\(good), jwksFile: /k, outputClaimToHeaders: [{header: x, claim: a}], outputPayloadToHeader: X}]",
+        "spec.jwtRules[0].outputPayloadToHeader", "has a claim already"
+      ),
+      ("[{\(good), jwksFile: /k, timeout: 1s}]", "spec.jwtRules[0].timeout", "not supported yet"),
       ("[{\(good), jwksFile: /k, jwksURI: x}]", "spec.jwtRules[0].jwksURI", "is not a field"),
     ])
   func mistakes(rules: String, field: String, message: String) {

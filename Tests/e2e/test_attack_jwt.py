@@ -1,6 +1,7 @@
 """RequestAuthentication against forged, stolen and broken tokens: each is refused, logged and counted, and the program hears of none."""
 
 import json
+import re
 import time
 
 import pytest
@@ -64,12 +65,14 @@ def mesh(tmp_path_factory):
     places = {
         "fromHeaders": [{"name": "authorization"}, {"name": "x-token"}], "fromParams": ["access_token"],
         "fromCookies": ["session"], "outputClaimToHeaders": [
-            {"header": "x-user", "claim": "sub"}, {"header": "x-roles", "claim": "realm.roles"}]}
+            {"header": "x-user", "claim": "sub"}, {"header": "x-roles", "claim": "realm.roles"}],
+        "outputPayloadToHeader": "x-claims"}
     try:
         mesh.up(
             *(manifests.service(name) for name in ("orders", "open", "places", "web", "files", "away", "strange", "broken")),
             authentication("orders", [rule({"jwks": inline})], required=True),
-            authentication("open", [rule({"jwks": inline}, outputClaimToHeaders=places["outputClaimToHeaders"])]),
+            authentication("open", [rule({"jwks": inline}, outputClaimToHeaders=places["outputClaimToHeaders"],
+                                         outputPayloadToHeader="x-claims")]),
             authentication("places", [rule({"jwks": inline}, **places)], required=True),
             authentication("web", [rule({"jwksUri": mesh.server.url})], required=True),
             authentication("files", [rule({"jwksFile": str(mesh.file)})], required=True),
@@ -191,12 +194,13 @@ def test_an_attack_is_refused_and_counted(mesh, attack):
     assert mesh.refused(reason) == before + 1
 
 
-def test_every_refusal_is_logged_with_its_reason(mesh):
-    by_reason = {reason: make for reason, make in ATTACKS.values()}
-    for make in by_reason.values():
-        assert mesh.ask("orders", make()).status == 401
+def test_every_attack_is_logged_with_its_reason(mesh):
+    lines = []
+    for number, (reason, make) in enumerate(ATTACKS.values()):
+        assert mesh.ask("orders", make(), path=f"/attack-{number}").status == 401
+        lines.append(re.compile(rf'"path":"/attack-{number}"[^\n]*"status":401[^\n]*"token":"{reason}"'))
     log = mesh.workloads["orders"].log
-    until(lambda: all(f'"token":"{reason}"' in log() for reason in by_reason), "the access log has all of them")
+    until(lambda: all(line.search(log()) for line in lines), "the access log has all of them")
     # The proxy's own log has one a second, for whoever keeps no access log.
     assert "token refused (" in log()
 
@@ -235,6 +239,15 @@ def test_claims_reach_the_program_in_place_of_what_a_client_says(mesh):
     headers = mesh.seen("open", token, headers={"X-User": "root", "x_roles": "admin"})["headers"]
     assert [value for name, value in headers if name in ("x-user", "x_user")] == ["ada"]
     assert [value for name, value in headers if name in ("x-roles", "x_roles")] == ["reader,writer"]
+
+
+def test_the_payload_reaches_the_program_as_it_stands_in_the_token(mesh):
+    """As Envoy and Istio have it: base64url without padding. The second time it comes from the cache."""
+    token = RSA.token()
+    for _ in range(2):
+        headers = mesh.seen("open", token, headers={"X-Claims": "e30", "x_claims": "e30"})["headers"]
+        assert [value for name, value in headers if name in ("x-claims", "x_claims")] == [token.split(".")[1]]
+    assert not {"x-claims", "x_claims"} & dict(mesh.seen("open", headers={"X-Claims": "e30", "x_claims": "e30"})["headers"]).keys()
 
 
 @pytest.mark.parametrize("subject", ["ada\r\nx-admin: 1", "ada\u0000", " ada", "a" * 2000])
@@ -277,16 +290,36 @@ def test_a_tunnel_does_not_pass_by_the_tokens(mesh):
     assert mesh.refused("tunnel") == before + 1
 
 
+def check_lines(mesh):
+    """`apus check` of keys for tokens: source -> (result, detail)."""
+    items = json.loads(mesh.apus("check", "-o", "json", check=False).stdout)
+    name = "keys for tokens from "
+    return {item["name"].removeprefix(name): (item["result"], item["detail"]) for item in items if item["name"].startswith(name)}
+
+
 def test_keys_are_fetched_again_for_an_unknown_key_but_not_for_everybody(mesh):
+    web, new = mesh.workloads["web"], Key("ec", "e2")
     until(lambda: mesh.ask("web", EC.token()).status == 200, "the keys are there")
-    fetched = mesh.server.requests
-    new = Key("ec", "e2")
-    mesh.server.text = key_set(KEYS["ec"].jwk(), new.jwk())
+
+    def failures():
+        return web.metrics().sum("jwks_fetches_total", result="failure")
+
+    # The provider is away: what was known stays in use, and the failure is told.
+    before, mesh.server.status = failures(), 500
     assert mesh.ask("web", new.token()).status == 401
-    until(lambda: mesh.ask("web", new.token()).status == 200, "the new key is known", 5)
+    until(lambda: failures() > before, "the fetch has failed")
+    assert mesh.ask("web", EC.token()).status == 200
+    web.wait_for_log("no keys: status 500; the last good keys stay in use")
+    assert web.metrics().sum("jwks_failing", source=mesh.server.url) == 1
+    result, detail = check_lines(mesh)[mesh.server.url]
+    assert result == "warning" and detail.startswith("status 500, for ") and "stay in use" in detail, detail
+    # It is back, with a new key.
+    mesh.server.text, mesh.server.status = key_set(KEYS["ec"].jwk(), new.jwk()), 200
+    until(lambda: mesh.ask("web", new.token()).status == 200, "the new key is known")
+    fetched = mesh.server.requests
     for n in range(100):
         assert mesh.ask("web", EC.token(header={"alg": "ES256", "kid": f"made-up-{n}"})).status == 401
-    assert mesh.server.requests <= fetched + 2
+    assert mesh.server.requests <= fetched + 1
     # Both keys at once, as in every rotation.
     assert mesh.ask("web", EC.token()).status == 200
 
@@ -297,7 +330,18 @@ def test_keys_that_were_never_had_refuse_tokens_as_our_own_fault(mesh):
     assert mesh.ask("away").status == 401
     assert mesh.refused("keys_unavailable", "away") >= 1
     assert "no keys: " in mesh.workloads["away"].log()
-    assert mesh.workloads["away"].metrics().sum("jwks_fetches_total", result="failure") >= 1
+    metrics = mesh.workloads["away"].metrics()
+    assert metrics.sum("jwks_fetches_total", result="failure") >= 1
+    assert metrics.sum("jwks_keys", source="http://127.77.9.3:8088/keys") == 0
+    assert metrics.sum("jwks_failing", source="http://127.77.9.3:8088/keys") == 1
+
+
+def test_apus_check_tells_whose_keys_cannot_be_had_and_why(mesh):
+    lines = check_lines(mesh)
+    result, detail = lines["http://127.77.9.3:8088/keys"]
+    assert result == "error" and re.search(r", for \d+.*; requests with a token are answered 503", detail), lines
+    assert lines[mesh.server.url][0] == "ok" and lines["keys in the manifest"][0] == "ok", lines
+    assert any(result == "error" and "unknown_authority" in detail for result, detail in lines.values()), lines
 
 
 def test_a_server_of_keys_must_prove_who_it_is(mesh):

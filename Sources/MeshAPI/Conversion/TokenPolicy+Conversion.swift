@@ -25,6 +25,7 @@ extension TokenIssuer {
     let lists = [message.audiences.count, message.locations.count, message.claimHeaders.count]
     for count in lists { try limits.check(count, atMost: limits.maximumPairs, "lists") }
     // Without one every token would pass by unseen.
+    if message.hasPayloadHeader { try checkHeaderName(message.payloadHeader, limits: limits) }
     if message.locations.isEmpty { throw ConversionError(field: "locations", problem: "empty") }
     self.init(
       policy: message.policy, issuer: message.issuer, audiences: message.audiences,
@@ -38,6 +39,7 @@ extension TokenIssuer {
         try limits.check(header.claim, "claim")
         return ClaimHeader(header: header.header, claim: header.claim)
       },
+      payloadHeader: message.hasPayloadHeader ? message.payloadHeader : nil,
       clockSkew: try convertTimeSpan(message.clockSkewMs, "clock_skew_ms") ?? .zero)
   }
 
@@ -127,6 +129,7 @@ extension Apus_V1_TokenIssuer {
         $0.claim = header.claim
       }
     }
+    if let header = issuer.payloadHeader { payloadHeader = header }
     clockSkewMs = issuer.clockSkew.wireMilliseconds
   }
 }

@@ -34,6 +34,7 @@ struct CheckCommand: AsyncParsableCommand {
       await status.askProxiesForCertificates()
       probes.meshPorts = await Self.meshPorts(status.workloads)
       probes.plaintext = await PlaintextReport.fetchAll(status.workloads)
+      probes.keySets = await KeySetReport.fetchAll(status.workloads)
       items += CheckList.mesh(status, probes, now: Int64(Date().timeIntervalSince1970))
     } catch let failure as CLIFailure {
       items += CheckList.unreachable(failure)

@@ -28,11 +28,14 @@ package struct CheckProbes: Sendable {
   package var meshPorts: [String: Bool] = [:]
   /// Of workloads: who has called them in plaintext.
   package var plaintext: [String: PlaintextReport] = [:]
+  /// Of workloads: how their proxies stand with the keys that they verify tokens with.
+  package var keySets: [String: KeySetReport] = [:]
 
   package init(
     stateDirectoryMode: UInt16? = nil, keyMode: UInt16? = nil, meshPorts: [String: Bool] = [:],
-    plaintext: [String: PlaintextReport] = [:]
+    plaintext: [String: PlaintextReport] = [:], keySets: [String: KeySetReport] = [:]
   ) {
+    self.keySets = keySets
     self.plaintext = plaintext
     self.stateDirectoryMode = stateDirectoryMode
     self.keyMode = keyMode
@@ -163,7 +166,7 @@ package enum CheckList {
           section, "takes traffic", .warning, "not ready",
           hint: w.ports.first.map { "does the program accept connections on port \($0)?" } ?? "has it started?"))
     }
-    return items
+    return items + (probes.keySets[w.name].map { keySets($0, section, now: now) } ?? [])
   }
 
   private static func certificate(_ w: Apus_V1_WorkloadStatus, _ section: String, now: Int64) -> CheckItem {

@@ -18,6 +18,7 @@ extension ContentHasher {
         hasher.add(header.claim)
       }
       hasher.add(issuer.clockSkew.nanoseconds)
+      hasher.add(issuer.payloadHeader) { $0.add($1) }
     }
   }
 

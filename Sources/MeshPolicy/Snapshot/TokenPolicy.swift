@@ -39,13 +39,15 @@ package struct TokenIssuer: Hashable, Sendable {
   /// The application gets the token, too; else it is taken out of the request.
   package var forwardsToken: Bool
   package var claimHeaders: [ClaimHeader]
+  /// The field that the application gets the payload in, as it stands in the token (base64url). In lower case.
+  package var payloadHeader: String?
   /// How far the issuer's clock and ours may differ.
   package var clockSkew: TimeSpan
 
   package init(
     policy: String, issuer: String, audiences: [String] = [], keys: TokenKeySource,
     locations: [TokenLocation] = [.authorization], forwardsToken: Bool = false, claimHeaders: [ClaimHeader] = [],
-    clockSkew: TimeSpan = .seconds(60)
+    payloadHeader: String? = nil, clockSkew: TimeSpan = .seconds(60)
   ) {
     self.policy = policy
     self.issuer = issuer
@@ -54,6 +56,7 @@ package struct TokenIssuer: Hashable, Sendable {
     self.locations = locations
     self.forwardsToken = forwardsToken
     self.claimHeaders = claimHeaders
+    self.payloadHeader = payloadHeader
     self.clockSkew = clockSkew
   }
 }

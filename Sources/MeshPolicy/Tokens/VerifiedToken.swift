@@ -1,4 +1,5 @@
 package import MeshCore
+package import MeshHTTP
 
 /// A token whose signature and claims are good, as a worker remembers it. Immutable; confined to one worker loop.
 package final class VerifiedToken {
@@ -16,10 +17,15 @@ package final class VerifiedToken {
   /// Which rule of the policy accepted it.
   package let rule: Int
   package let headers: [Header]
+  /// The field for the payload; empty: none.
+  private let payloadName: [UInt8]
+  /// Where the payload stands in `text`.
+  private let payload: Range<Int>
 
+  /// `text` is a token that was verified: two dots stand in it.
   package init(
     _ text: UnsafeRawBufferPointer, hash: UInt64, verifier: UInt64, claims: TokenClaims, rule: Int,
-    headers: [TokenIssuer.ClaimHeader]
+    headers: [TokenIssuer.ClaimHeader], payloadHeader: String? = nil
   ) {
     self.text = Array(text)
     self.hash = hash
@@ -28,6 +34,20 @@ package final class VerifiedToken {
     self.rule = rule
     self.headers = headers.compactMap { header in
       claims.set.fieldValue(of: header.claim).map { Header(name: Array(header.header.utf8), value: $0) }
+    }
+    payloadName = payloadHeader.map { Array($0.utf8) } ?? []
+    let start = text.firstIndex(of: UInt8(ascii: ".")).map { $0 + 1 } ?? 0
+    payload = start..<(text[start...].firstIndex(of: UInt8(ascii: ".")) ?? start)
+  }
+
+  /// Tells the application what the token says, in the fields that its rule names. Allocates nothing.
+  package func write(to head: MessageHead) {
+    for header in headers {
+      header.name.withUnsafeBytes { name in header.value.withUnsafeBytes { head.append(name: name, value: $0) } }
+    }
+    if payloadName.isEmpty { return }
+    payloadName.withUnsafeBytes { name in
+      text.withUnsafeBytes { head.append(name: name, value: $0.slice(payload.lowerBound, payload.count)) }
     }
   }
 }

@@ -28,6 +28,7 @@ struct AdminPages {
       /config_dump      services and endpoints in force
       /clusters         endpoints with their balancer state, per worker
       /plaintext_callers  who has called without a certificate of the mesh
+      /key_sets         keys to verify tokens with, and why there are none
       /server_info      version, start, discovery state
       /loops            what each event loop did
       POST /drain       finish requests in flight and stop accepting; needs the token of --admin-token-file
@@ -71,6 +72,7 @@ struct AdminPages {
     process.dnsFailed = control.discovery.names.failed
     process.keySetsRead = control.keySets.succeeded
     process.keySetsFailed = control.keySets.failed
+    process.keySets = control.keySets.states.map(\.gauge)
     process.adminRefused = AdminGuard.Refusal.allCases.map { ($0.rawValue, control.adminGuard.refused[$0] ?? 0) }
     process.concurrency = control.shared.concurrency.gauges
     process.startTimeSeconds = Double(control.startTime) / 1000

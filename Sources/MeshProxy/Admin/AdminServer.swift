@@ -43,6 +43,7 @@ final class AdminServer: ListenerHandler {
     case (.admin, "/config_dump"): reply(page.configuration())
     case (.admin, "/clusters"): page.endpoints(reply)
     case (.admin, "/plaintext_callers"): page.plaintextCallers(reply)
+    case (.admin, "/key_sets"): reply(page.keySets())
     case (.admin, "/server_info"): reply(page.serverInfo())
     case (.admin, "/loops"): page.loops(reply)
     case (.admin, "/drain"):

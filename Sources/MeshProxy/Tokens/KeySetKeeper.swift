@@ -40,6 +40,9 @@ final class KeySetKeeper {
     }
   }
 
+  /// Ordered by source.
+  var states: [KeySetState] { kept.values.map(\.state).sorted { $0.source < $1.source } }
+
   /// A token names a key that the set does not have.
   func refresh(_ source: TokenKeySource) { kept[source]?.refresh() }
 
@@ -84,6 +87,9 @@ final class KeptKeySet: TimerHandler {
   private var text: [UInt8] = []
   /// Whose turn it is of a host's addresses.
   private var turn = 0
+  /// Unix milliseconds.
+  private var failingSince: Int64?
+  private var readAt: Int64?
 
   init(_ source: TokenKeySource, keeper: KeySetKeeper) {
     self.source = source
@@ -91,6 +97,12 @@ final class KeptKeySet: TimerHandler {
   }
 
   func timerFired(_ timer: LoopTimer) { look() }
+
+  var state: KeySetState {
+    KeySetState(
+      source: source.shown, keys: record.keys?.keys.count ?? 0, failure: record.failure, failingSince: failingSince,
+      readAt: readAt)
+  }
 
   func end() {
     keeper?.loop.cancel(timer)
@@ -168,9 +180,11 @@ final class KeptKeySet: TimerHandler {
     switch result {
     case .success(let answer):
       next = record.fetched(answer.keys, maxAge: answer.maxAge, &keeper.loop.random)
+      (failingSince, readAt) = (nil, WallClock.now)
       keeper.note(self, news: next.isNews ? answer.keys : nil)
     case .failure(let failure):
       next = record.failed(failure.description, &keeper.loop.random)
+      failingSince = failingSince ?? WallClock.now
       keeper.note(self, failure: failure.description, isFirst: wasGood)
     }
     if case .url = source { keeper.loop.schedule(timer, after: next.wait) }
@@ -186,6 +200,9 @@ extension TokenKeySource {
     case .url(let url, _): url
     }
   }
+
+  /// For pages and metrics.
+  fileprivate var shown: String { String(text.prefix { $0 != "?" }) }
 }
 
 extension TLSConfiguration {

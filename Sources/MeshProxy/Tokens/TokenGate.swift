@@ -40,7 +40,8 @@ final class TokenGate {
         issuer: issuer, keys: worker.tokens.keys(of: issuer.keys),
         places: Set(issuer.locations.compactMap(locations.firstIndex(of:))))
     }
-    ownFields = Set(policy.issuers.flatMap(\.claimHeaders).map(\.header)).sorted().map { Array($0.utf8) }
+    let own = policy.issuers.flatMap(\.claimHeaders).map(\.header) + policy.issuers.compactMap(\.payloadHeader)
+    ownFields = Set(own).sorted().map { Array($0.utf8) }
     id = worker.tokens.nextGate()
   }
 
@@ -88,7 +89,8 @@ final class TokenGate {
       do throws(TokenRefusal) {
         let claims = try verify(token, found.token, rule, now: now)
         let verified = VerifiedToken(
-          found.token, hash: hash, verifier: verifier, claims: claims, rule: index, headers: rule.issuer.claimHeaders)
+          found.token, hash: hash, verifier: verifier, claims: claims, rule: index, headers: rule.issuer.claimHeaders,
+          payloadHeader: rule.issuer.payloadHeader)
         cache.insert(verified)
         count(exchange, "valid")
         return verified
@@ -118,11 +120,7 @@ final class TokenGate {
   private func accept(_ token: VerifiedToken, _ found: TokenPlaces.Found, _ exchange: Exchange) {
     exchange.token = token
     if !rules[token.rule].issuer.forwardsToken { places.remove(found.index, from: exchange.request) }
-    for header in token.headers {
-      header.name.withUnsafeBytes { name in
-        header.value.withUnsafeBytes { exchange.request.append(name: name, value: $0) }
-      }
-    }
+    token.write(to: exchange.request)
   }
 
   /// Of the head, and of trailers, which some applications add to it. One that takes `X_User` for `X-User`, as those behind CGI do, must

@@ -26,6 +26,7 @@ package struct ProcessMetrics: Sendable {
   /// Key sets to verify tokens with, by the end of a look for them.
   package var keySetsRead: UInt64 = 0
   package var keySetsFailed: UInt64 = 0
+  package var keySets: [KeySetGauge] = []
 
   /// Of the workload's ports that have one.
   package var concurrency: [ConcurrencyGauge] = []

@@ -35,5 +35,39 @@ extension PrometheusText {
     writer.family("jwks_fetches_total", "counter", "Key sets read or fetched to verify tokens with.")
     writer.sample("jwks_fetches_total", LabelText.join([("result", "success")]), "\(process.keySetsRead)")
     writer.sample("jwks_fetches_total", LabelText.join([("result", "failure")]), "\(process.keySetsFailed)")
+    KeySetGauge.write(process.keySets, to: &writer)
   }
+}
+
+/// How the proxy stands with one source of keys.
+package struct KeySetGauge: Sendable {
+  /// A path, or a URL without its query.
+  package var source: String
+  package var keys: Int
+  package var isFailing: Bool
+
+  package init(source: String, keys: Int, isFailing: Bool) {
+    self.source = source
+    self.keys = keys
+    self.isFailing = isFailing
+  }
+
+  /// Two sources may have one name, as URLs that differ in their queries have: the worst of them counts.
+  fileprivate static func write(_ gauges: [KeySetGauge], to writer: inout PrometheusWriter) {
+    var bySource: [String: KeySetGauge] = [:]
+    for gauge in gauges {
+      var worst = bySource[gauge.source] ?? gauge
+      worst.keys = min(worst.keys, gauge.keys)
+      worst.isFailing = worst.isFailing || gauge.isFailing
+      bySource[gauge.source] = worst
+    }
+    let ordered = bySource.values.sorted { $0.source < $1.source }
+    if ordered.isEmpty { return }
+    writer.family("jwks_keys", "gauge", "Keys of a source that tokens can be verified with.")
+    for gauge in ordered { writer.sample("jwks_keys", gauge.labels, "\(gauge.keys)") }
+    writer.family("jwks_failing", "gauge", "1 while the keys of a source cannot be read or fetched.")
+    for gauge in ordered { writer.sample("jwks_failing", gauge.labels, gauge.isFailing ? "1" : "0") }
+  }
+
+  private var labels: String { LabelText.join([("source", source)]) }
 }

@@ -86,7 +86,7 @@ import Testing
       Self.authentication("a", Self.service("orders")).replacing(
         "jwksFile: /a}",
         with:
-          "jwksUri: \"https://a/k\", jwksCACertificates: pem, fromHeaders: [{name: x, prefix: p}], fromParams: [q], fromCookies: [c], outputClaimToHeaders: [{header: h, claim: s}], forwardOriginalToken: true, clockSkew: 7s}"
+          "jwksUri: \"https://a/k\", jwksCACertificates: pem, fromHeaders: [{name: x, prefix: p}], fromParams: [q], fromCookies: [c], outputClaimToHeaders: [{header: h, claim: s}], forwardOriginalToken: true, clockSkew: 7s, outputPayloadToHeader: p}"
       ))
     #expect(
       CompiledMesh.difference(from: Self.compile(""), to: compiled)
@@ -95,6 +95,7 @@ import Testing
     let bytes: [UInt8] = try Apus_V1_Workload(config).serializedBytes()
     #expect(try WorkloadConfig(Apus_V1_Workload(serializedBytes: bytes)) == config)
     #expect(config.ports[0].tokens?.issuers[0].locations.count == 3)
+    #expect(config.ports[0].tokens?.issuers[0].payloadHeader == "p")
   }
 
   @Test("targets that do not exist, and ports that carry TCP, are told")

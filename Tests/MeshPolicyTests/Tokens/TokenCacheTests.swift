@@ -36,6 +36,19 @@ import Testing
     #expect(Self.find("token-a", cache) == nil)
   }
 
+  @Test("claims and payload are told in fields, the payload as it stands in the token") func writing() throws {
+    let claims = try TokenFixture.claims(#"{"iss":"me","aud":"orders","exp":2000,"sub":"ada"}"#)
+    let token = Self.bytes("head.payload.signature") { bytes in
+      VerifiedToken(
+        bytes, hash: 1, verifier: 1, claims: claims, rule: 0, headers: [.init(header: "x-user", claim: "sub")],
+        payloadHeader: "x-claims")
+    }
+    let head = MessageHead()
+    token.write(to: head)
+    let fields = head.fields.map { "\(head.bytes($0.name).string): \(head.bytes($0.value).string)" }
+    #expect(fields == ["x-user: ada", "x-claims: payload"])
+  }
+
   @Test("neither tokens nor bytes grow beyond their limits, and the last one in is found")
   func limits() throws {
     var random = SeededRandom(seed: 3)

@@ -45,19 +45,23 @@ extension TokenIssuer {
     if locations.isEmpty { locations = [.authorization] }
     let forwards = fields.optional("forwardOriginalToken")?.bool() ?? false
     let headers = ClaimHeader.list(fields)
+    let payloadField = fields.optional("outputPayloadToHeader")
+    let payloadHeader = payloadField?.ownHeader()
+    if let payloadHeader, headers.contains(where: { $0.header == payloadHeader }) {
+      payloadField?.error("the header \(payloadHeader) has a claim already", fix: "choose another name")
+    }
     let skew = fields.optional("clockSkew").map { $0.duration() ?? .zero } ?? .seconds(60)
     if skew > .seconds(Int64(RequestAuthenticationLimits.clockSkewSeconds)) {
       fields.error(
         "clockSkew", "is longer than \(RequestAuthenticationLimits.clockSkewSeconds / 60) minutes",
         fix: "set the clocks, and write 1m")
     }
-    fields.unsupported("outputPayloadToHeader", fix: "name the claims in outputClaimToHeaders")
     fields.unsupported("timeout", fix: "remove it: keys are fetched beside the requests, for at most 5s")
     fields.finish()
     guard let issuer, let keys else { return nil }
     self.init(
       policy: policy, issuer: issuer, audiences: audiences, keys: keys, locations: locations, forwardsToken: forwards,
-      claimHeaders: headers, clockSkew: skew)
+      claimHeaders: headers, payloadHeader: payloadHeader, clockSkew: skew)
   }
 }
 
@@ -131,13 +135,10 @@ extension TokenIssuer.ClaimHeader {
     for element in fields.optional("outputClaimToHeaders")?.elements(atMost: limit) ?? [] {
       guard let entry = element.fields() else { continue }
       let field = entry.required("header")
-      let header = field?.headerName().flatMap { HeaderFilter.permitted($0, field ?? element) }?.lowercased()
+      let header = field?.ownHeader()
       let claim = entry.required("claim")?.tokenText()
       entry.finish()
       guard let header, let claim else { continue }
-      if header == "x-forwarded-client-cert" || header == "authorization" || header == "cookie" {
-        field?.error("the header \(header) has a meaning of its own", fix: "choose another name, such as x-user")
-      }
       if found.contains(where: { $0.header == header }) { field?.error("the header \(header) has two claims") }
       found.append(TokenIssuer.ClaimHeader(header: header, claim: claim))
     }
@@ -146,6 +147,15 @@ extension TokenIssuer.ClaimHeader {
 }
 
 extension Field {
+  /// The name, in lower case, of a field that only the proxy writes.
+  fileprivate func ownHeader() -> String? {
+    guard let header = headerName().flatMap({ HeaderFilter.permitted($0, self) })?.lowercased() else { return nil }
+    if header == "x-forwarded-client-cert" || header == "authorization" || header == "cookie" {
+      error("the header \(header) has a meaning of its own", fix: "choose another name, such as x-user")
+    }
+    return header
+  }
+
   fileprivate func tokenText() -> String? {
     guard let text = nonEmptyString() else { return nil }
     if text.utf8.count <= TokenLimits.textBytes { return text }
