@@ -185,6 +185,27 @@ struct HealthCheckTests {
     #expect(try pair.sender.becomes { worker in worker.exchangeCount == 0 })
   }
 
+  @Test("a check that the endpoint's rules refuse says nothing of its health", arguments: [true, false])
+  func refused(_ isTCP: Bool) throws {
+    let isWell = Switch()
+    let backend = Backend.answering { _ in
+      "HTTP/1.1 \(isWell.isOn ? 204 : 500) Well\r\nConnection: close\r\n\(isWell.isOn ? "" : "Content-Length: 0\r\n")\r\n"
+    }
+    defer { withExtendedLifetime(backend) {} }
+    let pair = try MeshPair(to: backend, policy: Self.policy(isTCP ? .tcp : Self.http))
+    #expect(try becomes(pair.sender, [.healthy]))
+    pair.authorize(Authorization(mode: .deny))
+    #expect(try pair.sender.becomes { $0.sum(of: "health_checks_total", "result=\"refused\"") > 2 })
+    #expect(try becomes(pair.sender, [.healthy]))
+    if isTCP { return }
+    isWell.isOn = false
+    pair.authorize(nil)
+    #expect(try becomes(pair.sender, [.unhealthy(.unexpectedStatus)]))
+    // What nobody may find out any more is not held against the endpoint.
+    pair.authorize(Authorization(mode: .deny))
+    #expect(try becomes(pair.sender, [.healthy]))
+  }
+
   @Test("checks end with their policy, and the endpoints come back")
   func policyGoes() throws {
     let nobody = ReservedPort()

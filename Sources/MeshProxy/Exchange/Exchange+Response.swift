@@ -22,7 +22,11 @@ extension Exchange {
       if leavesToTwin(after: head, ended: ended) { return }
       endTwin(.hedgeLost)
     }
-    if head.status >= 500 || head.status == 429 || head.status == 413 || isGRPC, retryAfterPeerFailure(head) { return }
+    if head.status >= 500 || head.status == 429 || head.status == 413 || isGRPC || isCheck,
+      retryAfterPeerFailure(head)
+    {
+      return
+    }
     if rule?.retry != nil, repeats(after: head, ended: ended) { return }
     let now = worker.loop.now
     responseTime = now

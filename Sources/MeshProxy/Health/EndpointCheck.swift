@@ -120,6 +120,7 @@ final class EndpointCheck: TimerHandler {
     switch verdict {
     case .good: note(nil)
     case .bad(let problem): note(problem)
+    case .refused: noteRefusal()
     case .none: break
     }
     worker.loop.schedule(timer, after: policy.nextWait(&worker.loop.random))
@@ -128,6 +129,8 @@ final class EndpointCheck: TimerHandler {
   private enum Verdict {
     case good
     case bad(HealthProblem)
+    /// The endpoint's proxy lives, and does not let this one ask.
+    case refused
     /// The endpoint was not asked.
     case none
   }
@@ -138,6 +141,7 @@ final class EndpointCheck: TimerHandler {
     case .none: break
     // No certificate yet, or too much to do: the proxy's own affair.
     case .noCluster, .upstreamOverflow, .overloadManager: return .none
+    case .unauthorized: return .refused
     case .upstreamConnectionFailure: return .bad(.connectFailure)
     case .requestTimeout, .upstreamTimeout: return .bad(.timeout)
     default: return .bad(.transportFailure)
@@ -151,8 +155,19 @@ final class EndpointCheck: TimerHandler {
     }
   }
 
+  /// Rules of who may call say nothing of the endpoint's health: a caller that may ask for orders and not for the check's path keeps its
+  /// endpoints. One that was found unhealthy before comes back, as nobody could ever find it healthy again; what it answers decides.
+  private func noteRefusal() {
+    backend.count(.checkRefused, worker)
+    if tally.health.isUnhealthy { settle(nil) }
+  }
+
   private func note(_ problem: HealthProblem?) {
     backend.count(problem == nil ? .checkPassed : .checkFailed, worker)
+    settle(problem)
+  }
+
+  private func settle(_ problem: HealthProblem?) {
     let wasUnhealthy = tally.health.isUnhealthy
     guard let health = tally.note(problem, policy) else { return }
     if health.isUnhealthy != wasUnhealthy {

@@ -8,7 +8,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
   // Families without a label of their own
   case ejectionWithheld, returned, panicBegan
   // `health_checks_total`, by `result`, and `endpoint_health_changes_total`, by `health`
-  case checkPassed, checkFailed, becameHealthy, becameUnhealthy
+  case checkPassed, checkFailed, checkRefused, becameHealthy, becameUnhealthy
   // `rate_limited_total`, by `key`
   case limitedForAll, limitedForCaller, limitedForHeader, limitedGlobally
   // Families without a label of their own
@@ -39,6 +39,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .ejectionWithheld, .returned, .panicBegan, .leftZone, .subsetFellBack, .concurrencyRefused: ""
     case .checkPassed: "success"
     case .checkFailed: "failure"
+    case .checkRefused: "refused"
     case .becameHealthy: "healthy"
     case .becameUnhealthy: "unhealthy"
     case .limitedForAll: "all"
@@ -67,7 +68,7 @@ package enum BackendEvent: UInt8, Hashable, Sendable, CaseIterable {
     case .ejectionWithheld: .withheld
     case .returned: .returns
     case .panicBegan: .panics
-    case .checkPassed, .checkFailed: .checks
+    case .checkPassed, .checkFailed, .checkRefused: .checks
     case .becameHealthy, .becameUnhealthy: .healthChanges
     case .limitedForAll, .limitedForCaller, .limitedForHeader, .limitedGlobally: .limited
     case .leftZone: .zones
