@@ -45,6 +45,9 @@ import Testing
     #expect(answer.status == 200 && Self.leaks(answer.text) == [])
     let mapped = try proxy.connect(0).exchange(Self.request("orders"))
     #expect(mapped.status == 200 && Self.leaks(mapped.text) == [])
+    #expect(try proxy.count("reserved_fields_removed_total", "direction=\"outbound\"") == 2)
+    _ = try proxy.connect(0).exchange("GET / HTTP/1.1\r\nHost: orders\r\n\r\n")
+    #expect(try proxy.count("reserved_fields_removed_total") == 2)
   }
 
   @Test("through the plaintext port none reaches an application, nor chooses its port")
@@ -63,6 +66,7 @@ import Testing
     let answer = try proxy.connect().exchange(Self.request("orders"))
     #expect(answer.status == 200 && Self.leaks(answer.text) == [])
     #expect(secret.connections == 0)
+    #expect(try proxy.count("reserved_fields_removed_total", "direction=\"inbound\"") == 1)
   }
 
   @Test("through a forward listener none of what proxies tell each other reaches the server") func forward() throws {
@@ -88,6 +92,9 @@ import Testing
       #/x-forwarded-client-cert: by=spiffe://cluster.local/ns/shop/sa/orders;hash=[0-9a-f]{64};subject="[^"]*";uri=spiffe://cluster.local/ns/shop/sa/web/#
     #expect(value.wholeMatch(of: expected) != nil, "\(value)")
     #expect(try pair.receiver.count("request_total", "direction=\"inbound\"") == 1)
+    // What proxies tell each other is no forgery.
+    #expect(try pair.sender.count("reserved_fields_removed_total") == 1)
+    #expect(try pair.receiver.count("reserved_fields_removed_total") == 0)
   }
 
   @Test("what an application answers under these names reaches no client, and makes no proxy repeat a request")

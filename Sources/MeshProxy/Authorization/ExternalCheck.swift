@@ -86,6 +86,7 @@ final class ExternalCheck {
     switch authorizer.failure {
     case .allow:
       exchange.countLimit(.authorizerFailedOpen)
+      exchange.inboundPort?.authorizer?.noteUnanswered(exchange, "no answer of \(authorizer.service)")
       removeUntold(exchange)
       exchange.worker.router.authorized(exchange)
     case .deny(let status):

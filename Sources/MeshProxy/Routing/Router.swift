@@ -15,7 +15,7 @@ struct Router {
 
   func routeOutbound(_ exchange: Exchange) {
     // No field of ours is believed when it comes from an application.
-    exchange.request.removeFields(.mesh)
+    if exchange.request.removeFields(.mesh) { worker.tookReservedFields(from: exchange, .outbound) }
     exchange.asksForOverrides = exchange.request.containsFields(.overrides)
     // Meant for this proxy, which asks for none (RFC 9110, section 11.7.1): credentials go no further.
     exchange.request.remove(.proxyAuthorization)
@@ -198,10 +198,11 @@ struct Router {
 
   func routeInbound(_ exchange: Exchange) {
     guard let port = inboundPort(exchange) else { return exchange.fail(.unknownInboundPort) }
-    exchange.request.removeFields(.mesh)
+    let hadReserved = exchange.request.removeFields(.mesh)
     exchange.request.removeFields(.overrides)
     exchange.inboundPort = port
     if exchange.peerLabel == LabelInterner.empty {
+      if hadReserved { worker.tookReservedFields(from: exchange, .inbound) }
       guard admitsPlaintext(exchange, to: port) else { return }
     } else {
       exchange.tellClientCertificate()

@@ -1,5 +1,3 @@
-import MeshCore
-import MeshPolicy
 import MeshTelemetry
 
 /// How a proxy stands with the keys of one source.

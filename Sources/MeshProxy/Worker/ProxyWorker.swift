@@ -21,6 +21,8 @@ final class ProxyWorker: TimerHandler {
   let log: ProxyLog?
   var nextLimitLog = Instant(nanoseconds: 0)
   var tlsLog = TLSFailureLog()
+  var protocolLines = LogLines()
+  var reservedLines = LogLines()
   private(set) lazy var trustWatch = TrustWatch(self)
   private(set) lazy var bufferBudget = BufferBudget(self)
   private(set) lazy var tokens = WorkerTokens(&loop.random) { [refreshKeys] in refreshKeys($0) }

@@ -237,6 +237,9 @@ package final class MetricsShard {
     count(.protocolError, direction, reason)
   }
 
+  /// `reserved_fields_removed_total`.
+  package func reservedFields(_ direction: TrafficDirection) { count(.reserved, direction, "") }
+
   /// `limit_hits_total`.
   package func limitHit(_ limit: StaticString) {
     count(.limit, .inbound, limit)

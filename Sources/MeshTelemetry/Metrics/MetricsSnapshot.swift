@@ -24,7 +24,7 @@ package struct ConnectionSeries: Hashable, Sendable {
 
 /// How often something with a name happened.
 struct ReasonCount: Sendable {
-  enum Kind: UInt8, Sendable { case tlsFailure, tlsHandshake, tlsEnded, protocolError, limit, plaintext }
+  enum Kind: UInt8, Sendable { case tlsFailure, tlsHandshake, tlsEnded, protocolError, limit, plaintext, reserved }
 
   let kind: Kind
   let direction: TrafficDirection

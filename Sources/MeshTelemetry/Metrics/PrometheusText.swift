@@ -103,6 +103,7 @@ package enum PrometheusText {
             case .limit: LabelText.join([("limit", text)])
             case .plaintext: LabelText.join([("decision", text)])
             case .tlsHandshake: LabelText.join([("direction", "\(reason.direction.text)"), ("resumed", text)])
+            case .reserved: LabelText.join([("direction", "\(reason.direction.text)")])
             case .tlsFailure, .tlsEnded, .protocolError:
               LabelText.join([("direction", "\(reason.direction.text)"), ("reason", text)])
             }
@@ -118,6 +119,9 @@ package enum PrometheusText {
     family(.protocolError, "protocol_errors_total", "Messages that broke HTTP, by reason.")
     family(
       .plaintext, "inbound_plaintext_requests_total", "Requests without a certificate of the mesh, taken or refused.")
+    family(
+      .reserved, "reserved_fields_removed_total", "Requests that came with fields which only proxies of the mesh write."
+    )
     family(.limit, "limit_hits_total", "Times a limit of the proxy was reached.")
     writer.single(
       "metrics_series_overflow_total", "counter", "Look-ups of label sets past the limit; counted as \"overflow\".",
