@@ -23,10 +23,10 @@ import Testing
   private static let edSignature =
     "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
   /// Made with OpenSSL by another program.
-  private static let pssKey = #"""
+  static let pssKey = #"""
     {"kty": "RSA", "kid": "r", "n": "s4ZtGcsYlZ3xOEblSY-hcZ5_bhaeOMfRPi1jKkhKfC7dWmOrWTytyQctSqGgXpJCguWIvd2akUT-z_xzsIMwKC0aOQZZkOvJUa026id2i7ri8XGaFU-hF9i-A0c3jCPS0Xi1_YOZMgv4YZno9CpsummaQ0W6WGSHTVAxC19ej67W8kPjt5xqvSfLams1S79BXoN8dB-fpAhqnkhevw5RmXgEwhULj4Om_eUsMrrbOfBoafU5UzRmbrWGHgzFtt9D2b4zgjRrW4ldnplV2VecTqLFyM5YPa8wz676X_yVTDvA4wThWHE2tDG8NebsjO9lt-0V_fyTbkgux4lHFXZgeQ", "e": "AQAB"}
     """#
-  private static let pssToken =
+  static let pssToken =
     "eyJhbGciOiJQUzI1NiIsImtpZCI6InIifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiZXhwIjo0MTAyNDQ0ODAwfQ.F63WUgolcAx1-OH37Aw-LAKw4R70jIUFRln-aGQlUhXVZ8DeACN3xsRnvDQeYTFAM_QfJno2eXsJcD8gxYhm3I9n6xfYGDhHZ7IFjzWjEXnBFbuXU-edz2gTBtUaZDNCk0dsa4sVJzZ9K5CPnZTUjQA-jPmEuA8oaFPbjH5p_xXkKO-nhYM0oJnCNJVlPfYX6358Dw6Q44_cLU6sRQ-mGiVUCZtDheUldqQv3pq_yzq1eBw9qGg7fTVCkk7MNyADHyEpWPY6GjZnQ6fd5kvTChokcd5pY3F5FLqkEvhLh9zeUppzYnROHgikDq18TqTPhzMUNZVvczdQhOqysjOVmw"
 
   private static func key(_ jwk: String) throws -> SignatureKey? {

@@ -48,6 +48,8 @@ SERVERS = {
     "another trust domain": (Leaf(("spiffe://evil.example/ns/shop/sa/ledger",)), "wrong_trust_domain"),
     "CA:TRUE": (Leaf((LEDGER,), is_authority=True), "wrong_usage"),
     "for clients only": (Leaf((LEDGER,), purposes=(CLIENT,)), "wrong_usage"),
+    "expired": (Leaf((LEDGER,), starts=-7200, ends=-3600), "expired"),
+    "not yet valid": (Leaf((LEDGER,), starts=600), "not_yet_valid"),
     "RSA of 1,024 bits": (Leaf((LEDGER,), key="rsa1024"), "weak_key"),
     "self-signed": (Leaf((LEDGER,), is_self_signed=True), "unknown_authority"),
     "RSA of 2,048 bits": (Leaf((LEDGER,), key="rsa2048"), None),
@@ -146,6 +148,36 @@ def test_what_a_server_shows_to_a_proxy_that_calls_it(mesh, caller, case):
     refusals.must_be(reason)
 
 
+def forged_server(mesh):
+    chain, key, _ = forge(Authority.of_mesh(mesh.state), mesh.directory, "held-down", Leaf((LEDGER,)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(chain), str(key))
+    return context
+
+
+def test_a_server_that_holds_a_proxy_down_to_tls_1_2(mesh, caller):
+    client, port = caller
+    context = forged_server(mesh)
+    context.set_alpn_protocols(["h2"])
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    refusals = Refusals("outbound", client.metrics, client.log)
+    with contextlib.closing(peer.MeshServer(IMPOSTOR, context)) as server:
+        assert http.get(HOST, port).status == 503 and server.answered == 0
+    refusals.must_be("unsupported_version")
+
+
+@pytest.mark.parametrize("offer", [["http/1.1"], []])
+def test_a_server_that_agrees_on_another_protocol_or_on_none(mesh, caller, offer):
+    client, port = caller
+    context = forged_server(mesh)
+    if offer:
+        context.set_alpn_protocols(offer)
+    refusals = Refusals("outbound", client.metrics, client.log)
+    with contextlib.closing(peer.MeshServer(IMPOSTOR, context)) as server:
+        assert http.get(HOST, port).status == 503 and server.answered == 0
+    refusals.must_be("no_common_protocol")
+
+
 @pytest.fixture
 def good(mesh):
     chain, key, _ = forge(Authority.of_mesh(mesh.state), mesh.directory, "good", Leaf((WEB,)))
@@ -174,7 +206,7 @@ def test_a_client_that_agrees_on_http2_and_speaks_http1(orders, good):
     def errors():
         return orders.metrics().sum("protocol_errors_total", direction="inbound")
 
-    before = errors()
+    before, logged = errors(), len(orders.log())
     with socket.create_connection((orders.address, 15008), timeout=5) as raw, good.wrap_socket(raw) as secured:
         secured.sendall(b"GET / HTTP/1.1\r\nHost: orders.shop\r\n\r\n")
         answer = b""
@@ -183,6 +215,7 @@ def test_a_client_that_agrees_on_http2_and_speaks_http1(orders, good):
                 answer += piece
     assert b"HTTP/1.1" not in answer
     until(lambda: errors() > before, "a protocol error counted")
+    until(lambda: re.search(r"HTTP of 127\.\S+ refused \(http2_connection_error\): no HTTP/2 preface", orders.log()[logged:]), "a line")
 
 
 def test_a_client_without_a_certificate_and_one_that_speaks_no_tls(mesh, orders):

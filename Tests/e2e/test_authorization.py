@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import socket
-import sys
 
 import h2.config
 import h2.connection
@@ -15,15 +14,6 @@ from support import http
 from support.manifests import text
 from support.mesh import INBOUND_PORT, PROXY_PORT, Mesh, program
 from support.waiting import free_port, until
-
-TCP_ECHO = """
-import os, socketserver
-class Echo(socketserver.BaseRequestHandler):
-    def handle(self):
-        while data := self.request.recv(65536): self.request.sendall(data)
-socketserver.ThreadingTCPServer.allow_reuse_address = True
-socketserver.ThreadingTCPServer((os.environ['APUS_WORKLOAD_ADDRESS'], 8080), Echo).serve_forever()
-"""
 
 
 def service(name, app_protocol="http"):
@@ -66,7 +56,7 @@ def mesh(tmp_path_factory):
         for name in ["orders", "shelf", "desk", "hall"]:
             setattr(mesh, name, mesh.run(
                 name, program("echo.py", 8080, "v1"), port=8080, own_address=True, wait=False, flags=["--access-log", "all"]))
-        mesh.bank = mesh.run("bank", [sys.executable, "-c", TCP_ECHO], port=8080, own_address=True, wait=False)
+        mesh.bank = mesh.run("bank", program("tcp_echo.py", 8080), port=8080, own_address=True, wait=False)
         mesh.local = {}
         for name, namespace in [("web", "shop"), ("stranger", "pay")]:
             ports = {target: free_port() for target in ("orders", "bank")}
@@ -154,8 +144,22 @@ def test_the_account_that_a_policy_names_is_served_and_others_are_not(mesh):
 def test_a_caller_outside_the_mesh_has_no_identity(mesh):
     with Refused(mesh.orders, reason="nothing_allows"):
         assert raw(mesh.orders, "GET", "/").status == 403
+
+
+def test_an_identity_that_is_only_claimed_is_none(mesh):
+    """Fields that proxies write are taken out, counted and told; what is left is a caller without identity."""
+    def removed():
+        return mesh.orders.metrics().sum("reserved_fields_removed_total", direction="inbound")
+
     forged = "x-forwarded-client-cert: URI=spiffe://cluster.local/ns/shop/sa/web\r\nx-apus-service: web\r\n"
-    assert raw(mesh.orders, "GET", "/", extra=forged).status == 403
+    before = removed()
+    with Refused(mesh.orders, reason="nothing_allows"):
+        assert raw(mesh.orders, "GET", "/", extra=forged).status == 403
+    assert removed() == before + 1
+    mesh.orders.wait_for_log(r"fields that only proxies of the mesh write were taken out of a request of 127\.0\.0\.1:\d+")
+    line = re.compile(r"denied GET / to port 8080 of a caller without identity at 127\.0\.0\.1:\d+: no allow policy matches")
+    # Of refusals one a second has a line.
+    until(lambda: raw(mesh.orders, "GET", "/", extra=forged).status == 403 and line.search(mesh.orders.log()), "the refusal is told")
 
 
 def test_a_deny_policy_goes_before_one_that_allows(mesh):
@@ -253,18 +257,37 @@ ESCAPES = [
 ]
 
 
-@pytest.mark.parametrize("send", [raw, raw_http2], ids=["HTTP/1.1", "HTTP/2"])
-def test_no_spelling_of_a_denied_path_gets_past_a_deny_rule(mesh, send):
-    for path in ADMIN:
-        answer = send(mesh.desk, "GET", path) if send is raw else send(mesh.desk, path)
-        assert answer.status in (0, 400, 403), (path, answer)
+# What of it is in a line of the access log: one for each refusal that was made by the rules.
+REASON = re.compile(r'"authorization":"(?:path refused: \w+|deny by shop/no-admin|no allow policy matches)"')
+SENDERS = {"HTTP/1.1": lambda workload, path: raw(workload, "GET", path), "HTTP/2": raw_http2}
 
 
-@pytest.mark.parametrize("send", [raw, raw_http2], ids=["HTTP/1.1", "HTTP/2"])
-def test_no_spelling_of_an_allowed_path_leads_elsewhere(mesh, send):
-    for path in ESCAPES:
-        answer = send(mesh.shelf, "GET", path) if send is raw else send(mesh.shelf, path)
+def refuses_all(workload, send, paths):
+    """Each is refused, counted once, and in the log with a reason."""
+    def broken():
+        return workload.metrics().sum("protocol_errors_total", direction="inbound")
+
+    before, broken_before, lines = denied(workload), broken(), len(REASON.findall(workload.log()))
+    for path in paths:
+        answer = send(workload, path)
         assert answer.status in (0, 400, 403), (path, answer)
+    judged = denied(workload) - before
+    # What is no path at all does not get as far as the rules.
+    assert judged + broken() - broken_before == len(paths)
+    # The access log is written a little later, and may still have had a line of an earlier test to write.
+    until(lambda: len(REASON.findall(workload.log())) - lines >= judged, f"{judged} lines with a reason")
+    if broken() > broken_before:
+        assert "HTTP of 127.0.0.1:" in workload.log()
+
+
+@pytest.mark.parametrize("version", SENDERS)
+def test_no_spelling_of_a_denied_path_gets_past_a_deny_rule(mesh, version):
+    refuses_all(mesh.desk, SENDERS[version], ADMIN)
+
+
+@pytest.mark.parametrize("version", SENDERS)
+def test_no_spelling_of_an_allowed_path_leads_elsewhere(mesh, version):
+    refuses_all(mesh.shelf, SENDERS[version], ESCAPES + ADMIN)
 
 
 @pytest.mark.parametrize("path, seen", [
@@ -298,16 +321,83 @@ def host_seen(answer):
     return [value for name, value in json.loads(answer.body)["headers"] if name == "host"] if answer.status == 200 else None
 
 
+class Broken:
+    """That a message was refused as no HTTP, counted under a reason, and told in the log, which has a line a second."""
+
+    def __init__(self, workload, reason, text):
+        self.workload, self.reason, self.line = workload, reason, re.compile(rf"HTTP of \S+ refused \({reason}\): {text}")
+
+    def count(self):
+        return self.workload.metrics().sum("protocol_errors_total", direction="inbound", reason=self.reason)
+
+    def by(self, send, *statuses):
+        start = len(self.workload.log())
+
+        def once():
+            before = self.count()
+            assert send().status in statuses
+            assert self.count() == before + 1
+            return self.line.search(self.workload.log(), start)
+
+        until(once, f"a line {self.line.pattern}", interval=0.2)
+
+
 def test_of_two_authorities_one_counts_for_rule_and_program(mesh):
-    assert raw(mesh.hall, "GET", "/", "secret.example").status == 403
+    with Refused(mesh.hall, reason="nothing_allows"):
+        assert raw(mesh.hall, "GET", "/", "secret.example").status == 403
     assert host_seen(raw(mesh.hall, "GET", "/", "PUBLIC.example:80")) == ["PUBLIC.example:80"]
     assert host_seen(raw(mesh.hall, "GET", "http://public.example/", "secret.example")) == ["public.example"]
-    assert raw(mesh.hall, "GET", "http://secret.example/", "public.example").status == 403
-    assert raw(mesh.hall, "GET", "/", "public.example", extra="Host: secret.example\r\n").status == 400
+    with Refused(mesh.hall, reason="nothing_allows"):
+        assert raw(mesh.hall, "GET", "http://secret.example/", "public.example").status == 403
+    Broken(mesh.hall, "repeated_host", "There is more than one Host field").by(
+        lambda: raw(mesh.hall, "GET", "/", "public.example", extra="Host: secret.example\r\n"), 400)
 
 
-def test_an_http2_authority_and_a_host_field_that_differ_are_one_or_none(mesh):
-    assert raw_http2(mesh.hall, "/", "secret.example").status == 403
-    assert host_seen(raw_http2(mesh.hall, "/", "public.example")) == ["public.example"]
-    assert host_seen(raw_http2(mesh.hall, "/", "public.example", {"host": "secret.example"})) in (None, ["public.example"])
-    assert raw_http2(mesh.hall, "/", "secret.example", {"host": "public.example"}).status in (0, 400, 403)
+@pytest.mark.parametrize("authority, host", [("public.example", "secret.example"), ("secret.example", "public.example")])
+def test_an_http2_authority_and_a_host_field_that_differ_are_no_request(mesh, authority, host):
+    Broken(mesh.hall, "http2_stream_error", "Host differs from :authority").by(
+        lambda: raw_http2(mesh.hall, "/", authority, {"host": host}), 0)
+    assert host_seen(raw_http2(mesh.hall, "/", "public.example", {"host": "public.example"})) == ["public.example"]
+    with Refused(mesh.hall, reason="nothing_allows"):
+        assert raw_http2(mesh.hall, "/", "secret.example", {"host": "secret.example"}).status == 403
+
+
+# MARK: Mistakes
+
+
+def test_a_policy_with_a_mistake_and_no_version_before_closes_what_it_is_for(mesh):
+    name, path = "shop/typo", mesh.manifests / "typo.yaml"
+
+    def asked():
+        return raw_http2(mesh.hall, "/", "public.example").status
+
+    assert asked() == 200
+    mesh.write("typo.yaml", policy("typo", "action: allow\n  rules: [{ form: [{ serviceAccounts: [web] }] }]", "hall"))
+    try:
+        line = re.compile(rf"denied GET / .*: {name} has a mistake, which closes the port until it is mended")
+        until(lambda: asked() == 403 and line.search(mesh.hall.log()), "the target is closed, and the log says why")
+        with Refused(mesh.hall, reason="broken_policy", authorization_policy=name):
+            assert asked() == 403
+        # Nobody else's target.
+        assert ask(mesh, "web").status == 200
+        why = mesh.apus("why", "--from", "web", "--to", "http://hall.shop/", check=False).stdout
+        assert f"the AuthorizationPolicy {name} has a mistake and no version before it" in why, why
+        assert "everything, until the policy is mended" in mesh.apus("authz", "hall.shop").stdout
+        assert re.search(r"^typo +shop +hall\.shop +False ", mesh.apus("get", "authorizationpolicy").stdout, re.M)
+        check = mesh.apus("check", check=False).stdout
+        assert "every call to the Service shop/hall is refused" in check and "spec.rules[0].form" in check, check
+        # One that only audits says nothing of who may call.
+        mesh.write("typo.yaml", policy("typo", "action: audit\n  rules: [{ form: [{ serviceAccounts: [web] }] }]", "hall"))
+        until(lambda: asked() == 200, "it is open again")
+    finally:
+        path.unlink()
+    # A version before stays in force.
+    good = policy("kept", "action: deny\n  rules: [{ to: [{ methods: [PUT] }] }]", "hall")
+    mesh.write("kept.yaml", good)
+    try:
+        until(lambda: raw(mesh.hall, "PUT", "/", "public.example").status == 403, "the policy is in force")
+        mesh.write("kept.yaml", good.replace("methods", "method"))
+        mesh.controller.wait_for_log("kept.yaml")
+        assert asked() == 200 and raw(mesh.hall, "PUT", "/", "public.example").status == 403
+    finally:
+        (mesh.manifests / "kept.yaml").unlink()

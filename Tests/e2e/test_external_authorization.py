@@ -1,6 +1,7 @@
 """Custom policies against a real authorizer in grpcio, which is also stopped; callers with identities of the mesh."""
 
 import json
+import re
 
 import pytest
 
@@ -115,5 +116,14 @@ def test_a_provider_that_is_down_goes_by_the_failure_mode(mesh):
     """The last of this mesh's tests: nobody starts it again."""
     mesh.opa.kill_group()
     mesh.opa.wait()
-    assert ask(mesh, CLOSED).status == 403 and ask(mesh, OPEN).status == 200
-    assert counted(mesh.closed, "error") >= 1 and counted(mesh.open, "error_allowed") >= 1
+    errors, allowed = counted(mesh.closed, "error"), counted(mesh.open, "error_allowed")
+    denied = mesh.closed.metrics().sum("authorization_denied_total", reason="provider_failed", authorization_policy="shop/ask-closed")
+    assert ask(mesh, CLOSED, "/down").status == 403 and ask(mesh, OPEN, "/down").status == 200
+    assert counted(mesh.closed, "error") == errors + 1 and counted(mesh.open, "error_allowed") == allowed + 1
+    after = mesh.closed.metrics().sum("authorization_denied_total", reason="provider_failed", authorization_policy="shop/ask-closed")
+    assert after == denied + 1
+    for workload, reason in ((mesh.closed, "no answer of opa.shop:80"), (mesh.open, "no answer of opa.shop:80, and it fails open")):
+        line = re.compile(rf'"/down"[^\n]*"authorization":"custom by shop/ask-\w+: {reason}"')
+        until(lambda: line.search(workload.log()), f"the access log has {line.pattern}")
+    # Lines of the proxy's own log come once a second: for whoever keeps no access log.
+    assert "no answer of opa.shop:80" in re.search(r"warning: let in GET .*", mesh.open.log()).group(0)

@@ -156,12 +156,19 @@ def pem(request):
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def der(tag, *contents):
+    content = b"".join(contents)
+    size = bytes([len(content)]) if len(content) < 128 else b"\x82" + len(content).to_bytes(2, "big")
+    return bytes([tag]) + size + content
+
+
 def without_possession():
-    """A request with somebody else's public key, signed by another."""
-    data = bytearray(extension_request(names(IDENTITY)).public_bytes(serialization.Encoding.DER))
-    # The last bytes are the signature's; a changed one is as good as another key's.
-    data[-1] ^= 1
-    text = "\n".join(textwrap.wrap(base64.b64encode(bytes(data)).decode(), 64))
+    """A request for somebody else's public key, signed with a key of one's own (RFC 2986, section 4.2)."""
+    asked = extension_request(names(IDENTITY)).tbs_certrequest_bytes
+    signature = ec.generate_private_key(ec.SECP256R1()).sign(asked, ec.ECDSA(hashes.SHA256()))
+    ecdsa_with_sha256 = bytes.fromhex("300a06082a8648ce3d040302")
+    data = der(0x30, asked, ecdsa_with_sha256, der(0x03, b"\0", signature))
+    text = "\n".join(textwrap.wrap(base64.b64encode(data).decode(), 64))
     return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}\n-----END CERTIFICATE REQUEST-----\n"
 
 
@@ -191,11 +198,13 @@ def joined(town):
 @pytest.mark.parametrize("case", FORGERIES)
 def test_a_forged_certificate_request_is_refused(town, joined, case):
     make, reason = FORGERIES[case]
-    before = metrics().sum("certificate_refusals_total", reason=reason)
+    before, logged = metrics().sum("certificate_refusals_total", reason=reason), len(town.controller.log())
     status, text = town.stranger.certify(make(), joined["token"])
     assert status in ("PERMISSION_DENIED", "INVALID_ARGUMENT") and "certificate request refused" in text
     assert metrics().sum("certificate_refusals_total", reason=reason) == before + 1, metrics().text
-    until(lambda: re.search(rf"workload={joined['workload']} .*certificate refused", town.controller.log()), "the log tells", 5)
+    # With the words that the caller is told.
+    line = re.compile(rf"reason=.*{re.escape(text)}.* workload={joined['workload']} .*certificate refused")
+    until(lambda: line.search(town.controller.log(), logged), "the log tells, and why", 5)
 
 
 def test_an_honest_request_is_signed_for_the_callers_identity_and_nothing_else(town, joined):

@@ -57,10 +57,11 @@ final class MeshPair: Sendable {
     receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
   }
 
-  /// The receiver's port, with other rules of who may call.
-  func authorize(_ authorization: Authorization?) {
+  /// The receiver's port, with other rules of who may call, and of whose tokens are taken.
+  func authorize(_ authorization: Authorization?, tokens: TokenPolicy? = nil) {
     var port = port
     port.authorization = authorization
+    port.tokens = tokens
     receiver.apply(ConfigUpdate(workload: WorkloadUpdate(name: "orders-0", ports: [port])))
   }
 

@@ -1,5 +1,6 @@
 """The far end of the mesh hop in Python: a server for the mesh port with any certificate, and a client for one."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -13,7 +14,7 @@ class MeshServer:
     """Answers every HTTP/2 request on ADDRESS:15008 with 200 and a fixed body, under the certificate it was given."""
 
     def __init__(self, address, context, body=b"from the impostor\n"):
-        self.context, self.body, self.answered = context, body, 0
+        self.context, self.body, self.answered, self.connections = context, body, 0, []
         self.listener = socket.create_server((address, 15008), reuse_port=True)
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
@@ -24,6 +25,7 @@ class MeshServer:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            self.connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, raw):
@@ -50,6 +52,10 @@ class MeshServer:
         # Closing alone leaves a thread inside accept() on Linux.
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        # Nobody is to be asked over a connection of a server that is gone.
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def request(address, context, target_port, service, path="/", timeout=5):
