@@ -25,12 +25,12 @@ class MeshServer:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            self.connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, raw):
         try:
             with self.context.wrap_socket(raw, server_side=True) as secured:
+                self.connections.append(secured)
                 self._speak(secured)
         except (OSError, ssl.SSLError):
             pass
