@@ -235,7 +235,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
 
   /// A message that is not HTTP: answer once and close, since the start of the next message is unknown.
   private func reject(_ exchange: Exchange, _ error: HTTP1Error) {
-    worker.metrics.protocolError(entry.direction, error.counter)
+    worker.brokeProtocol(entry.direction, error.counter, error.reason, by: connection)
     if let limit = error.limit { worker.limitReached(limit, by: connection) }
     request.keepAlive = false
     if isFirstRequest, error == .malformedRequestLine, entry.tls == nil {

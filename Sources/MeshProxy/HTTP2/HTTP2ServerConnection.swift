@@ -177,11 +177,11 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     connection.closeAfterFlush()
   }
 
-  private func countFault(_ reason: StaticString) {
+  private func countFault(_ reason: StaticString, _ detail: StaticString) {
     if let limit = engine.exceededLimit {
       worker.limitReached(limit.name, by: connection)
     } else {
-      worker.metrics.protocolError(entry.direction, reason)
+      worker.brokeProtocol(entry.direction, reason, detail, by: connection)
     }
   }
 
@@ -199,7 +199,7 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     case .trailers(let stream):
       exchange(stream)?.requestFinished(trailers: engine.receivedHead)
     case .reset(let stream, _, let isLocal):
-      if isLocal { countFault("http2_stream_error") }
+      if isLocal { countFault("http2_stream_error", engine.lastResetReason) }
       standing.gaveUp()
       if let exchange = exchange(stream) {
         engine.setContext(nil, for: stream)
@@ -211,8 +211,8 @@ final class HTTP2ServerConnection: ConnectionHandler, TimerHandler, Drainable {
       finishDrain()
     case .goAway, .settings, .pong:
       break
-    case .failure:
-      countFault("http2_connection_error")
+    case .failure(_, let reason):
+      countFault("http2_connection_error", reason)
       connection.closeAfterFlush()
       return false
     }
