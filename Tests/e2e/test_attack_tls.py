@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -163,7 +164,30 @@ def test_a_server_that_holds_a_proxy_down_to_tls_1_2(mesh, caller):
     refusals = Refusals("outbound", client.metrics, client.log)
     with contextlib.closing(peer.MeshServer(IMPOSTOR, context)) as server:
         assert http.get(HOST, port).status == 503 and server.answered == 0
-    refusals.must_be("unsupported_version")
+    # It says itself that there is nothing that both speak.
+    refusals.must_be("refused_by_peer")
+
+
+def test_a_server_that_answers_in_tls_1_2_though_nobody_offered_it(caller):
+    """A ServerHello without `supported_versions` is one of TLS 1.2 (RFC 8446, section 4.1.3): what somebody in between would make of it."""
+    client, port = caller
+    hello = b"\x03\x03" + bytes(32) + b"\0" + b"\xc0\x2b" + b"\0" + b"\0\0"
+    message = b"\x02" + len(hello).to_bytes(3, "big") + hello
+    refusals = Refusals("outbound", client.metrics, client.log)
+    with socket.create_server((IMPOSTOR, 15008), reuse_port=True) as listener:
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(b"\x16\x03\x03" + len(message).to_bytes(2, "big") + message)
+                        connection.recv(65536)
+
+        threading.Thread(target=answer, daemon=True).start()
+        assert http.get(HOST, port).status == 503
+        refusals.must_be("unsupported_version")
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("offer", [["http/1.1"], []])
