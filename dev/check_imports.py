@@ -43,7 +43,8 @@ CONTROL_PLANE = {
         "SwiftProtobuf", "Logging",
     } | GRPC | NIO | CERTIFICATES | FOUNDATION | DISPATCH | LIBC,
     "MeshCLI": {
-        "CLinux", "CProcess", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshAPI", "MeshControlAPI", "MeshResources", "MeshIdentity",
+        "CLinux", "CProcess", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshAPI", "MeshControlAPI", "MeshResources",
+        "MeshIdentity",
         "MeshControl", "SwiftProtobuf", "ArgumentParser", "Logging",
     } | GRPC | NIO | CERTIFICATES | FOUNDATION | DISPATCH | LIBC,
     "apus": {"MeshCLI", "ArgumentParser"} | FOUNDATION,

@@ -105,7 +105,8 @@ def http2_listeners(tmp_path_factory, http2_backend, http2_credentials):
     with socket.create_server((HOST, 0), backlog=2048) as mute, contextlib.ExitStack() as stack:
         made = {}
         for name, upstream in (("", http2_backend.port), (" to a mute backend", mute.getsockname()[1])):
-            for kind, flags, context in (("cleartext", [], None), ("TLS", http2_credentials.flags, http2_credentials.context())):
+            for kind, flags, context in (("cleartext", [], None),
+                                         ("TLS", http2_credentials.flags, http2_credentials.context())):
                 proxy = Forward(upstream, directory / f"{kind}{name}.log", *flags)
                 made[kind + name] = (stack.enter_context(proxy).port, context)
         yield made

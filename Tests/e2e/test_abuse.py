@@ -11,8 +11,8 @@ from support.abuse import CASES, arena, attacked, beside_harmless
 from support.mesh import resident_kib
 from support.waiting import until
 
-# Below this no one is hurt. bench/abuse measures on a quiet machine, with the proxy on a core of its own: there the victim's 99th
-# percentile stays below 5 ms under every attack. The rest is for the schedulers of busier machines.
+# Below this no one is hurt. bench/abuse measures on a quiet machine, with the proxy on a core of its own: there the
+# victim's 99th percentile stays below 5 ms under every attack. The rest is for the schedulers of busier machines.
 FLOOR_SECONDS = 0.025
 
 

@@ -1,4 +1,5 @@
-"""RequestAuthentication against forged, stolen and broken tokens: each is refused, logged and counted, and the program hears of none."""
+"""RequestAuthentication against forged, stolen and broken tokens: each is refused, logged and counted, and the
+program hears of none."""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"""Attacks on the mesh's TLS, each against live proxies: refused, counted under its own reason, and told in the log with who did it."""
+"""Attacks on the mesh's TLS, each against live proxies: refused, counted under its own reason, and told in the log
+with who did it."""
 
 import contextlib
 import re
@@ -41,7 +42,8 @@ CLIENTS = {
     "for servers only": (Leaf((WEB,), purposes=(SERVER,)), "wrong_usage"),
     "two identities": (Leaf((WEB, LEDGER)), "malformed_identity"),
     "no identity": (Leaf(), "malformed_identity"),
-    "line breaks in the identity": (Leaf(("spiffe://cluster.local/ns/shop/sa/web\napus-proxy[x] error: forged",)), "malformed_identity"),
+    "line breaks in the identity": (Leaf(("spiffe://cluster.local/ns/shop/sa/web\napus-proxy[x] error: forged",)),
+                                    "malformed_identity"),
 }
 # What a server shows to a proxy that calls `ledger`.
 SERVERS = {
@@ -62,7 +64,8 @@ SERVERS = {
 def mesh(tmp_path_factory):
     made = Mesh(tmp_path_factory.mktemp("attack"))
     try:
-        yield made.up(manifests.service("orders"), manifests.service("ledger"), manifests.workload("ledger", IMPOSTOR, "ledger"))
+        yield made.up(manifests.service("orders"), manifests.service("ledger"),
+                      manifests.workload("ledger", IMPOSTOR, "ledger"))
     finally:
         made.stop()
 

@@ -1,4 +1,5 @@
-"""AuthorizationPolicy against real proxies: callers with and without identity, every protocol, hostile spellings of paths, edits."""
+"""AuthorizationPolicy against real proxies: callers with and without identity, every protocol, hostile spellings of
+paths, edits."""
 
 import contextlib
 import json
@@ -21,7 +22,9 @@ def service(name, app_protocol="http"):
         apiVersion: v1
         kind: Service
         metadata: {{ name: {name}, namespace: shop }}
-        spec: {{ selector: {{ app: {name} }}, ports: [{{ name: main, port: 80, targetPort: 8080, appProtocol: {app_protocol} }}] }}
+        spec:
+          selector: {{ app: {name} }}
+          ports: [{{ name: main, port: 80, targetPort: 8080, appProtocol: {app_protocol} }}]
         """)
 
 
@@ -138,7 +141,8 @@ def test_the_account_that_a_policy_names_is_served_and_others_are_not(mesh):
     with Refused(mesh.orders, reason="nothing_allows", authorization_policy="", dst_service="orders", dst_namespace="shop"):
         answer = ask(mesh, "stranger")
         assert answer.status == 403 and "authorization" in answer.text and "web-only" not in answer.text
-    mesh.orders.wait_for_log(r"denied GET / to port 8080 of spiffe://cluster.local/ns/pay/sa/stranger at \S+: no allow policy matches")
+    mesh.orders.wait_for_log(
+        r"denied GET / to port 8080 of spiffe://cluster.local/ns/pay/sa/stranger at \S+: no allow policy matches")
 
 
 def test_a_caller_outside_the_mesh_has_no_identity(mesh):
@@ -179,7 +183,8 @@ def test_an_audit_policy_counts_and_changes_nothing(mesh):
 
 
 def test_a_grpc_client_is_told_permission_denied(mesh):
-    answer = raw_http2(mesh.orders, "/shop.v1.Orders/List", "orders.shop", {"content-type": "application/grpc", "te": "trailers"}, "POST")
+    answer = raw_http2(mesh.orders, "/shop.v1.Orders/List", "orders.shop",
+                       {"content-type": "application/grpc", "te": "trailers"}, "POST")
     assert answer.status == 200 and answer.headers["grpc-status"] == "7"
 
 
@@ -244,16 +249,18 @@ def test_an_edit_is_in_force_for_the_next_request_and_ends_the_streams_that_it_f
 # MARK: Spellings of paths
 
 ADMIN = [
-    "/admin", "/admin/", "/admin/x", "//admin", "/./admin", "/x/../admin", "/%61dmin", "/%61%64%6d%69%6e", "/admin%2fx", "/%2fadmin",
-    "/%2e/admin", "/x/%2e%2e/admin", "/x/.%2e/admin", "/admin;x=1", "/admin;/x", "/;/admin", "/x/..;/admin", "/admin%3bx", "/admin%00",
-    "/%00/admin", "/admin%00.png", "/%c0%afadmin", "/x/%c0%ae%c0%ae/admin", "/%e0%80%afadmin", "/\\admin", "/x/..\\admin", "/%5cadmin",
-    "/%252e%252e/admin", "/x/%252e%252e/admin", "/%2561dmin", "/admin?x", "/admin/../admin", "/x//../admin", "/../admin", "/%2e%2e/admin",
+    "/admin", "/admin/", "/admin/x", "//admin", "/./admin", "/x/../admin", "/%61dmin", "/%61%64%6d%69%6e",
+    "/admin%2fx", "/%2fadmin", "/%2e/admin", "/x/%2e%2e/admin", "/x/.%2e/admin", "/admin;x=1", "/admin;/x",
+    "/;/admin", "/x/..;/admin", "/admin%3bx", "/admin%00", "/%00/admin", "/admin%00.png", "/%c0%afadmin",
+    "/x/%c0%ae%c0%ae/admin", "/%e0%80%afadmin", "/\\admin", "/x/..\\admin", "/%5cadmin", "/%252e%252e/admin",
+    "/x/%252e%252e/admin", "/%2561dmin", "/admin?x", "/admin/../admin", "/x//../admin", "/../admin", "/%2e%2e/admin",
     "/%ffadmin", "/admin%", "/%u0061dmin", "/admin/.", "///admin///",
 ]
 ESCAPES = [
-    "/public/../admin", "/public/%2e%2e/admin", "/public/..%2fadmin", "/public%2f..%2fadmin", "/public/..;/admin", "/public;/../admin",
-    "/public/..\\admin", "/public/%5c../admin", "/public/%c0%ae%c0%ae/admin", "/public/%252e%252e/admin", "/public/./../admin",
-    "/public//../../admin", "/public/%00/../admin", "/public/x/../../admin", "/publicity", "/PUBLIC/x", "/Public", "/public%20", "/public%2fx",
+    "/public/../admin", "/public/%2e%2e/admin", "/public/..%2fadmin", "/public%2f..%2fadmin", "/public/..;/admin",
+    "/public;/../admin", "/public/..\\admin", "/public/%5c../admin", "/public/%c0%ae%c0%ae/admin",
+    "/public/%252e%252e/admin", "/public/./../admin", "/public//../../admin", "/public/%00/../admin",
+    "/public/x/../../admin", "/publicity", "/PUBLIC/x", "/Public", "/public%20", "/public%2fx",
 ]
 
 
@@ -291,7 +298,8 @@ def test_no_spelling_of_an_allowed_path_leads_elsewhere(mesh, version):
 
 
 @pytest.mark.parametrize("path, seen", [
-    ("/public//a", "/public/a"), ("/public/./a?b=//", "/public/a?b=//"), ("/x/../public", "/public"), ("/%70ublic/a%20b", "/public/a%20b"),
+    ("/public//a", "/public/a"), ("/public/./a?b=//", "/public/a?b=//"), ("/x/../public", "/public"),
+    ("/%70ublic/a%20b", "/public/a%20b"),
     ("/public/caf%c3%a9", "/public/caf%C3%A9"), ("/public/", "/public/"), ("/public/a%25", "/public/a%25"),
 ])
 def test_the_program_is_asked_for_the_path_that_was_judged(mesh, path, seen):

@@ -16,7 +16,8 @@ RATE = 2_500
 
 
 def both(port, host, **options):
-    return SteadyLoad(Http1, port, host, RATE, clients=64, posts=5, **options), SteadyLoad(Http2, port, host, RATE, clients=8, **options)
+    return (SteadyLoad(Http1, port, host, RATE, clients=64, posts=5, **options),
+            SteadyLoad(Http2, port, host, RATE, clients=8, **options))
 
 
 def check(say, *loads):
@@ -100,7 +101,8 @@ def test_a_peer_that_stops_answering_is_left_within_the_keepalive_times(mesh, sa
         stopped = orders[0].proxy_pid
         os.kill(stopped, signal.SIGSTOP)
         try:
-            until(lambda: client.metrics().sum("limit_hits_total", limit="keepalive_timeout") >= 1, "the silence is noticed", 40)
+            until(lambda: client.metrics().sum("limit_hits_total", limit="keepalive_timeout") >= 1,
+                  "the silence is noticed", 40)
             load.after(400)
         finally:
             os.kill(stopped, signal.SIGCONT)

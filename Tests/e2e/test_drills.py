@@ -1,8 +1,9 @@
 """Failure drills: two of a service's five endpoints go bad under load, and its clients hardly notice.
 
-Each fault meets two services at once: one of workloads of the mesh, asked over HTTP/2, and one of endpoints outside of it, asked
-over HTTP/1.1. Every fault has services of its own over the same endpoints, so that no drill finds endpoints ejected by the one
-before it. The rules repeat what fails, every seventh request has a body, and each attempt has half a second.
+Each fault meets two services at once: one of workloads of the mesh, asked over HTTP/2, and one of endpoints outside
+of it, asked over HTTP/1.1. Every fault has services of its own over the same endpoints, so that no drill finds
+endpoints ejected by the one before it. The rules repeat what fails, every seventh request has a body, and each
+attempt has half a second.
 """
 
 import os
@@ -16,8 +17,9 @@ from support.load import Http1, Http2, SteadyLoad
 from support.mesh import Mesh, program
 from support.waiting import until
 
-# Requests per second of each of the two loads. CI's machines are small and do other things besides. Not fewer: before two bad endpoints are
-# ejected by ten failures, one request in some hundred of those that meet them has no luck in all of its attempts.
+# Requests per second of each of the two loads. CI's machines are small and do other things besides. Not fewer:
+# before two bad endpoints are ejected by ten failures, one request in some hundred of those that meet them has no
+# luck in all of its attempts.
 RATE = int(os.environ.get("APUS_DRILL_RATE", 1000 if os.environ.get("CI") else 2000))
 BAD_SECONDS = 3
 SUCCESS = 0.999
@@ -132,7 +134,8 @@ class Arena:
 def answered(loads, more):
     """Until each of the loads has so many good answers more."""
     wanted = [load.good.value + more for load in loads]
-    until(lambda: all(load.good.value >= number for load, number in zip(loads, wanted)), f"{more} more good answers of each", 60)
+    until(lambda: all(load.good.value >= number for load, number in zip(loads, wanted)),
+          f"{more} more good answers of each", 60)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +158,8 @@ def test_a_service_that_fails_every_other_request_gets_a_fifth_more_of_them(aren
     metrics = arena.client.metrics()
     sent, repeats = (metrics.sum(name, backend=f"plain-{STORM}") for name in ("request_total", "retries_total"))
     least = LEAST_REPEATS * os.cpu_count() * (load.seconds + 2)
-    say(f"{STORM:<10} plain  {sent:>6.0f} requests at {load.sent / load.seconds:5.0f}/s, {repeats:.0f} repeats ({100 * repeats / sent:.1f} % of them)")
+    say(f"{STORM:<10} plain  {sent:>6.0f} requests at {load.sent / load.seconds:5.0f}/s, "
+        f"{repeats:.0f} repeats ({100 * repeats / sent:.1f} % of them)")
     assert BUDGET * sent * 0.8 < repeats < BUDGET * sent + least
     # The rule asked for more.
     assert metrics.sum("retry_overflow_total", backend=f"plain-{STORM}") > BUDGET * sent / 2
@@ -174,9 +178,11 @@ def test_two_bad_endpoints_of_five_cost_one_request_in_a_thousand_at_most(arena,
     metrics = arena.client.metrics()
     for path, load in loads.items():
         backend = f"{path}-{fault}"
-        retries, ejections = metrics.sum("retries_total", backend=backend), metrics.sum("outlier_ejections_total", backend=backend)
+        retries, ejections = (
+            metrics.sum(name, backend=backend) for name in ("retries_total", "outlier_ejections_total"))
         lost = sum(load.problems.values())
-        say(f"{fault:<10} {path:<6} {load.sent:>6} requests at {load.reached:5.0f}/s, {lost} lost ({100 - 100 * lost / load.sent:.3f} % good), "
+        say(f"{fault:<10} {path:<6} {load.sent:>6} requests at {load.reached:5.0f}/s, "
+            f"{lost} lost ({100 - 100 * lost / load.sent:.3f} % good), "
             f"{retries:.0f} repeats, {ejections:.0f} ejections")
         assert lost <= load.sent * (1 - SUCCESS), (path, load.problems)
         # The fault was there: it was met, and somebody was left out.

@@ -24,7 +24,8 @@ REFUSED = {
     "stranger": ("unknown_authority", "of an authority that is not trusted here"),
     "plain": ("protocol_error", "does not speak TLS there"),
 }
-ADDRESSES = {name: f"127.77.0.{index}" for index, name in enumerate(["good", *REFUSED, "other", "sans", "slice", "calls", "old"], 1)}
+ADDRESSES = {name: f"127.77.0.{index}"
+             for index, name in enumerate(["good", *REFUSED, "other", "sans", "slice", "calls", "old"], 1)}
 
 
 def config_map(name, pem, key="ca.crt"):
@@ -143,10 +144,13 @@ def mesh(tmp_path_factory):
         mesh.servers["old"].context.maximum_version = ssl.TLSVersion.TLSv1_2
         mesh.calls = grpc_server(ADDRESSES["calls"], files["good"])
         mesh.up(
-            config_map("authority", mesh.authority), config_map("changing", mesh.authority), config_map("empty", "x\n", "other"),
-            external("api", "api.example.com", ADDRESSES["good"], TRUSTED, ports="- { port: 443, targetPort: 8443, appProtocol: tls }\n"),
+            config_map("authority", mesh.authority), config_map("changing", mesh.authority),
+            config_map("empty", "x\n", "other"),
+            external("api", "api.example.com", ADDRESSES["good"], TRUSTED,
+                     ports="- { port: 443, targetPort: 8443, appProtocol: tls }\n"),
             *(external(name, f"{name}.example.com", ADDRESSES[name], validation()) for name in REFUSED),
-            external("system", "system.example.com", ADDRESSES["other"], "{ wellKnownCACertificates: System, hostname: api.example.com }"),
+            external("system", "system.example.com", ADDRESSES["other"],
+                     "{ wellKnownCACertificates: System, hostname: api.example.com }"),
             external("old", "old.example.com", ADDRESSES["old"], validation()),
             external("modern", "modern.example.com", ADDRESSES["old"], validation(more=", minimumVersion: '1.3'")),
             external("shared", "shared.example.com", ADDRESSES["plain"], None, "apus-system"),
@@ -155,10 +159,12 @@ def mesh(tmp_path_factory):
             *(external(name, f"{name}.example.com", ADDRESSES["calls"], validation(hostname)).replace(
                 "{ name: http,", "{ name: http, appProtocol: grpc,")
               for name, hostname in (("calls", "api.example.com"), ("misnamed", "www.example.com"))),
-            external("broken", "broken.example.com", ADDRESSES["good"], "{ caCertificateRefs: [{ group: '', kind: ConfigMap, name: none }] }"),
+            external("broken", "broken.example.com", ADDRESSES["good"],
+                     "{ caCertificateRefs: [{ group: '', kind: ConfigMap, name: none }] }"),
             policy("policed", "policed", validation(), kind="ExternalService", version="v1alpha3"),
             sliced("sans", ADDRESSES["sans"]), policy("sans", "sans", validation(
-                "pay.example.com", more=", subjectAltNames: [{ type: Hostname, hostname: no.example.com }, { type: URI, uri: 'spiffe://example.com/pay' }]")),
+                "pay.example.com", more=", subjectAltNames: [{ type: Hostname, hostname: no.example.com }, "
+                                        "{ type: URI, uri: 'spiffe://example.com/pay' }]")),
             sliced("rivals", ADDRESSES["good"]),
             policy("rivals-old", "rivals", validation(), created="2026-01-01T00:00:00Z"),
             policy("rivals-new", "rivals", validation("www.example.com"), created="2026-02-01T00:00:00Z"),
@@ -168,7 +174,8 @@ def mesh(tmp_path_factory):
             sliced("changing", ADDRESSES["slice"]), policy("changing", "changing", validation(authority="changing")),
             sliced("lost", ADDRESSES["plain"]), policy("lost", "lost", validation(authority="empty")),
             policy("nowhere", "nowhere", validation()),
-            sliced("refused", ADDRESSES["plain"]), policy("refused", "refused", "{ hostname: '*.example.com', wellKnownCACertificates: System }"),
+            sliced("refused", ADDRESSES["plain"]),
+            policy("refused", "refused", "{ hostname: '*.example.com', wellKnownCACertificates: System }"),
             manifests.service("meshed"), policy("meshed", "meshed", validation()),
             manifests.service("front"),
             manifests.text("""
@@ -194,7 +201,8 @@ def mesh(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SSL_CERT_FILE", str(root))
             # One worker: turns are each worker's.
-            mesh.caller, *ports = mesh.client("calls.shop:80", "misnamed.shop:80", flags=["--workers", "1", "--dns-server", "127.77.1.250"])
+            mesh.caller, *ports = mesh.client("calls.shop:80", "misnamed.shop:80",
+                                              flags=["--workers", "1", "--dns-server", "127.77.1.250"])
         mesh.channel, mesh.misnamed = (grpc.insecure_channel(f"127.0.0.1:{port}") for port in ports)
         until(lambda: mesh.ask("http://api.example.com/").status == 200, "the server outside answers")
         yield mesh

@@ -91,7 +91,8 @@ def test_what_the_provider_denies_is_answered_as_it_says_counted_and_logged(mesh
     assert answer.status == 418 and answer.body == b"not you" and answer.headers["x-reason"] == "teapot"
     assert counted(mesh.closed, "denied") == before + 1
     until(lambda: "said no" in mesh.closed.log(), "the refusal is logged")
-    assert mesh.closed.metrics().sum("authorization_denied_total", reason="provider", authorization_policy="shop/ask-closed") >= 1
+    assert mesh.closed.metrics().sum("authorization_denied_total", reason="provider",
+                                     authorization_policy="shop/ask-closed") >= 1
 
 
 @pytest.mark.parametrize("verdict", ["error", "garbage"])

@@ -120,7 +120,8 @@ def test_the_last_good_answer_is_kept_while_the_dns_fails(mesh):
     del mesh.names.records["kept.example.com"]
     until(lambda: mesh.lookups("failed") > before, "a question without an answer", 10)
     assert mesh.who("kept.example.com", 5) == {TWO}
-    assert "the DNS has no answer for kept.example.com" in mesh.caller.log() and "its last addresses stay in use" in mesh.caller.log()
+    assert "the DNS has no answer for kept.example.com" in mesh.caller.log()
+    assert "its last addresses stay in use" in mesh.caller.log()
 
 
 def test_a_ttl_of_zero_counts_for_the_minimum(mesh):

@@ -96,7 +96,8 @@ def test_an_abort_answers_for_the_port_that_it_names(ask, mesh):
 
 
 def test_a_grpc_call_is_aborted_with_its_own_status(mesh):
-    with grpc.insecure_channel(f"127.0.0.1:{mesh.ports['calls']}", options=[("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0)]) as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{mesh.ports['calls']}",
+                               options=[("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0)]) as channel:
         with Counted(mesh, "calls", 2, 0, fault="abort"):
             for _ in range(2):
                 with pytest.raises(grpc.RpcError) as failure:
@@ -234,7 +235,8 @@ def test_status_says_what_is_in_force_and_what_is_not(mesh):
     assert re.search(r"^lost +shop +refuse\.shop +False \(TargetNotFound\) ", table, re.M), table
     assert "did you mean refused?" in table
     document = mesh.apus("get", "faultinjection", "refuse", "-n", "shop", "-o", "yaml").stdout
-    for line in ("kind: FaultInjection", "ancestors:", "type: Active", "reason: Active", "controllerName: mesh.apus.dev/controller"):
+    for line in ("kind: FaultInjection", "ancestors:", "type: Active", "reason: Active",
+                 "controllerName: mesh.apus.dev/controller"):
         assert line in document
 
 

@@ -15,7 +15,8 @@ LONG = 60
 
 @pytest.fixture(scope="module")
 def mesh_with_routes(tmp_path_factory):
-    with gamma_mesh(tmp_path_factory.mktemp("extended"), "gamma-extended.yaml", PARENTS, ["echo-v1", "echo-v2", "echo-v3"]) as mesh:
+    with gamma_mesh(tmp_path_factory.mktemp("extended"), "gamma-extended.yaml", PARENTS,
+                    ["echo-v1", "echo-v2", "echo-v3"]) as mesh:
         yield mesh
 
 
@@ -123,11 +124,13 @@ def preflight(origin, method="PUT", headers="x-one, x-three"):
     return {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
 
 
-@pytest.mark.parametrize("origin", ["https://www.foo.com", "https://a.bar.com", "https://a.b.bar.com", "http://local.test:8080"])
+@pytest.mark.parametrize("origin",
+                         ["https://www.foo.com", "https://a.bar.com", "https://a.b.bar.com", "http://local.test:8080"])
 def test_a_preflight_of_an_allowed_origin_is_answered_by_the_proxy(ask, origin):
     answer = ask("cors", "/exact", preflight(origin), "OPTIONS")
     assert answer.status in (200, 204) and answer.said is None
-    assert access(answer) == {"allow-origin": origin, "allow-methods": "GET, PUT", "allow-headers": "x-one, x-two", "max-age": "3600"}
+    assert access(answer) == {"allow-origin": origin, "allow-methods": "GET, PUT", "allow-headers": "x-one, x-two",
+                              "max-age": "3600"}
 
 
 @pytest.mark.parametrize("origin", [

@@ -166,6 +166,7 @@ def test_curl_changes_to_http2(http2_listeners):
     port, _ = http2_listeners["cleartext"]
     url = f"http://127.0.0.1:{port}/bytes/100000"
     said = subprocess.run(
-        ["curl", "-sS", "--http2", "-o", "/dev/null", "-o", "/dev/null", "-w", "%{http_version} %{http_code} %{size_download}\n", url, url],
+        ["curl", "-sS", "--http2", "-o", "/dev/null", "-o", "/dev/null", "-w",
+         "%{http_version} %{http_code} %{size_download}\n", url, url],
         capture_output=True, text=True, timeout=30, check=True)
     assert said.stdout == "2 200 100000\n" * 2

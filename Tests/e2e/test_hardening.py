@@ -42,7 +42,8 @@ def test_systemd_accepts_the_unit_and_finds_little_exposed(tmp_path, name):
     complaints = [line for line in verified.stderr.splitlines() if "apus" in line]
     assert not complaints, complaints
     security = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", tmp_path / name], capture_output=True, text=True, timeout=30)
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", tmp_path / name], capture_output=True, text=True,
+        timeout=30)
     exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", security.stdout).group(1))
     assert exposure <= EXPOSURE[name], security.stdout
 

@@ -8,7 +8,8 @@ from support.frames import (
     ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, ENABLE_PUSH, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR,
     FRAME_SIZE_ERROR, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_FRAME_SIZE, PADDED, PING, PREFACE,
     PRIORITY, PRIORITY_FLAG, PROTOCOL_ERROR, PUSH_PROMISE, REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED,
-    WINDOW_UPDATE, Connection, block, continuation, data, frame, goaway, headers, literal, ping, priority, request, reset, settings,
+    WINDOW_UPDATE, Connection, block, continuation, data, frame, goaway, headers, literal, ping, priority, request, reset,
+    settings,
     window_update, word)
 
 GET = block(request())
@@ -20,12 +21,15 @@ DONE = answered(1)
 UNKNOWN = frame(0xBB, 0xFF, 0, b"whatever")
 
 STARTING = [
-    case("3.4 the preface and an empty SETTINGS start a connection", PREFACE, settings(), headers(1), then=answered(), starts=False),
+    case("3.4 the preface and an empty SETTINGS start a connection", PREFACE, settings(), headers(1), then=answered(),
+         starts=False),
     case("3.4 the server's first frame is SETTINGS", then=lambda c: None),
     case("3.4 a request may follow the preface at once", PREFACE + settings() + headers(1), then=answered(), starts=False),
     case("3.4 another first frame than SETTINGS", PREFACE, ping(), then=closes_connection(PROTOCOL_ERROR), starts=False),
-    case("3.4 an acknowledgement as first frame", PREFACE, settings(flags=ACK), then=closes_connection(PROTOCOL_ERROR), starts=False),
-    case("3.4 a preface that goes wrong late", PREFACE[:-2] + b"XX", settings(), then=closes_connection(PROTOCOL_ERROR), starts=False),
+    case("3.4 an acknowledgement as first frame", PREFACE, settings(flags=ACK), then=closes_connection(PROTOCOL_ERROR),
+         starts=False),
+    case("3.4 a preface that goes wrong late", PREFACE[:-2] + b"XX", settings(), then=closes_connection(PROTOCOL_ERROR),
+         starts=False),
 ]
 
 FRAMES = [
@@ -37,7 +41,8 @@ FRAMES = [
     case("4.2 DATA of 16,384 octets", BODY, data(1, bytes(16384), end=True), then=answered()),
     case("4.2 DATA above the limit", BODY, data(1, bytes(16385)), then=closes_connection(FRAME_SIZE_ERROR)),
     case("4.2 HEADERS above the limit", headers(1, GET + literal("a", "b" * 16384)), then=closes_connection(FRAME_SIZE_ERROR)),
-    case("4.2 a length that is announced is enough", frame(SETTINGS, 0, 0, b"", 1 << 20), then=closes_connection(FRAME_SIZE_ERROR)),
+    case("4.2 a length that is announced is enough", frame(SETTINGS, 0, 0, b"", 1 << 20),
+         then=closes_connection(FRAME_SIZE_ERROR)),
     case("4.3 a block that cannot be decoded", headers(1, b"\x40"), then=closes_connection(COMPRESSION_ERROR)),
     case("4.3 a block of a stream that is refused anyway", headers(1, request(method=None)), headers(3, b"\x80"),
          then=closes_connection(COMPRESSION_ERROR)),
@@ -59,7 +64,8 @@ STREAMS = [
     case("5.1 half closed: DATA", WAITING, data(1, b"x"), then=resets(STREAM_CLOSED)),
     case("5.1 half closed: HEADERS", WAITING, headers(1), then=resets(STREAM_CLOSED)),
     case("5.1 half closed: CONTINUATION", WAITING, continuation(1, GET), then=closes_connection(PROTOCOL_ERROR)),
-    case("5.1 half closed: WINDOW_UPDATE is allowed", headers(1, request(path="/slow/0.1")), window_update(1, 1), then=answered()),
+    case("5.1 half closed: WINDOW_UPDATE is allowed", headers(1, request(path="/slow/0.1")), window_update(1, 1),
+         then=answered()),
     case("5.1 half closed: PRIORITY is allowed", headers(1, request(path="/slow/0.1")), priority(1), then=answered()),
     case("5.1 half closed: RST_STREAM is allowed", WAITING, reset(1), then=ignored),
     case("5.1 reset by the client: DATA", OPEN, reset(1), data(1, b"x"), then=resets(STREAM_CLOSED)),
@@ -67,26 +73,33 @@ STREAMS = [
     case("5.1 reset by the client: CONTINUATION", OPEN, reset(1), continuation(1, GET), then=closes_connection(PROTOCOL_ERROR)),
     case("5.1 reset by the client: WINDOW_UPDATE, PRIORITY and RST_STREAM", OPEN, reset(1), window_update(1, 1), priority(1),
          reset(1), then=ignored),
-    case("5.1 reset by the server: what was on its way is ignored", headers(1, request("POST", None), end=False), data(1, b"x"), data(1, b"y", end=True), then=resets(PROTOCOL_ERROR)),
+    case("5.1 reset by the server: what was on its way is ignored", headers(1, request("POST", None), end=False),
+         data(1, b"x"), data(1, b"y", end=True), then=resets(PROTOCOL_ERROR)),
     case("5.1 ended: DATA", headers(1), DONE, data(1, b"x"), then=closes_connection(STREAM_CLOSED, last=1)),
     case("5.1 ended: HEADERS", headers(1), DONE, headers(1), then=closes_connection(STREAM_CLOSED)),
     case("5.1 ended: CONTINUATION", headers(1), DONE, continuation(1, GET), then=closes_connection(PROTOCOL_ERROR)),
     case("5.1 ended: WINDOW_UPDATE, PRIORITY and RST_STREAM", headers(1), DONE, window_update(1, 1), priority(1), reset(1),
          then=ignored),
     case("5.1.1 an even stream", headers(2), then=closes_connection(PROTOCOL_ERROR, last=0)),
-    case("5.1.1 a stream below an earlier one", headers(5), answered(5), headers(3), then=closes_connection(PROTOCOL_ERROR, last=5)),
+    case("5.1.1 a stream below an earlier one", headers(5), answered(5), headers(3),
+         then=closes_connection(PROTOCOL_ERROR, last=5)),
     case("5.1.1 streams may be left out", headers(1), DONE, headers(101), then=answered(101)),
-    case("5.3.1 HEADERS of a stream that depends on itself", headers(1, flags=END_HEADERS | PRIORITY_FLAG, before=word(1) + b"\x0f"),
+    case("5.3.1 HEADERS of a stream that depends on itself",
+         headers(1, flags=END_HEADERS | PRIORITY_FLAG, before=word(1) + b"\x0f"),
          then=resets(PROTOCOL_ERROR)),
-    case("5.3.1 PRIORITY of an idle stream that depends on itself", priority(1, depends_on=1), then=closes_connection(PROTOCOL_ERROR)),
-    case("5.3.1 PRIORITY of an open stream that depends on itself", OPEN, priority(1, depends_on=1), then=resets(PROTOCOL_ERROR)),
+    case("5.3.1 PRIORITY of an idle stream that depends on itself", priority(1, depends_on=1),
+         then=closes_connection(PROTOCOL_ERROR)),
+    case("5.3.1 PRIORITY of an open stream that depends on itself", OPEN, priority(1, depends_on=1),
+         then=resets(PROTOCOL_ERROR)),
     *[case(f"5.3.2 {what} is ignored", octets, headers(1), then=answered()) for what, octets in {
         "the lowest weight": priority(1, weight=0), "the highest weight": priority(1, weight=255),
-        "a dependency on an idle stream": priority(1, depends_on=3), "an exclusive dependency": priority(1, depends_on=0x80000003),
+        "a dependency on an idle stream": priority(1, depends_on=3),
+        "an exclusive dependency": priority(1, depends_on=0x80000003),
     }.items()],
     case("5.4.1 a connection error is announced with the last stream, then the connection ends", headers(1), DONE, headers(3),
          answered(3), ping(bytes(7)), then=closes_connection(FRAME_SIZE_ERROR, last=3)),
-    case("5.4.2 a stream error leaves other streams alone", headers(1, request("POST", "/upload"), end=False), headers(3, request(te="x")),
+    case("5.4.2 a stream error leaves other streams alone", headers(1, request("POST", "/upload"), end=False),
+         headers(3, request(te="x")),
          data(1, b"abc", end=True), then=answered()),
 ]
 
@@ -100,7 +113,8 @@ DEFINITIONS = [
     case("6.1 padding longer than the frame", BODY, frame(DATA, PADDED, 1, b"\xffabc"), then=closes_connection(PROTOCOL_ERROR)),
     case("6.1 a padded frame without a pad length", BODY, frame(DATA, PADDED, 1), then=closes_connection(FRAME_SIZE_ERROR)),
     case("6.2 HEADERS with padding", headers(1, flags=END_HEADERS | PADDED, before=b"\x03", after=bytes(3)), then=answered()),
-    case("6.2 HEADERS with a priority", headers(1, flags=END_HEADERS | PRIORITY_FLAG, before=word(0) + b"\x0f"), then=answered()),
+    case("6.2 HEADERS with a priority", headers(1, flags=END_HEADERS | PRIORITY_FLAG, before=word(0) + b"\x0f"),
+         then=answered()),
     case("6.2 HEADERS with both", headers(1, flags=END_HEADERS | PADDED | PRIORITY_FLAG, before=b"\x03" + word(7) + b"\xff",
                                           after=bytes(3)), then=answered()),
     case("6.2 HEADERS on stream 0", headers(0), then=closes_connection(PROTOCOL_ERROR)),
@@ -111,7 +125,8 @@ DEFINITIONS = [
     case("6.2 an empty HEADERS is no request", headers(1, b""), then=resets(PROTOCOL_ERROR)),
     case("6.3 PRIORITY on stream 0", priority(0), then=closes_connection(PROTOCOL_ERROR)),
     case("6.3 PRIORITY of four octets", OPEN, frame(PRIORITY, 0, 1, bytes(4)), then=resets(FRAME_SIZE_ERROR)),
-    case("6.3 PRIORITY of six octets on an idle stream", frame(PRIORITY, 0, 1, bytes(6)), then=closes_connection(FRAME_SIZE_ERROR)),
+    case("6.3 PRIORITY of six octets on an idle stream", frame(PRIORITY, 0, 1, bytes(6)),
+         then=closes_connection(FRAME_SIZE_ERROR)),
     case("6.4 RST_STREAM", OPEN, reset(1, CANCEL), then=ignored),
     case("6.4 RST_STREAM on stream 0", reset(0), then=closes_connection(PROTOCOL_ERROR)),
     case("6.4 RST_STREAM of three octets", OPEN, frame(RST_STREAM, 0, 1, bytes(3)), then=closes_connection(FRAME_SIZE_ERROR)),
@@ -124,10 +139,12 @@ DEFINITIONS = [
     case("6.5 SETTINGS of five octets", frame(SETTINGS, 0, 0, bytes(5)), then=closes_connection(FRAME_SIZE_ERROR)),
     case("6.5.2 ENABLE_PUSH 0 and 1", settings((ENABLE_PUSH, 0)), settings((ENABLE_PUSH, 1)), then=ignored),
     case("6.5.2 ENABLE_PUSH 2", settings((ENABLE_PUSH, 2)), then=closes_connection(PROTOCOL_ERROR)),
-    case("6.5.2 INITIAL_WINDOW_SIZE above 2^31-1", settings((INITIAL_WINDOW_SIZE, 1 << 31)), then=closes_connection(FLOW_CONTROL_ERROR)),
+    case("6.5.2 INITIAL_WINDOW_SIZE above 2^31-1", settings((INITIAL_WINDOW_SIZE, 1 << 31)),
+         then=closes_connection(FLOW_CONTROL_ERROR)),
     case("6.5.2 MAX_FRAME_SIZE below 16,384", settings((MAX_FRAME_SIZE, 16383)), then=closes_connection(PROTOCOL_ERROR)),
     case("6.5.2 MAX_FRAME_SIZE above 16,777,215", settings((MAX_FRAME_SIZE, 1 << 24)), then=closes_connection(PROTOCOL_ERROR)),
-    case("6.5.2 MAX_FRAME_SIZE at its bounds", settings((MAX_FRAME_SIZE, 16384), (MAX_FRAME_SIZE, (1 << 24) - 1)), then=ignored),
+    case("6.5.2 MAX_FRAME_SIZE at its bounds", settings((MAX_FRAME_SIZE, 16384), (MAX_FRAME_SIZE, (1 << 24) - 1)),
+         then=ignored),
     case("6.5.2 an unknown setting", settings((0xFF, 1)), then=ignored),
     case("6.5.2 ENABLE_CONNECT_PROTOCOL other than 0 or 1", settings((8, 2)), then=closes_connection(PROTOCOL_ERROR)),
     case("6.6 PUSH_PROMISE from a client", OPEN, frame(PUSH_PROMISE, END_HEADERS, 1, word(2) + GET),
@@ -147,7 +164,8 @@ DEFINITIONS = [
     case("6.9 WINDOW_UPDATE of 0 of the connection", window_update(0, 0), then=closes_connection(PROTOCOL_ERROR)),
     case("6.9 WINDOW_UPDATE of 0 of a stream", OPEN, window_update(1, 0), then=resets(PROTOCOL_ERROR)),
     case("6.9 WINDOW_UPDATE of three octets", frame(WINDOW_UPDATE, 0, 0, bytes(3)), then=closes_connection(FRAME_SIZE_ERROR)),
-    case("6.9.1 the connection's window above 2^31-1", window_update(0, 0x7FFFFFFF), then=closes_connection(FLOW_CONTROL_ERROR)),
+    case("6.9.1 the connection's window above 2^31-1", window_update(0, 0x7FFFFFFF),
+         then=closes_connection(FLOW_CONTROL_ERROR)),
     case("6.9.1 the connection's window above 2^31-1 in two steps", window_update(0, 0x7FFF0000), window_update(0, 0xFFFF),
          window_update(0, 1), then=closes_connection(FLOW_CONTROL_ERROR)),
     case("6.9.1 a stream's window above 2^31-1", OPEN, window_update(1, 0x7FFFFFFF), then=resets(FLOW_CONTROL_ERROR)),
@@ -162,7 +180,8 @@ DEFINITIONS = [
          then=closes_connection(PROTOCOL_ERROR)),
     case("6.10 CONTINUATION on stream 0", PART, continuation(0, REST), then=closes_connection(PROTOCOL_ERROR)),
     case("6.10 CONTINUATION after END_HEADERS of HEADERS", OPEN, continuation(1, GET), then=closes_connection(PROTOCOL_ERROR)),
-    case("6.10 CONTINUATION after END_HEADERS of CONTINUATION", headers(1, GET[:HALF], end=False, flags=0), continuation(1, REST),
+    case("6.10 CONTINUATION after END_HEADERS of CONTINUATION", headers(1, GET[:HALF], end=False, flags=0),
+         continuation(1, REST),
          continuation(1, GET), then=closes_connection(PROTOCOL_ERROR)),
     case("6.10 CONTINUATION after DATA", OPEN, data(1, b"x"), frame(CONTINUATION, END_HEADERS, 1, GET),
          then=closes_connection(PROTOCOL_ERROR)),
@@ -222,7 +241,8 @@ def test_6_9_1_an_answer_waits_for_the_window(dial):
         made = connection.until(lambda made: made.kind == DATA and made.stream == 1)
         sizes.append(len(made.payload))
         connection.round_trip()
-        assert not [made for made in connection.frames[connection.frames.index(made) + 1:] if made.kind == DATA], "over the window"
+        assert not [made for made in connection.frames[connection.frames.index(made) + 1:]
+                    if made.kind == DATA], "over the window"
         connection.send(window_update(1, 1))
     assert sizes == [1, 1, 1] and made.ends_stream
 

@@ -39,19 +39,23 @@ EXCHANGES = [
     case("8.1.1 Content-Length without content", ask(("content-length", "1")), then=resets(PROTOCOL_ERROR)),
     case("8.1.1 Content-Length above the content before trailers", upload(size=4), data(1, b"abc"), headers(1, [("x", "y")]),
          then=resets(PROTOCOL_ERROR)),
-    case("8.1.1 Content-Length that fits, padding left out", upload(size=3), data(1, b"abc", end=True, padding=9), then=answered()),
+    case("8.1.1 Content-Length that fits, padding left out", upload(size=3), data(1, b"abc", end=True, padding=9),
+         then=answered()),
     case("8.1.1 Content-Length 0", ask(("content-length", "0")), then=answered()),
-    *[refused(f"8.1.1 Content-Length {value!r}", ("content-length", value)) for value in ("", "-0", "+0", "0x0", "0, 0", "0" * 19)],
+    *[refused(f"8.1.1 Content-Length {value!r}", ("content-length", value))
+      for value in ("", "-0", "+0", "0x0", "0, 0", "0" * 19)],
     refused("8.1.1 two Content-Lengths", ("content-length", "0"), ("content-length", "0")),
 ]
 
 FIELDS = [
     *[refused(f"8.2 the name {name!r}", (name, "v")) for name in (
-        "X-Upper", "x-uppeR", "", "x y", "x\ty", "x\0y", "x\ny", "x\ry", "x\x7fy", "x\xe9", "x(y", "x,y", "x/y", "x@y", "x[y", 'x"y')],
+        "X-Upper", "x-uppeR", "", "x y", "x\ty", "x\0y", "x\ny", "x\ry", "x\x7fy", "x\xe9", "x(y", "x,y", "x/y", "x@y",
+        "x[y", 'x"y')],
     case("8.2 every byte that a name may have", ask(("!#$%&'*+-.^_`|~0a", "v")), then=echoes("!#$%&'*+-.^_`|~0a: v")),
     *[refused(f"8.2.1 the value {value!r}", ("x-value", value)) for value in (
         "a\0b", "a\nb", "a\rb", "a\r\nb: c", " a", "a ", "\ta", "a\t", "a\x01b", "a\x7fb")],
-    case("8.2.1 an empty value, and one with white space and bytes above 127 inside", ask(("x-empty", ""), ("x-value", "a b\tc\xe9")),
+    case("8.2.1 an empty value, and one with white space and bytes above 127 inside",
+         ask(("x-empty", ""), ("x-value", "a b\tc\xe9")),
          then=echoes("x-empty: ", "x-value: a b\tc\xe9")),
     *[refused(f"8.2.2 {name}", (name, value)) for name, value in {
         "connection": "close", "proxy-connection": "close", "keep-alive": "timeout=1", "transfer-encoding": "chunked",
@@ -63,16 +67,20 @@ FIELDS = [
 ]
 
 PSEUDO = [
-    *[refused(f"8.3 {name}", (name, value)) for name, value in {":unknown": "x", ":status": "200", ":": "x", ":Path": "/"}.items()],
+    *[refused(f"8.3 {name}", (name, value))
+      for name, value in {":unknown": "x", ":status": "200", ":": "x", ":Path": "/"}.items()],
     case("8.3 a pseudo-header field after another", headers(1, [("x", "y"), *request()]), then=resets(PROTOCOL_ERROR)),
-    case("8.3 one pseudo-header field after another field", headers(1, request(authority=None) + [("x", "y"), (":authority", "a.test")]),
+    case("8.3 one pseudo-header field after another field",
+         headers(1, request(authority=None) + [("x", "y"), (":authority", "a.test")]),
          then=resets(PROTOCOL_ERROR)),
     *[case(f"8.3 two {field}", headers(1, [(field, value), *request()]), then=resets(PROTOCOL_ERROR)) for field, value in {
         ":method": "GET", ":scheme": "http", ":path": "/", ":authority": "a.test"}.items()],
-    *[case(f"8.3.1 no :{name}", headers(1, request(**{name: None})), then=resets(PROTOCOL_ERROR)) for name in ("method", "scheme", "path")],
+    *[case(f"8.3.1 no :{name}", headers(1, request(**{name: None})), then=resets(PROTOCOL_ERROR))
+      for name in ("method", "scheme", "path")],
     *[refused(f"8.3.1 the path {path!r}", path=path) for path in (
         "", "headers", "*", "//a b", "/a#b", "/a\x7f", "http://a.test/", "?x", "/a\xe9")],
-    *[case(f"8.3.1 the method {method!r}", headers(1, request(method)), then=resets(PROTOCOL_ERROR)) for method in ("", "G T", "GET\r", "G/T")],
+    *[case(f"8.3.1 the method {method!r}", headers(1, request(method)), then=resets(PROTOCOL_ERROR))
+      for method in ("", "G T", "GET\r", "G/T")],
     *[case(f"8.3.1 the scheme {scheme!r}", headers(1, request(scheme=scheme)), then=resets(PROTOCOL_ERROR)) for scheme in (
         "", "ht tp", "http:", "http/x")],
     *[refused(f"8.3.1 the authority {name!r}", authority=name) for name in (
@@ -84,12 +92,15 @@ PSEUDO = [
     refused("8.3.1 two Hosts", ("host", "a.test"), ("host", "a.test")),
     *[refused(f"8.3.1 Host {value!r}", ("host", value), authority=None) for value in ("", "user@a.test", "a.test/x", "a b")],
     case("8.3.1 OPTIONS *", headers(1, request("OPTIONS", "*")), then=answered(status=501)),
-    case("8.5 CONNECT with :scheme and :path", headers(1, request("CONNECT", authority="a.test:80")), then=resets(PROTOCOL_ERROR)),
+    case("8.5 CONNECT with :scheme and :path", headers(1, request("CONNECT", authority="a.test:80")),
+         then=resets(PROTOCOL_ERROR)),
     *[case(f"8.5 CONNECT to {name!r}", headers(1, request("CONNECT", None, None, name), end=False), then=resets(PROTOCOL_ERROR))
       for name in (None, "a.test", "a.test:")],
-    case("8.5 CONNECT is not for this listener", headers(1, request("CONNECT", None, None, "a.test:80")), then=answered(status=405)),
+    case("8.5 CONNECT is not for this listener", headers(1, request("CONNECT", None, None, "a.test:80")),
+         then=answered(status=405)),
     refused("RFC 8441 :protocol without CONNECT", (":protocol", "websocket")),
-    *[case(f"RFC 8441 extended CONNECT without {name}", headers(1, [(":protocol", "websocket"), *request("CONNECT", **{name: None})], end=False),
+    *[case(f"RFC 8441 extended CONNECT without {name}",
+           headers(1, [(":protocol", "websocket"), *request("CONNECT", **{name: None})], end=False),
            then=resets(PROTOCOL_ERROR)) for name in ("scheme", "path", "authority")],
     *[case(f"RFC 8441 the protocol {name!r}", headers(1, [(":protocol", name), *request("CONNECT")], end=False),
            then=resets(PROTOCOL_ERROR)) for name in ("", "h2c", "web socket")],
@@ -126,21 +137,28 @@ def bad(name, *octets):
 COMPRESSION = [
     *[case(f"6.{section} {what}, {how} name, {coding}", coded(make(text)), then=echoes(f"{name}: custom-value"))
       for section, what, prefix, first in (
-          ("2.1", "literal with indexing", 6, 0x40), ("2.2", "literal without indexing", 4, 0x00), ("2.3", "literal never indexed", 4, 0x10))
+          ("2.1", "literal with indexing", 6, 0x40), ("2.2", "literal without indexing", 4, 0x00),
+          ("2.3", "literal never indexed", 4, 0x10))
       for coding, text in (("plain", plain), ("Huffman", huffman))
       for how, name, make in (
-          ("indexed", "user-agent", lambda text, first=first, prefix=prefix: integer(USER_AGENT, prefix, first) + text("custom-value")),
+          ("indexed", "user-agent",
+           lambda text, first=first, prefix=prefix: integer(USER_AGENT, prefix, first) + text("custom-value")),
           ("new", "x-name", lambda text, first=first: bytes([first]) + text("x-name") + text("custom-value")))],
-    case("6.1 indexed fields of the static table", headers(1, b"\x82\x84\x86" + literal(":authority", "a.test")), then=answered()),
-    case("2.3.3 an indexed field of the dynamic table", headers(1, GET_HEADERS + b"\x40" + plain("x-name") + plain("v")), answered(),
+    case("6.1 indexed fields of the static table", headers(1, b"\x82\x84\x86" + literal(":authority", "a.test")),
+         then=answered()),
+    case("2.3.3 an indexed field of the dynamic table", headers(1, GET_HEADERS + b"\x40" + plain("x-name") + plain("v")),
+         answered(),
          headers(3, GET_HEADERS + b"\xbe"), then=echoes("x-name: v", stream=3)),
-    case("2.3.3 the newest entry comes first", coded(b"\x40" + plain("x-a") + plain("1"), b"\x40" + plain("x-b") + plain("2"), b"\xbf"),
+    case("2.3.3 the newest entry comes first",
+         coded(b"\x40" + plain("x-a") + plain("1"), b"\x40" + plain("x-b") + plain("2"), b"\xbf"),
          then=echoes("x-a: 1", "x-b: 2")),
     case("4.2 a table of size 0 forgets", headers(1, GET_HEADERS + b"\x40" + plain("x-name") + plain("v")), answered(),
          headers(3, b"\x20\x3f\xe1\x1f" + GET_HEADERS + b"\xbe"), then=closes_connection(COMPRESSION_ERROR)),
     case("4.3 an entry that is evicted", headers(1, GET_HEADERS + b"\x40" + plain("x-name") + plain("v" * 4000)), answered(),
-         headers(3, GET_HEADERS + b"\x40" + plain("x-other") + plain("w" * 100) + b"\xbf"), then=closes_connection(COMPRESSION_ERROR)),
-    case("4.4 an entry larger than the table empties it", headers(1, GET_HEADERS + b"\x40" + plain("x-name") + plain("v" * 4096)),
+         headers(3, GET_HEADERS + b"\x40" + plain("x-other") + plain("w" * 100) + b"\xbf"),
+         then=closes_connection(COMPRESSION_ERROR)),
+    case("4.4 an entry larger than the table empties it",
+         headers(1, GET_HEADERS + b"\x40" + plain("x-name") + plain("v" * 4096)),
          then=echoes("x-name: " + "v" * 4096)),
     case("6.3 a size update", headers(1, b"\x20" + GET_HEADERS), then=answered()),
     case("6.3 two size updates", headers(1, b"\x20\x3f\xe1\x1f" + GET_HEADERS), then=answered()),
@@ -148,7 +166,8 @@ COMPRESSION = [
     bad("2.3.3 an index above both tables", b"\xbe"),
     bad("2.3.3 a name's index above both tables", integer(70, 6, 0x40) + plain("v")),
     bad("4.2 a size update behind a field", b"\x20"),
-    case("6.3 a size update above the limit", headers(1, b"\x3f\xe2\x1f" + GET_HEADERS), then=closes_connection(COMPRESSION_ERROR)),
+    case("6.3 a size update above the limit", headers(1, b"\x3f\xe2\x1f" + GET_HEADERS),
+         then=closes_connection(COMPRESSION_ERROR)),
     bad("5.1 an integer that does not end", b"\xff\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"),
     bad("5.1 an integer that is cut off", b"\xff\x80"),
     bad("5.2 a string longer than the block", b"\x00\x7f\x00abc"),

@@ -174,16 +174,25 @@ def without_possession():
 
 FORGERIES = {
     "another account": (lambda: pem(extension_request(names(IDENTITY.replace("sa/web", "sa/payments")))), "identity_mismatch"),
-    "another trust domain": (lambda: pem(extension_request(names(IDENTITY.replace("cluster.local", "evil.example")))), "identity_mismatch"),
+    "another trust domain": (lambda: pem(extension_request(names(IDENTITY.replace("cluster.local", "evil.example")))),
+                             "identity_mismatch"),
     "the controller's identity": (lambda: pem(extension_request(names(
         "spiffe://cluster.local/ns/apus-system/sa/apus-controller"))), "identity_mismatch"),
-    "the controller's host name": (lambda: pem(extension_request(names(hosts=["apus-controller.apus-system"]))), "identity_mismatch"),
-    "its own and another": (lambda: pem(extension_request(names(IDENTITY, IDENTITY.replace("sa/web", "sa/payments")))), "identity_mismatch"),
+    "the controller's host name": (lambda: pem(extension_request(names(hosts=["apus-controller.apus-system"]))),
+                                   "identity_mismatch"),
+    "its own and another": (lambda: pem(extension_request(names(IDENTITY, IDENTITY.replace("sa/web", "sa/payments")))),
+                            "identity_mismatch"),
     "no proof of possession": (without_possession, "proof_of_possession"),
-    "RSA of 1024 bits": (lambda: pem(extension_request(names(IDENTITY), key=rsa.generate_private_key(65537, 1024))), "malformed"),
-    "RSA of 2048 bits": (lambda: pem(extension_request(names(IDENTITY), key=rsa.generate_private_key(65537, 2048))), "weak_key"),
-    "an authority": (lambda: pem(extension_request(names(IDENTITY), (x509.BasicConstraints(ca=True, path_length=None), True))), "authority_requested"),
-    "a signer of certificates": (lambda: pem(extension_request(names(IDENTITY), (key_usage(certificate_signing=True), True))), "authority_requested"),
+    "RSA of 1024 bits": (lambda: pem(extension_request(names(IDENTITY), key=rsa.generate_private_key(65537, 1024))),
+                         "malformed"),
+    "RSA of 2048 bits": (lambda: pem(extension_request(names(IDENTITY), key=rsa.generate_private_key(65537, 2048))),
+                         "weak_key"),
+    "an authority": (
+        lambda: pem(extension_request(names(IDENTITY), (x509.BasicConstraints(ca=True, path_length=None), True))),
+        "authority_requested"),
+    "a signer of certificates": (
+        lambda: pem(extension_request(names(IDENTITY), (key_usage(certificate_signing=True), True))),
+        "authority_requested"),
     "no request": (lambda: "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "malformed"),
     "an endless request": (lambda: "A" * 40_000, "malformed"),
 }
@@ -231,7 +240,8 @@ def test_without_a_workloads_token_nothing_is_signed(town):
 def test_the_admin_port_changes_nothing_without_the_token_of_the_workloads_owner(town):
     workload = town.run("web", ["sleep", "infinity"], name="admin-test")
     answers = {}
-    for name, headers in {"none": {}, "wrong": {"Authorization": "Bearer " + "A" * 43}, "basic": {"Authorization": "Basic YTpi"}}.items():
+    for name, headers in {"none": {}, "wrong": {"Authorization": "Bearer " + "A" * 43},
+                          "basic": {"Authorization": "Basic YTpi"}}.items():
         answers[name] = http.get(workload.address, 15000, "/drain", headers=headers, method="POST").status
     assert answers == {"none": 401, "wrong": 401, "basic": 401}
     assert http.get(workload.address, 15000, "/drain").status == 405

@@ -19,7 +19,8 @@ def test_a_spent_token_stays_spent_and_its_workload_stays_in_when_the_controller
     name = workload.workload_name
     mesh.controller.kill_group()
     mesh.up()
-    until(lambda: any(each["name"] == name and each["connected"] for each in mesh.json("status")["workloads"]), "it is back", 20)
+    until(lambda: any(each["name"] == name and each["connected"] for each in mesh.json("status")["workloads"]),
+          "it is back", 20)
     workload.wait_for_log("the control plane is back")
     stranger = Controller(made["trust_anchors_pem"])
     status, text = refused(mesh, "replayed", lambda: stranger.refusal(token=made["token"]))
@@ -30,7 +31,8 @@ def test_a_spent_token_stays_spent_and_its_workload_stays_in_when_the_controller
 def test_the_token_is_not_shown_to_a_member_of_the_mesh_that_takes_the_controllers_place(mesh):
     mesh.up(manifests.service("web"))
     made = token(mesh)
-    files = Authority.of_mesh(mesh.state).issue(mesh.directory, "imposter", "spiffe://cluster.local/ns/apus-system/sa/apus-controller")
+    files = Authority.of_mesh(mesh.state).issue(mesh.directory, "imposter",
+                                                "spiffe://cluster.local/ns/apus-system/sa/apus-controller")
     context = server_context(mesh.state, files)
     context.verify_mode = ssl.CERT_NONE
     mesh.controller.kill_group()

@@ -100,6 +100,7 @@ def test_a_crash_leaves_no_core_file_unless_it_is_asked_for(tmp_path, monkeypatc
 
 def test_the_control_plane_leaves_no_core_file_of_its_authority(mesh):
     mesh.up()
-    [controller] = [pid for pid, name in descendants(mesh.controller.pid) if name.startswith("apus-control")] or [mesh.controller.pid]
+    found = [pid for pid, name in descendants(mesh.controller.pid) if name.startswith("apus-control")]
+    [controller] = found or [mesh.controller.pid]
     limits = pathlib.Path(f"/proc/{controller}/limits").read_text()
     assert re.search(r"Max core file size\s+0\s+0", limits), limits

@@ -135,7 +135,8 @@ def test_a_subset_that_nobody_is_in_is_answered_503(placed):
     _, ports = placed.callers["west-1"]
     answer = http.get("127.0.0.1", ports["kinds"], headers={"x-version": "v9"})
     assert answer.status == 503
-    done = placed.apus("why", "--from", "client", "--to", "http://kinds.shop/", "-H", "x-version: v9", "-o", "json", check=False)
+    done = placed.apus("why", "--from", "client", "--to", "http://kinds.shop/", "-H", "x-version: v9", "-o", "json",
+                       check=False)
     told = json.loads(done.stdout)
     assert "no endpoint of kinds.shop:80 has the version that the request names" in told["failures"][0]["reason"]
 

@@ -111,13 +111,15 @@ def test_without_a_word_plaintext_is_taken_and_its_caller_named(mesh):
     connection.close()
     assert row()["address"] == "127.0.0.1" and row()["port"] == 8080 and row()["first_ms"] <= row()["last_ms"]
     text = mesh.apus("check").stdout
-    assert re.search(r"‼ plaintext caller 127\.0\.0\.1 \(.*\S+, process \d+.*\): \d+ requests? to port 8080 since .* \(permissive\)", text), text
+    assert re.search(r"‼ plaintext caller 127\.0\.0\.1 \(.*\S+, process \d+.*\): \d+ requests? to port 8080 since .* "
+                     r"\(permissive\)", text), text
     assert re.search(r"‼ strict is safe: not yet: plaintext comes to orders-\w+", text), text
     assert "✔ no plaintext caller: strict would have refused nobody since its proxy started" in text, text
 
 
 def test_a_caller_that_is_a_program_of_the_mesh_is_named_as_its_workload(mesh):
-    command = f"import urllib.request as u, time\nwhile True:\n  u.urlopen('http://{mesh.orders.address}:{INBOUND_PORT}/').read(); time.sleep(0.2)"
+    url = f"http://{mesh.orders.address}:{INBOUND_PORT}/"
+    command = f"import urllib.request as u, time\nwhile True:\n  u.urlopen('{url}').read(); time.sleep(0.2)"
     bypass = mesh.run("bypass", ["python3", "-c", command])
     try:
         name = bypass.workload_name
@@ -174,7 +176,8 @@ def test_disabled_calls_the_program_itself_in_plaintext(mesh):
 
 
 def test_mistakes_are_told_with_their_line(mesh):
-    mesh.say(mesh_tls("{ mode: strickt }"), mesh_tls("{ selector: { matchLabels: { app: nobody } }, mode: strict }", name="nobody"))
+    mesh.say(mesh_tls("{ mode: strickt }"),
+             mesh_tls("{ selector: { matchLabels: { app: nobody } }, mode: strict }", name="nobody"))
     until(lambda: "APUS0711" in mesh.apus("analyze", check=False).stdout, "the selector's finding")
     text = mesh.apus("analyze", check=False).stdout
     assert re.search(r"security\.yaml:\d+:\d+: error APUS0001: MeshTLS shop/default: .*did you mean strict\?", text), text
@@ -194,7 +197,8 @@ def test_the_application_is_told_who_calls_and_by_which_certificate(mesh):
     identity = "spiffe://cluster.local/ns/shop/sa"
     assert len(values) == 1, text
     assert re.fullmatch(
-        rf'By={identity}/orders;Hash={hashlib.sha256(leaf).hexdigest()};Subject="[^"]*";URI={identity}/client', values[0]), values
+        rf'By={identity}/orders;Hash={hashlib.sha256(leaf).hexdigest()};Subject="[^"]*";URI={identity}/client',
+        values[0]), values
     assert "x-apus" not in text.lower()
 
 
@@ -223,7 +227,8 @@ def test_allow_any_finds_hosts_outside_by_the_dns(mesh):
 
 def test_registry_only_lets_out_what_is_declared_or_allowed_to_the_caller(mesh):
     mesh.say(egress(f"""{{ mode: REGISTRY_ONLY,
-        allow: [{{ hosts: ["*.example.com"], ports: [{PORT}], clients: [shop/client] }}, {{ hosts: [twolabels.test], clients: [other/*] }}],
+        allow: [{{ hosts: ["*.example.com"], ports: [{PORT}], clients: [shop/client] }},
+                {{ hosts: [twolabels.test], clients: [other/*] }}],
         deny: [{{ hosts: [bad.example.com] }}] }}"""))
     until(lambda: mesh.ask(f"http://bad.example.com:{PORT}/").status == 403, "the policy has arrived")
     assert mesh.ask(f"http://any.example.com:{PORT}/").status == 200
@@ -233,8 +238,10 @@ def test_registry_only_lets_out_what_is_declared_or_allowed_to_the_caller(mesh):
     assert mesh.through().status == 200
     metrics = mesh.caller.metrics()
     assert metrics.sum("egress_requests_total", host=f"twolabels.test:{PORT}", decision="refused", reason="REGISTRY_ONLY") == 1
-    mesh.caller.wait_for_log(r"egress of spiffe://cluster\.local/ns/shop/sa/client to \S+ refused by (REGISTRY_ONLY|egress\.deny\[0\])")
-    for url, reason in ((f"http://bad.example.com:{PORT}/", "egress.deny[0]"), (f"http://twolabels.test:{PORT}/", "REGISTRY_ONLY")):
+    mesh.caller.wait_for_log(r"egress of spiffe://cluster\.local/ns/shop/sa/client to \S+ refused by "
+                             r"(REGISTRY_ONLY|egress\.deny\[0\])")
+    for url, reason in ((f"http://bad.example.com:{PORT}/", "egress.deny[0]"),
+                        (f"http://twolabels.test:{PORT}/", "REGISTRY_ONLY")):
         code, answer = mesh.why(url)
         assert code == 1 and answer["failures"][0]["status"] == 403 and reason in answer["failures"][0]["reason"], answer
     assert re.search(r"^default +apus-system +Mesh/default +True +True ", mesh.apus("get", "meshconfig").stdout, re.M)

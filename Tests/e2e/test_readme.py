@@ -82,7 +82,8 @@ def test_the_tour_of_the_guide_to_policies_can_be_followed_by_copy_and_paste(mes
     assert re.search(r"^1$", output, re.M), output
     assert re.search(r"^everyone +apus-system +Mesh/default +True +True ", output, re.M), output
     assert "goes before in timeouts.request" in output, output
-    assert re.search(r'orders\.yaml:\d+:\d+: error APUS0001: TrafficPolicy shop/orders: .*did you mean ringHash', output), output
+    assert re.search(r'orders\.yaml:\d+:\d+: error APUS0001: TrafficPolicy shop/orders: .*did you mean ringHash',
+                     output), output
 
 
 def test_the_tour_of_the_guide_to_chaos_can_be_followed_by_copy_and_paste(mesh):
@@ -94,13 +95,15 @@ def test_the_tour_of_the_guide_to_chaos_can_be_followed_by_copy_and_paste(mesh):
     assert re.search(r"^orders +shop +orders\.shop +True +True +False \(Stopped\) ", output, re.M), output
     assert float(re.search(r"^after the stop: ([\d.]+)$", output, re.M).group(1)) < 0.5, output
     assert "\nfaults: as the manifests say\n" in output, output
-    assert re.search(r"chaos\.yaml:\d+:\d+: FaultInjection shop/orders: spec\.delay\.percentiles\.p99: is shorter than", output), output
+    assert re.search(r"chaos\.yaml:\d+:\d+: FaultInjection shop/orders: spec\.delay\.percentiles\.p99: is shorter than",
+                     output), output
 
 
 def test_the_tour_of_the_guide_to_locking_down_can_be_followed_by_copy_and_paste(mesh):
     output = follow(mesh, "docs/guide/lock-down.md")
     assert 'matched="false"\nmatched="true"\none\nforbidden: no authorization policy' in output, output
-    assert re.search(r"^callers-of-orders +shop +Service/orders +True +True ", output, re.M) or "callers-of-orders" in output, output
+    assert re.search(r"^callers-of-orders +shop +Service/orders +True +True ", output,
+                     re.M) or "callers-of-orders" in output, output
     assert "denied, as no allow policy matches: not shop/callers-of-orders rule 1 (by from)" in output, output
     assert "denied GET / to port 9001 of spiffe://cluster.local/ns/guest/sa/visitor" in output, output
     statuses = dict(re.findall(r"^(/\S+) (\d+)$", output, re.M))
@@ -152,7 +155,8 @@ def test_the_tour_of_the_guide_to_rollouts_can_be_followed_by_copy_and_paste(mes
     assert "GET /shadow" in output and "step 2 of 2" in output, output
     assert "weights by the rollout shop/orders (Paused, 50 % to orders-v2)" in output, output
     assert "shop/orders: Promoted: every request goes to orders-v2" in output, output
-    assert "exit code 1\n" in output and "shop/orders: RolledBack: every request goes to orders-v2 again: success rate 0 %" in output, output
+    assert "exit code 1\n" in output, output
+    assert "shop/orders: RolledBack: every request goes to orders-v2 again: success rate 0 %" in output, output
 
 
 def test_the_tour_of_the_guide_to_rotating_the_root_can_be_followed_by_copy_and_paste(mesh):

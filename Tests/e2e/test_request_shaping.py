@@ -1,5 +1,5 @@
-"""What TrafficPolicies make of requests before an application has them: how long they may be, whether they wait until they are whole, how many
-at a time. Against real proxies of several workers."""
+"""What TrafficPolicies make of requests before an application has them: how long they may be, whether they wait until
+they are whole, how many at a time. Against real proxies of several workers."""
 
 import collections
 import contextlib
@@ -47,7 +47,8 @@ def shaped(tmp_path_factory):
                 policy("texts", "compression: { minimumBytes: 100 }"),
                 manifests.service("limits", app_protocol="grpc"),
                 policy("counted", GLOBAL.format(domain="shop", more="timeout: 5s")),
-                policy("hurried", GLOBAL.format(domain="slow", more="timeout: 50ms, onFailure: local, local: { requests: 3, period: 1h }")),
+                policy("hurried", GLOBAL.format(domain="slow",
+                                                more="timeout: 50ms, onFailure: local, local: { requests: 3, period: 1h }")),
                 policy("timed", "overrides: { allow: [timeout], callers: [shop/client] }"))
         mesh.uploads = mesh.run("uploads", program("single.py", PORT), port=PORT, own_address=True)
         mesh.crowded = mesh.run("crowded", program("crowded.py", PORT), port=PORT, own_address=True, flags=["--workers", "2"])
@@ -84,7 +85,8 @@ def test_content_past_its_limit_is_refused_by_length_and_by_count(shaped):
     with contextlib.suppress(ConnectionError):
         assert post(port, pieces(250_000)).status == 413
     until(lambda: shaped.caller.metrics().sum(
-        "response_total", dst_service="uploads", status_code="413", response_flag="TL", direction="outbound") == 2, "both are counted")
+        "response_total", dst_service="uploads", status_code="413", response_flag="TL", direction="outbound") == 2,
+          "both are counted")
     # The application has heard of neither, and the endpoint's proxy says the same to who comes past the mesh.
     before = shaped.uploads.metrics().sum("response_total", dst_service="uploads", response_flag="TL", direction="inbound")
     assert before == 0
@@ -169,7 +171,8 @@ def test_an_application_that_does_less_the_more_it_is_asked_keeps_its_goodput(sh
     assert metrics.sum("adaptive_concurrency_unloaded_latency_ms", dst_service="crowded") >= 10
     assert metrics.sum("adaptive_concurrency_refused_total", backend="crowded") > 0
     assert shaped.caller.metrics().sum("response_total", dst_service="crowded", response_flag="CL") > 0
-    until(lambda: shaped.crowded.metrics().sum("adaptive_concurrency_in_flight", dst_service="crowded") == 0, "all places are free")
+    until(lambda: shaped.crowded.metrics().sum("adaptive_concurrency_in_flight", dst_service="crowded") == 0,
+          "all places are free")
 
 
 def test_why_tells_what_becomes_of_content(shaped):
@@ -199,7 +202,8 @@ def test_overrides_of_one_request_are_for_the_callers_that_a_policy_names(shaped
     assert client.get("127.0.0.1", port, "/slow", headers={"x-apus-timeout": "soon"}).status == 400
     _, other = shaped.client("timed.shop:80", flags=["--service-account", "other"])
     shaped.wait_until_serving(other)
-    until(lambda: client.get("127.0.0.1", other, "/slow", headers={"x-apus-timeout": "100ms"}).status == 200, "nobody else is followed")
+    until(lambda: client.get("127.0.0.1", other, "/slow", headers={"x-apus-timeout": "100ms"}).status == 200,
+          "nobody else is followed")
 
 
 def tenants(port, name, count):

@@ -1,5 +1,6 @@
-"""Rollouts with real programs: promotion, roll-back on errors and on latency, too few requests, people's orders, and a controller
-that is killed on the way. Every rollout has a service of its own; their versions are shared: v1 and v2 answer, v3 fails."""
+"""Rollouts with real programs: promotion, roll-back on errors and on latency, too few requests, people's orders, and
+a controller that is killed on the way. Every rollout has a service of its own; their versions are shared: v1 and v2
+answer, v3 fails."""
 
 import collections
 import re
@@ -22,7 +23,8 @@ def service(name):
     return manifests.service(name).replace(f"app: {name}", "app: nothing")
 
 
-def rollout(name, canary="v2", steps="[{weight: 20, pause: 1s}, {weight: 60, pause: 1s}]", gates=GATES, stable="v1", kind="Service"):
+def rollout(name, canary="v2", steps="[{weight: 20, pause: 1s}, {weight: 60, pause: 1s}]", gates=GATES, stable="v1",
+            kind="Service"):
     group = "" if kind == "Service" else "gateway.networking.k8s.io"
     return manifests.text(f"""
         apiVersion: mesh.apus.dev/v1alpha1
@@ -122,7 +124,8 @@ def test_a_good_canary_is_promoted_and_the_manifest_keeps_its_weights(mesh):
         routes = mesh.apus("routes", "good").stdout
         done = wait(mesh, "good")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert re.search(r"^\S+  StepPassed: success rate 100 % \(at least 99 %\), p90 [\d.]+ ms \(at most 100 ms\)$", done.stdout, re.M)
+        assert re.search(r"^\S+  StepPassed: success rate 100 % \(at least 99 %\), p90 [\d.]+ ms \(at most 100 ms\)$",
+                         done.stdout, re.M)
         assert "shop/good: Promoted: every request goes to v2" in done.stdout
         load.after(20)
     assert load.bad == []
@@ -151,7 +154,8 @@ def test_a_canary_that_is_slow_is_rolled_back(mesh, bad_ones):
 
 
 def test_too_few_requests_decide_nothing_and_the_wait_ends(mesh):
-    mesh.write("quiet.yaml", rollout("quiet", canary="v3", gates=GATES.replace("interval: 1s", "interval: 1s, maximumWait: 1s")))
+    mesh.write("quiet.yaml", rollout("quiet", canary="v3",
+                                     gates=GATES.replace("interval: 1s", "interval: 1s, maximumWait: 1s")))
     begun(mesh, "quiet", 20)
     # Its canary fails, but two failures of ten requests say nothing.
     assert shares(mesh, "quiet", 10)["v1"] > 0
@@ -210,7 +214,8 @@ def test_a_version_that_does_not_exist_is_a_finding_and_waits(mesh):
         now = until(lambda: status(mesh, "gone"), "the rollout is known")
         assert (now["phase"], now["message"]) == ("Waiting", "there is no Service shop/v9"), now
         findings = mesh.apus("analyze", check=False).stdout
-        assert re.search(r"gone\.yaml:\d+:\d+: error APUS0901: TrafficPolicy shop/gone: .*there is no Service shop/v9", findings), findings
+        assert re.search(r"gone\.yaml:\d+:\d+: error APUS0901: TrafficPolicy shop/gone: .*there is no Service shop/v9",
+                         findings), findings
     finally:
         (mesh.manifests / "gone.yaml").unlink()
 

@@ -10,7 +10,8 @@ from support import http, manifests
 from support.waiting import until
 
 
-@pytest.mark.parametrize("script, code", [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 128 + 9), ("kill -TERM $$", 128 + 15)])
+@pytest.mark.parametrize("script, code",
+                         [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 128 + 9), ("kill -TERM $$", 128 + 15)])
 def test_it_exits_as_the_program_did(mesh, script, code):
     mesh.up()
     assert mesh.run("job", ["sh", "-c", script], wait=False).wait() == code

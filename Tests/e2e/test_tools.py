@@ -89,7 +89,8 @@ def test_the_demonstration_ends_well_and_shows_every_service(mesh):
 
 
 def test_the_demonstration_of_a_canary_promotes_a_good_version_and_takes_a_bad_one_back(mesh):
-    completed = subprocess.run([str(BINARIES / "apus"), "demo", "--scenario", "canary", "--once", "--duration", "1", "-o", "json"],
+    completed = subprocess.run([str(BINARIES / "apus"), "demo", "--scenario", "canary", "--once", "--duration", "1", "-o",
+                                "json"],
                                env=mesh.environment, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL)
     assert completed.returncode == 0, completed.stdout + completed.stderr
     good, bad = json.loads(completed.stdout)["rollouts"]
@@ -99,7 +100,8 @@ def test_the_demonstration_of_a_canary_promotes_a_good_version_and_takes_a_bad_o
 
 
 def test_the_demonstration_of_chaos_breaks_one_service_and_spares_the_customers(mesh):
-    completed = subprocess.run([str(BINARIES / "apus"), "demo", "--scenario", "chaos", "--once", "--duration", "4", "-o", "json"],
+    completed = subprocess.run([str(BINARIES / "apus"), "demo", "--scenario", "chaos", "--once", "--duration", "4", "-o",
+                                "json"],
                                env=mesh.environment, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
     assert completed.returncode == 0, completed.stdout + completed.stderr
     before, during, after = json.loads(completed.stdout)["measurements"]

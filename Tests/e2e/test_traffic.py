@@ -153,7 +153,8 @@ def test_old_clients_pipelined_requests_and_head_are_served(mesh):
     positions = [answers.index(b"v1 " + path + b"\n") for path in paths]
     assert positions == sorted(positions) and answers.count(b"HTTP/1.1 200") == 3
     # A HEAD's length is that of the body it does not have; the next answer follows at once.
-    head = converse(port, b"HEAD /bytes/5 HTTP/1.1\r\nHost: a\r\n\r\nGET /end HTTP/1.1\r\nHost: a\r\n\r\n", ends_with=b"v1 /end\n")
+    head = converse(port, b"HEAD /bytes/5 HTTP/1.1\r\nHost: a\r\n\r\nGET /end HTTP/1.1\r\nHost: a\r\n\r\n",
+                    ends_with=b"v1 /end\n")
     first = head.split(b"\r\n\r\n")[0]
     assert b"200" in first and head.count(b"HTTP/1.1 200") == 2
 

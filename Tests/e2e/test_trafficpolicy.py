@@ -15,7 +15,8 @@ from support.gamma import ROUTES, GammaMesh
 from support.mesh import program
 from support.waiting import until
 
-SERVICES = ["plain", "once", "routed", "turns", "ring", "maglev", "source", "sticky", "bounded", "shaky", "steady", "thrifty", "changing", "hedged", "streams"]
+SERVICES = ["plain", "once", "routed", "turns", "ring", "maglev", "source", "sticky", "bounded", "shaky", "steady",
+            "thrifty", "changing", "hedged", "streams"]
 VERSIONS = {"v1", "v2", "v3"}
 # No test waits this long: it only has to be far beyond every time limit.
 LONG = 60
@@ -108,7 +109,8 @@ def test_without_a_policy_nobody_issues_cookies(ask):
 # MARK: Limits
 
 def test_past_a_limit_requests_are_refused_with_the_flag_uo(ask, policies, key):
-    flags = lambda: policies.caller.metrics().sum("response_total", dst_service="bounded", status_code="503", response_flag="UO")
+    flags = lambda: policies.caller.metrics().sum("response_total", dst_service="bounded", status_code="503",
+                                                  response_flag="UO")
     before = flags()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(ask, "bounded", f"/?key={key}&delay=3")
@@ -286,8 +288,8 @@ def test_a_mistake_is_told_with_its_line_and_the_version_before_stays(ask, polic
     policies.write("changing.yaml", policy("changing", "timeouts: { request: 200ms }"))
     until(lambda: ask("changing", "/?delay=1").status == 504, "the time limit in force")
     policies.write("changing.yaml", policy("changing", "timeouts: { request: 200 }"))
-    expected = ("changing.yaml:6:24: TrafficPolicy shop/changing: spec.timeouts.request: must be a duration, not the number 200; "
-                "write 200s for seconds")
+    expected = ("changing.yaml:6:24: TrafficPolicy shop/changing: spec.timeouts.request: must be a duration, "
+                "not the number 200; write 200s for seconds")
     until(lambda: expected in policies.apus("status").stdout, "the mistake in the status")
     [(_, found)] = conditions(policies, "changing")
     assert found["PartiallyInvalid"] == ("True", "Invalid")

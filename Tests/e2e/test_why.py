@@ -28,7 +28,8 @@ def random_match(dice):
     if dice.random() < 0.3:
         parts.append(f"method: {dice.choice(['GET', 'PUT'])}")
     if dice.random() < 0.3:
-        parts.append("headers: [{ name: X-Who, " + dice.choice(["value: '1'", "type: RegularExpression, value: '[12]'"]) + " }]")
+        value = dice.choice(["value: '1'", "type: RegularExpression, value: '[12]'"])
+        parts.append("headers: [{ name: X-Who, " + value + " }]")
     if dice.random() < 0.3:
         parts.append("queryParams: [{ name: q, " + dice.choice(["value: '1'", "type: RegularExpression, value: '1*'"]) + " }]")
     return "{ " + ", ".join(parts) + " }" if parts else "{ path: { type: PathPrefix, value: / } }"
@@ -198,7 +199,8 @@ def test_why_says_everything_that_applies_with_its_source(explained):
                  r"^not +httproute/shop/orders#half: wants path = /half$",
                  r"^rule +httproute/shop/orders#shop  \(\S+mesh\.yaml:\d+\)$", r"^timeout +request 2 s, each attempt 500 ms$",
                  r"^retry +once on 503", r"^backend +100 %  echo-v1\.shop:80$",
-                 r"^ +retry budget 35 % of its requests", r"^ +policy balancer\.algorithm: roundRobin  \(TrafficPolicy shop/backends, for the service, ",
+                 r"^ +retry budget 35 % of its requests",
+                 r"^ +policy balancer\.algorithm: roundRobin  \(TrafficPolicy shop/backends, for the service, ",
                  r"^mirror +100 % copied to echo-v2\.shop:80",
                  r"^✔ delivered$"):
         assert re.search(line, text, re.M), f"{line}\n{text}"

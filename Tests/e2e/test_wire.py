@@ -85,7 +85,8 @@ def test_tls_1_2_to_the_mesh_port_is_refused(mesh):
     context = client_context(mesh.state, files)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection((server.address, MESH_PORT), timeout=5) as raw, pytest.raises((ssl.SSLError, ConnectionError)):
+    with socket.create_connection((server.address, MESH_PORT),
+                                  timeout=5) as raw, pytest.raises((ssl.SSLError, ConnectionError)):
         context.wrap_socket(raw)
 
 

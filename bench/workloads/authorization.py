@@ -13,8 +13,8 @@ CONNECTIONS = 32
 
 
 class Authorization(Workload):
-    """One mesh with two services of the same program: policies concern one of them, and 199 others. The proxies of the client and of both
-    servers are counted."""
+    """One mesh with two services of the same program: policies concern one of them, and 199 others. The proxies of
+    the client and of both servers are counted."""
 
     letter, name = "p", "authorization"
     title = f"Authorization: no policy, and {SERVICES * POLICIES_EACH:,} across {SERVICES} services"
@@ -73,7 +73,8 @@ def policy(name, number):
     """Two that deny something else, and three lists of callers of which the last has the client."""
     deny = "{ from: [{ namespaces: [evil] }] }, { to: [{ methods: [DELETE], paths: [{ prefix: /admin }] }] }"
     account = "client" if number == POLICIES_EACH - 1 else f"caller-{number}"
-    allow = f"{{ from: [{{ serviceAccounts: [{account}] }}], to: [{{ methods: [GET], paths: [{{ template: '/orders/{{id}}' }}] }}] }}"
+    orders = "{ methods: [GET], paths: [{ template: '/orders/{id}' }] }"
+    allow = f"{{ from: [{{ serviceAccounts: [{account}] }}], to: [{orders}] }}"
     action, rules = ("deny", deny) if number < 2 else ("allow", allow)
     return f"""---
 apiVersion: mesh.apus.dev/v1alpha1

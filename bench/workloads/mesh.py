@@ -33,7 +33,8 @@ class Mesh:
         raise NotImplementedError
 
     def served(self):
-        """Services with a workload, and the core of its sidecar. By default it shares the load's: it is not what is measured."""
+        """Services with a workload, and the core of its sidecar. By default it shares the load's: it is not what is
+        measured."""
         return [("echo", LOAD_CORE)]
 
     def write(self, name, text):
@@ -54,7 +55,8 @@ class Mesh:
         told = self.context.work / f"{self.peer.id}-door"
         run = [apus, "run", "--namespace", "bench", "--workers", "1"]
         self.servers = [
-            spawn(core, [*run, "--service", name, "--port", str(self.peer.backend_port), "--", "sleep", "infinity"], env=environment)
+            spawn(core, [*run, "--service", name, "--port", str(self.peer.backend_port), "--", "sleep", "infinity"],
+                  env=environment)
             for name, core in self.served()]
         self.client = spawn(self.peer.core, [*run, "--service", "client", "--", "sh", "-c", f'echo "$http_proxy" > {told}.new; '
                                              f"mv {told}.new {told}; exec sleep infinity"], env=environment)

@@ -19,8 +19,9 @@ CONNECTIONS = 32
 
 
 class Routing(Workload):
-    """One mesh with a service that has one rule, one that has a thousand, and a thousand that have ten each. Their programs are the same, and so are
-    the request lines' lengths, give or take two bytes: what differs is what the client's proxy has to look at. Only that proxy is counted."""
+    """One mesh with a service that has one rule, one that has a thousand, and a thousand that have ten each. Their
+    programs are the same, and so are the request lines' lengths, give or take two bytes: what differs is what the
+    client's proxy has to look at. Only that proxy is counted."""
 
     letter, name = "k", "routing"
     title = f"Routing: 1 rule, {RULES:,} rules of one service, {SERVICES:,} services with {RULES_EACH} rules"

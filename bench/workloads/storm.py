@@ -19,8 +19,8 @@ def peak_rss_kib(pid):
 
 
 class Storm(Workload):
-    """1,000 peers connect at the same moment to a proxy that has just started: mutual TLS 1.3, one request each. Each sample has a fresh
-    process. One that refuses a peer, or closes a connection, ends the run."""
+    """1,000 peers connect at the same moment to a proxy that has just started: mutual TLS 1.3, one request each. Each
+    sample has a fresh process. One that refuses a peer, or closes a connection, ends the run."""
 
     letter, name = "m", "storm"
     title = f"{PEERS:,} peers with client certificates at once, after a restart"

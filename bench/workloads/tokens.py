@@ -19,8 +19,9 @@ ISSUER = "https://issuer.example"
 
 
 class Tokens(Workload):
-    """Two workloads with the same program behind their proxies, loaded in turn by their plaintext ports with the same requests, RS256 token
-    included; one of them has a RequestAuthentication that requires it. Only these two proxies are counted."""
+    """Two workloads with the same program behind their proxies, loaded in turn by their plaintext ports with the same
+    requests, RS256 token included; one of them has a RequestAuthentication that requires it. Only these two proxies
+    are counted."""
 
     letter, name = "t", "tokens"
     title = "Tokens: requests with one to a port that verifies it and to one that does not"
@@ -62,7 +63,8 @@ metadata: {{ name: guarded, namespace: bench }}
 spec:
   targetRefs: [{{ group: "", kind: Service, name: guarded }}]
   required: true
-  jwtRules: [{{ issuer: "{ISSUER}", audiences: [bench], jwks: '{jwks}', outputClaimToHeaders: [{{ header: x-user, claim: sub }}] }}]
+  jwtRules: [{{ issuer: "{ISSUER}", audiences: [bench], jwks: '{jwks}',
+               outputClaimToHeaders: [{{ header: x-user, claim: sub }}] }}]
 """}
 
     def start(self):

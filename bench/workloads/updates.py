@@ -21,8 +21,9 @@ PAUSE, PAUSE_UNDER_LOAD = (0.05, 0.15), 0.05
 
 
 class Updates(Workload):
-    """One file for each of 5,000 services with a route. An edit of one of them, from the rename that puts it in place to the first response that
-    the client's proxy gives by it; then edits while wrk asks for that service, where a single bad response ends the run."""
+    """One file for each of 5,000 services with a route. An edit of one of them, from the rename that puts it in place
+    to the first response that the client's proxy gives by it; then edits while wrk asks for that service, where a
+    single bad response ends the run."""
 
     letter, name = "l", "updates"
     title = f"Updates: one route of {SERVICES:,} services"

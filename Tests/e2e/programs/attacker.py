@@ -1,4 +1,5 @@
-"""One attack on a proxy: attacker.py ATTACK HOST PORT SECONDS [CA [CERTIFICATE KEY]]. Prints a JSON object of what the proxy answered.
+"""One attack on a proxy: attacker.py ATTACK HOST PORT SECONDS [CA [CERTIFICATE KEY]]. Prints a JSON object of what
+the proxy answered.
 
 A process of its own at the lowest priority, so that on one or two cores it is the attack that competes with the victim
 and not the attacker's Python. Attacks that cost a proxy's CPU go as fast as this process can send; the others, which a
@@ -295,8 +296,8 @@ def stalled_uploads(attack):
 
 
 def unread_answers(attack):
-    """Requests whose answers no window holds up, and nobody reads. Paced, and fewer than may be open at once: refused streams would
-    make it another attack, which another limit ends first."""
+    """Requests whose answers no window holds up, and nobody reads. Paced, and fewer than may be open at once: refused
+    streams would make it another attack, which another limit ends first."""
     link = Link(attack, receive_buffer=8192, reads=False)
     streams(link, attack, lambda n: frame(HEADERS, 5, n, get(b"/header")), batch=50, pause=0.02)
 

@@ -1,5 +1,5 @@
-"""An external authorizer in gRPC's own library: authorizer.py PORT. Speaks `envoy.service.auth.v3`, with messages made from the field
-numbers of Envoy's descriptions. What it answers is in the request's field `x-verdict`:
+"""An external authorizer in gRPC's own library: authorizer.py PORT. Speaks `envoy.service.auth.v3`, with messages
+made from the field numbers of Envoy's descriptions. What it answers is in the request's field `x-verdict`:
 
 allow, deny (418 with a body and a field), silent (nothing), error (UNAVAILABLE), or garbage (bytes that are no message).
 """

@@ -1,5 +1,5 @@
-"""confined.py UNIT PROGRAM ARGUMENTS...: runs a program under the filter of system calls that a systemd unit gives it. A call that is not on the
-list kills it with SIGSYS, as it would under systemd."""
+"""confined.py UNIT PROGRAM ARGUMENTS...: runs a program under the filter of system calls that a systemd unit gives
+it. A call that is not on the list kills it with SIGSYS, as it would under systemd."""
 
 import ctypes
 import os

@@ -1,5 +1,6 @@
-"""An HTTP/1.1 program that does four requests at a time, each in 20 ms: crowded.py PORT. The more wait the less it does, as programs that run out of
-memory, locks or connections to a database: with ten at a time a request takes ten times as long, with twenty it is hopeless."""
+"""An HTTP/1.1 program that does four requests at a time, each in 20 ms: crowded.py PORT. The more wait the less it
+does, as programs that run out of memory, locks or connections to a database: with ten at a time a request takes ten
+times as long, with twenty it is hopeless."""
 
 import asyncio
 import os

@@ -1,5 +1,5 @@
-"""Speaks first, as a database does: its version and a newline, then all that it gets: greeter.py PORT VERSION [CERTIFICATE KEY].
-Listens on the workload's own address if it has one. With a certificate it speaks TLS."""
+"""Speaks first, as a database does: its version and a newline, then all that it gets: greeter.py PORT VERSION
+[CERTIFICATE KEY]. Listens on the workload's own address if it has one. With a certificate it speaks TLS."""
 
 import os
 import socketserver

@@ -1,5 +1,6 @@
-"""A rate limit service in gRPC's own library: rls.py PORT. Speaks `envoy.service.ratelimit.v3`, with messages made from the field
-numbers of Envoy's descriptions. Each value of a `tenant` may have five hits; of domain `slow` it answers after a second."""
+"""A rate limit service in gRPC's own library: rls.py PORT. Speaks `envoy.service.ratelimit.v3`, with messages made
+from the field numbers of Envoy's descriptions. Each value of a `tenant` may have five hits; of domain `slow` it
+answers after a second."""
 
 import collections
 import concurrent.futures

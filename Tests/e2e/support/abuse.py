@@ -191,8 +191,8 @@ def p99(latencies):
 
 
 def beside_harmless(proxy, seconds):
-    """The victim's 99th percentile beside a harmless load by the same program, so that what the machine costs both is not blamed
-    on the proxy."""
+    """The victim's 99th percentile beside a harmless load by the same program, so that what the machine costs both is
+    not blamed on the proxy."""
     return p99(victim(proxy, proxy.attack("harmless", "answers", seconds))[0])
 
 

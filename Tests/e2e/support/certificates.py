@@ -1,4 +1,5 @@
-"""Certificates that the mesh would not issue: expired, foreign, of another account. Made with the mesh's own key or another's."""
+"""Certificates that the mesh would not issue: expired, foreign, of another account. Made with the mesh's own key or
+another's."""
 
 import datetime
 import ssl
@@ -39,7 +40,8 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, directory, name, identity, starts=-60.0, ends=3600.0, hosts=()):
-        """A leaf with this SPIFFE id (None: without) and these DNS names, valid from `starts` to `ends` seconds from now. Returns file paths."""
+        """A leaf with this SPIFFE id (None: without) and these DNS names, valid from `starts` to `ends` seconds from
+        now. Returns file paths."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (

@@ -73,7 +73,8 @@ def closes_without_an_answer(connection):
 def resets(code, stream=1):
     """A stream error: RST_STREAM with this code, and nothing else suffers (RFC 9113, section 5.4.2)."""
     def check(connection):
-        made = connection.until(lambda made: made.stream == stream and made.kind in (RST_STREAM, HEADERS) or made.kind == GOAWAY)
+        made = connection.until(lambda made: made.stream == stream and made.kind in (RST_STREAM, HEADERS)
+                                or made.kind == GOAWAY)
         assert made.kind == RST_STREAM and made.code == code, made
         later = [made for made in connection.round_trip() if made.kind in (RST_STREAM, GOAWAY)]
         assert later == [], later

@@ -1,4 +1,5 @@
-"""The controller's TLS port, spoken to by grpcio and a few lines of protobuf: what any program of the machine can send there."""
+"""The controller's TLS port, spoken to by grpcio and a few lines of protobuf: what any program of the machine can
+send there."""
 
 import contextlib
 import queue

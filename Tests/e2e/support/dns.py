@@ -10,7 +10,8 @@ TYPE_A, TYPE_AAAA = 1, 28
 
 
 class NameServer:
-    """`records` has (TTL, addresses) for each name. `answers` False: it says nothing at all. A name without records does not exist."""
+    """`records` has (TTL, addresses) for each name. `answers` False: it says nothing at all. A name without records
+    does not exist."""
 
     def __init__(self, address, port=5353):
         self.address, self.port = address, port

@@ -1,4 +1,5 @@
-"""Certificates that no authority of a mesh should make, signed with its key all the same: the work of a thief or of a broken issuer."""
+"""Certificates that no authority of a mesh should make, signed with its key all the same: the work of a thief or of a
+broken issuer."""
 
 import dataclasses
 import datetime

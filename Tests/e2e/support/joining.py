@@ -18,7 +18,8 @@ def token_id(made):
 
 
 def another_account():
-    """Only root can be somebody else, and only where others may read the programs. Anybody else is kept out by the other state directory alone."""
+    """Only root can be somebody else, and only where others may read the programs. Anybody else is kept out by the
+    other state directory alone."""
     public = all(parent.stat().st_mode & 0o001 for parent in (BINARIES / "apus").resolve().parents)
     return dict(user=65534, group=65534, extra_groups=[]) if os.geteuid() == 0 and public else {}
 

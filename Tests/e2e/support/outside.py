@@ -1,4 +1,5 @@
-"""Servers outside the mesh, in the process of the tests: HTTP/1.1 in plaintext or over TLS, each on a loopback address of its own."""
+"""Servers outside the mesh, in the process of the tests: HTTP/1.1 in plaintext or over TLS, each on a loopback
+address of its own."""
 
 import http.server
 import json

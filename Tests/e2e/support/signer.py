@@ -1,7 +1,8 @@
 """An authority outside the mesh: takes a request for an issuer's certificate by HTTP and answers with the chain.
 
-POST / with the request (PKCS #10, PEM) as `application/pkcs10` and a bearer token; the answer is `application/pem-certificate-chain`
-(RFC 8555 section 9.1): the issuer, an intermediate, the root. As step-ca and Vault's PKI engine do it behind a small adapter.
+POST / with the request (PKCS #10, PEM) as `application/pkcs10` and a bearer token; the answer is
+`application/pem-certificate-chain` (RFC 8555 section 9.1): the issuer, an intermediate, the root. As step-ca and
+Vault's PKI engine do it behind a small adapter.
 """
 
 import datetime
@@ -24,7 +25,8 @@ def authority(name, key, issuer=None, issuer_key=None, path_length=None, days=90
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc)
     signer = (issuer_key or key).public_key()
-    return (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer.subject if issuer else subject).public_key(public)
+    return (x509.CertificateBuilder()
+            .subject_name(subject).issuer_name(issuer.subject if issuer else subject).public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=3)).not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)

@@ -87,7 +87,8 @@ def key_set(*jwks):
 
 
 class KeyServer:
-    """Serves `text` at every path, with `status` and `headers`; counts the requests. `files`: certificate and key, for https."""
+    """Serves `text` at every path, with `status` and `headers`; counts the requests. `files`: certificate and key,
+    for https."""
 
     def __init__(self, address, text, port=8088, files=None):
         self.text, self.status, self.headers, self.requests = text, 200, {}, 0

@@ -11,7 +11,8 @@ class SteadyLoad:
     def __init__(self, directory, port, rate):
         script = directory / f"steady-{port}.lua"
         script.write_text(f"function delay() return {1000 * CONNECTIONS / rate:.3f} end\n")
-        self.command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d300s", "--timeout", "5s", "-s", str(script), f"http://127.0.0.1:{port}/"]
+        self.command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d300s", "--timeout", "5s", "-s", str(script),
+                        f"http://127.0.0.1:{port}/"]
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
