@@ -3,20 +3,7 @@ import MeshPolicy
 import MeshResources
 import Testing
 
-@Suite("Health checks and rate limits of policies") struct PolicyCheckAndRateTests {
-  private func settings(_ block: String) throws -> [PolicySetting] {
-    let result = ManifestParser.parse(file: "f.yaml", text: PolicyMistake.block("", "", block).text)
-    #expect(result.errors.map(\.description) == [])
-    guard case .trafficPolicy(let policy) = try #require(result.objects.first).value else { return [] }
-    return policy.settings
-  }
-
-  private func check(_ mistake: PolicyMistake) {
-    let result = ManifestParser.parse(file: "f.yaml", text: mistake.text)
-    #expect(result.errors.map(\.description) == [mistake.expected])
-    #expect(result.objects.isEmpty)
-  }
-
+@Suite("Health checks and rate limits of policies") struct PolicyCheckAndRateTests: PolicySuite {
   @Test("a health check has its defaults, or every value that is written")
   func healthChecks() throws {
     #expect(try settings("healthCheck: {tcp: {}}") == [.healthCheck(HealthCheckPolicy(probe: .tcp))])

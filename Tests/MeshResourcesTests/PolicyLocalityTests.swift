@@ -3,20 +3,7 @@ import MeshPolicy
 import MeshResources
 import Testing
 
-@Suite("Zones and subsets in manifests") struct PolicyLocalityTests {
-  private func settings(_ block: String) throws -> [PolicySetting] {
-    let result = ManifestParser.parse(file: "f.yaml", text: PolicyMistake.block("", "", block).text)
-    #expect(result.errors.map(\.description) == [])
-    guard case .trafficPolicy(let policy) = try #require(result.objects.first).value else { return [] }
-    return policy.settings
-  }
-
-  private func check(_ mistake: PolicyMistake) {
-    let result = ManifestParser.parse(file: "f.yaml", text: mistake.text)
-    #expect(result.errors.map(\.description) == [mistake.expected])
-    #expect(result.objects.isEmpty)
-  }
-
+@Suite("Zones and subsets in manifests") struct PolicyLocalityTests: PolicySuite {
   @Test("a preference for zones has its defaults, or every value that is written")
   func locality() throws {
     #expect(try settings("balancer: {locality: {}}") == [.locality(LocalityPolicy())])

@@ -1,54 +1,7 @@
 import MeshResources
 import Testing
 
-/// A policy with one mistake, at the place of the mark `§`, and what is told of it.
-struct PolicyMistake: Sendable, CustomTestStringConvertible {
-  var text: String
-  var expected: String
-  var testDescription: String { expected }
-
-  init(_ field: String, _ message: String, _ spec: String, namespace: String = "shop") {
-    let marked = """
-      apiVersion: mesh.apus.dev/v1alpha1
-      kind: TrafficPolicy
-      metadata: {name: orders, namespace: \(namespace)}
-      spec:
-        \(spec)
-
-      """
-    let before = marked.prefix { $0 != "§" }
-    let line = before.count { $0 == "\n" } + 1
-    let column = before.reversed().prefix { $0 != "\n" }.count + 1
-    text = marked.replacing("§", with: "")
-    expected = "f.yaml:\(line):\(column): TrafficPolicy \(namespace)/orders: spec.\(field): \(message)"
-  }
-
-  static func target(_ field: String, _ message: String, _ target: String, namespace: String = "shop") -> PolicyMistake
-  {
-    PolicyMistake(field, message, "targetRefs: [\(target)]\n  limits: {connections: 1}", namespace: namespace)
-  }
-
-  static func block(_ field: String, _ message: String, _ block: String) -> PolicyMistake {
-    PolicyMistake(field, message, "targetRefs: [{group: \"\", kind: Service, name: orders}]\n  \(block)")
-  }
-
-  static func ofRoute(_ field: String, _ block: String) -> PolicyMistake {
-    PolicyMistake(
-      field,
-      "is for the endpoints of a service, which all routes to it share; spec.targetRefs[0] is an HTTPRoute; "
-        + "write it in a policy whose target is the Service",
-      "targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}]\n  \(block)")
-  }
-}
-
-@Suite("Mistakes in policies") struct PolicyMistakeTests {
-  private func check(_ mistake: PolicyMistake) {
-    let result = ManifestParser.parse(file: "f.yaml", text: mistake.text)
-    #expect(result.errors.map(\.description) == [mistake.expected])
-    #expect(result.objects.isEmpty)
-    #expect(result.rejected.map(\.value.key.name) == ["orders"])
-  }
-
+@Suite("Mistakes in policies") struct PolicyMistakeTests: PolicySuite {
   @Test(
     "in targets",
     arguments: [

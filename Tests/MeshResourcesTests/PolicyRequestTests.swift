@@ -3,20 +3,7 @@ import MeshPolicy
 import MeshResources
 import Testing
 
-@Suite("What policies say of requests") struct PolicyRequestTests {
-  private func settings(_ block: String) throws -> [PolicySetting] {
-    let result = ManifestParser.parse(file: "f.yaml", text: PolicyMistake.block("", "", block).text)
-    #expect(result.errors.map(\.description) == [])
-    guard case .trafficPolicy(let policy) = try #require(result.objects.first).value else { return [] }
-    return policy.settings
-  }
-
-  private func check(_ mistake: PolicyMistake) {
-    let result = ManifestParser.parse(file: "f.yaml", text: mistake.text)
-    #expect(result.errors.map(\.description) == [mistake.expected])
-    #expect(result.objects.isEmpty)
-  }
-
+@Suite("What policies say of requests") struct PolicyRequestTests: PolicySuite {
   @Test("the length of content and how much of it is held, each a field of its own")
   func content() throws {
     let found = try settings("requests: {maximumBodyBytes: 1099511627776, bufferBytes: 4194304}")

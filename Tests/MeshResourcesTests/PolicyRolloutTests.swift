@@ -2,16 +2,12 @@ import MeshCore
 import MeshResources
 import Testing
 
-@Suite("Rollouts of policies") struct PolicyRolloutTests {
+@Suite("Rollouts of policies") struct PolicyRolloutTests: PolicySuite {
   private static let versions = "stable: {service: orders-v1}, canary: {service: orders-v2}"
   private static let steps = "steps: [{weight: 5, pause: 30s}]"
 
   private func rollout(_ block: String) throws -> Rollout? {
-    let result = ManifestParser.parse(file: "f.yaml", text: PolicyMistake.block("", "", "rollout: {\(block)}").text)
-    #expect(result.errors.map(\.description) == [])
-    guard case .trafficPolicy(let policy) = try #require(result.objects.first).value,
-      case .rollout(let rollout)? = policy.settings.first
-    else { return nil }
+    guard case .rollout(let rollout)? = try settings("rollout: {\(block)}").first else { return nil }
     return rollout
   }
 
@@ -92,11 +88,7 @@ import Testing
         ".minimumRequests", "must be a whole number from 1 to 1000000, not 0",
         "{minimumRequests: §0, successRate: {minimumPercent: 99}}"),
     ])
-  private func mistakes(_ mistake: PolicyMistake) {
-    let result = ManifestParser.parse(file: "f.yaml", text: mistake.text)
-    #expect(result.errors.map(\.description) == [mistake.expected])
-    #expect(result.objects.isEmpty)
-  }
+  func mistakes(_ mistake: PolicyMistake) { check(mistake) }
 
   @Test("a rollout is for a service or a route, not for everything") func targets() {
     let text = """

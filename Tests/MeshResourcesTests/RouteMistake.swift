@@ -8,12 +8,9 @@ struct RouteMistake: Sendable, CustomTestStringConvertible {
 
   /// In the whole spec.
   init(_ field: String, _ message: String, spec: String, kind: String = "HTTPRoute") {
-    let marked = RouteText.spec(spec, kind: kind)
-    let before = marked.prefix { $0 != "§" }
-    let line = before.count { $0 == "\n" } + 1
-    let column = before.reversed().prefix { $0 != "\n" }.count + 1
-    text = marked.replacing("§", with: "")
-    expected = "f.yaml:\(line):\(column): \(kind) shop/orders: spec.\(field): \(message)"
+    let marked = MarkedManifest(RouteText.spec(spec, kind: kind))
+    text = marked.text
+    expected = "\(marked.place): \(kind) shop/orders: spec.\(field): \(message)"
   }
 
   /// In what stands beside the parents.
