@@ -12,12 +12,6 @@ import Testing
 struct LifetimeTests {
   private static let get = "GET / HTTP/1.1\r\nHost: orders:8080\r\n\r\n"
 
-  private static func limits(_ change: (inout ProxyLimits) -> Void) -> ProxyLimits {
-    var limits = ProxyLimits()
-    change(&limits)
-    return limits
-  }
-
   /// In front of an application that speaks HTTP/2.
   private static func inbound(_ backend: Backend, _ limits: ProxyLimits) throws -> TestProxy {
     let proxy = try TestProxy([.inboundPlaintext], limits: limits)
@@ -50,7 +44,7 @@ struct LifetimeTests {
     }
   }
 
-  private static let quick = limits {
+  private static let quick = ProxyLimits.with {
     $0.applicationKeepaliveInterval = .milliseconds(30)
     $0.keepaliveTimeout = .milliseconds(500)
   }
@@ -173,7 +167,7 @@ struct LifetimeTests {
       return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     }
     let proxy = try TestProxy(
-      [.forward(backend.address, .http1)], limits: Self.limits { $0.maximumConnectionAge = .milliseconds(500) })
+      [.forward(backend.address, .http1)], limits: .with { $0.maximumConnectionAge = .milliseconds(500) })
     let client = try HTTP2Peer(try proxy.connect())
     let stream = try client.request(.get, "/")
     #expect(asked.wait())
@@ -194,7 +188,7 @@ struct LifetimeTests {
       _ = try peer.message()
       cut.put(peer.isCut())
     }
-    let limits = Self.limits {
+    let limits = ProxyLimits.with {
       $0.maximumConnectionAge = .milliseconds(500)
       $0.connectionAgeGrace = .milliseconds(20)
     }
@@ -209,7 +203,7 @@ struct LifetimeTests {
   func http1Age() throws {
     let backend = Backend.named("b")
     let proxy = try TestProxy.forwarding(
-      to: backend, limits: Self.limits { $0.maximumConnectionAge = .milliseconds(500) })
+      to: backend, limits: .with { $0.maximumConnectionAge = .milliseconds(500) })
     let client = try proxy.connect()
     let first = try client.exchange(Self.get)
     #expect(first.value("connection") == nil)
@@ -226,7 +220,7 @@ struct LifetimeTests {
   func idle() throws {
     let backend = Backend.named("b")
     let proxy = try TestProxy(
-      [.forward(backend.address, .http1)], limits: Self.limits { $0.downstreamIdleTimeout = .milliseconds(500) })
+      [.forward(backend.address, .http1)], limits: .with { $0.downstreamIdleTimeout = .milliseconds(500) })
     let client = try HTTP2Peer(try proxy.connect())
     #expect(try client.finish(client.request(.get, "/")).status == 200)
     // Not reading: GOAWAY and PING wait in the socket. The stream still gets in before the PING's answer.

@@ -7,16 +7,10 @@ import Testing
 struct LimitTests {
   private static let get = "GET / HTTP/1.1\r\nHost: orders.shop\r\n\r\n"
 
-  private static func limits(_ change: (inout ProxyLimits) -> Void) -> ProxyLimits {
-    var limits = ProxyLimits()
-    change(&limits)
-    return limits
-  }
-
   @Test("a head that takes too long is answered 408 and cut")
   func slowHead() throws {
     let backend = Backend.named("b")
-    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.headerTimeout = .milliseconds(500) })
+    let proxy = try TestProxy.forwarding(to: backend, limits: .with { $0.headerTimeout = .milliseconds(500) })
     let client = try proxy.connect()
     try client.send("GET / HTTP/1.1\r\nHo")
     #expect(try client.message().status == 408)
@@ -27,7 +21,7 @@ struct LimitTests {
   @Test("a second head that takes too long is cut as well")
   func slowSecondHead() throws {
     let backend = Backend.named("b")
-    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.headerTimeout = .milliseconds(500) })
+    let proxy = try TestProxy.forwarding(to: backend, limits: .with { $0.headerTimeout = .milliseconds(500) })
     let client = try proxy.connect()
     #expect(try client.exchange(Self.get).status == 200)
     try client.send("GET / HT")
@@ -38,7 +32,7 @@ struct LimitTests {
   @Test("a connection that never sends anything is closed")
   func silent() throws {
     let backend = Backend.named("b")
-    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.headerTimeout = .milliseconds(60) })
+    let proxy = try TestProxy.forwarding(to: backend, limits: .with { $0.headerTimeout = .milliseconds(60) })
     #expect(try proxy.connect().isCut())
     #expect(try proxy.becomes { $0.downstreamConnectionCount == 0 })
     #expect(try proxy.count("limit_hits_total", "first_request_timeout") == 1)
@@ -47,7 +41,7 @@ struct LimitTests {
   @Test("an idle connection is closed after its time, without an answer")
   func idle() throws {
     let backend = Backend.named("b")
-    let limits = Self.limits {
+    let limits = ProxyLimits.with {
       $0.headerTimeout = .milliseconds(500)
       $0.downstreamIdleTimeout = .milliseconds(60)
     }
@@ -60,7 +54,7 @@ struct LimitTests {
 
   @Test("504 when no configuration comes within the discovery timeout")
   func discovery() throws {
-    let proxy = try TestProxy([.outboundProxy], limits: Self.limits { $0.discoveryTimeout = .milliseconds(10) })
+    let proxy = try TestProxy([.outboundProxy], limits: .with { $0.discoveryTimeout = .milliseconds(10) })
     let answer = try proxy.connect().exchange(Self.get)
     #expect(answer.status == 504)
     #expect(answer.text.contains("controller"))
@@ -74,7 +68,7 @@ struct LimitTests {
       _ = try peer.message()
       cut.put(peer.isCut())
     }
-    let proxy = try TestProxy.forwarding(to: backend, limits: Self.limits { $0.streamIdleTimeout = .milliseconds(10) })
+    let proxy = try TestProxy.forwarding(to: backend, limits: .with { $0.streamIdleTimeout = .milliseconds(10) })
     #expect(try proxy.connect().exchange(Self.get).status == 504)
     #expect(try cut.get())
     #expect(try proxy.count("response_total", "response_flag=\"UT\"") == 1)
@@ -89,7 +83,7 @@ struct LimitTests {
       cut.put(peer.isCut())
     }
     let proxy = try TestProxy.forwarding(
-      to: backend, limits: Self.limits { $0.upstreamIdleTimeout = .milliseconds(10) })
+      to: backend, limits: .with { $0.upstreamIdleTimeout = .milliseconds(10) })
     let client = try proxy.connect()
     #expect(try client.exchange(Self.get).status == 200)
     #expect(try cut.get())
@@ -99,7 +93,7 @@ struct LimitTests {
   func connections() throws {
     let backend = Backend.named("b")
     let proxy = try TestProxy.forwarding(
-      to: backend, limits: Self.limits { $0.maximumDownstreamConnections = 2 })
+      to: backend, limits: .with { $0.maximumDownstreamConnections = 2 })
     let (a, b) = (try proxy.connect(), try proxy.connect())
     #expect(try a.exchange(Self.get).status == 200)
     #expect(try b.exchange(Self.get).status == 200)

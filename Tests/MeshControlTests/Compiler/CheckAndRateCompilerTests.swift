@@ -9,11 +9,7 @@ import Testing
   private let namespace = "group: \"\", kind: Namespace, name: shop"
   private func service(_ name: String) -> String { "group: \"\", kind: Service, name: \(name)" }
 
-  private func compile(_ manifests: String) -> CompiledMesh {
-    let workload = MeshFixture.workload(
-      "w", service: "orders", host: 3, labels: ["app": "orders", "version": "v1"])
-    return MeshCompiler.compile(MeshFixture.snapshot(MeshFixture.orders + manifests, workloads: [workload]))
-  }
+  private func compile(_ manifests: String) -> CompiledMesh { MeshFixture.compileWithOrders(manifests) }
 
   @Test("a health check is the endpoints', as a whole of the most specific policy, and may be switched off")
   func healthChecks() {

@@ -86,6 +86,12 @@ enum MeshFixture {
     service("orders", selector: "{app: orders}") + service("orders-v1", selector: "{app: orders, version: v1}")
     + service("orders-v2", selector: "{app: orders, version: v2}")
 
+  /// Those, one workload of the first version, and `manifests`.
+  static func compileWithOrders(_ manifests: String) -> CompiledMesh {
+    let first = workload("w", service: "orders", host: 3, labels: ["app": "orders", "version": "v1"])
+    return MeshCompiler.compile(snapshot(orders + manifests, workloads: [first]))
+  }
+
   static func port(_ service: String, _ port: UInt16 = 80) -> ServicePort {
     ServicePort(service: ServiceName(name: service, namespace: "shop"), port: port)
   }

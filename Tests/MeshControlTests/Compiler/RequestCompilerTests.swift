@@ -10,11 +10,7 @@ import Testing
   private let ofRoute = "group: gateway.networking.k8s.io, kind: HTTPRoute, name: r"
   private func service(_ name: String) -> String { "group: \"\", kind: Service, name: \(name)" }
 
-  private func compile(_ manifests: String) -> CompiledMesh {
-    let workload = MeshFixture.workload(
-      "w", service: "orders", host: 3, labels: ["app": "orders", "version": "v1"])
-    return MeshCompiler.compile(MeshFixture.snapshot(MeshFixture.orders + manifests, workloads: [workload]))
-  }
+  private func compile(_ manifests: String) -> CompiledMesh { MeshFixture.compileWithOrders(manifests) }
 
   @Test("content is limited and held by clients' proxies for each rule, and by those of the service's endpoints")
   func content() {
