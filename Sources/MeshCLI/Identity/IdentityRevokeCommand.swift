@@ -22,6 +22,17 @@ struct RevokedNames: ParsableArguments {
         .description
     }
   }
+
+  /// Has the controller do what `change` says of them, and shows how its authority stands then.
+  func apply(
+    _ state: StateOptions, _ output: OutputOptions, _ change: ([String], inout Apus_V1_AuthorityRequest) -> Void
+  ) async throws {
+    let client = AdminClient(directory: try state.directory())
+    var request = Apus_V1_AuthorityRequest()
+    change(try identities(trustDomain: try await client.status().trustDomain), &request)
+    let report = AuthorityReport(try await client.authority(request))
+    try output.print(report) { report.render() }
+  }
 }
 
 struct IdentityRevokeCommand: AsyncParsableCommand {
@@ -53,19 +64,12 @@ struct IdentityRevokeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let client = AdminClient(directory: try state.directory())
-    let identities = try names.identities(trustDomain: try await client.status().trustDomain)
     let lists = try crl.map(PEMFile.read)
-    let response = try await client.authority(
-      .with {
-        $0.revoke = .with {
-          $0.identities = identities
-          $0.serials = names.serial
-          $0.crls = lists
-        }
-      })
-    let report = AuthorityReport(response)
-    try output.print(report) { report.render() }
+    try await names.apply(state, output) { identities, request in
+      request.revoke.identities = identities
+      request.revoke.serials = names.serial
+      request.revoke.crls = lists
+    }
   }
 }
 
@@ -94,17 +98,10 @@ struct IdentityRestoreCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let client = AdminClient(directory: try state.directory())
-    let identities = try names.identities(trustDomain: try await client.status().trustDomain)
-    let response = try await client.authority(
-      .with {
-        $0.restore = .with {
-          $0.identities = identities
-          $0.serials = names.serial
-          $0.allCrls = allLists
-        }
-      })
-    let report = AuthorityReport(response)
-    try output.print(report) { report.render() }
+    try await names.apply(state, output) { identities, request in
+      request.restore.identities = identities
+      request.restore.serials = names.serial
+      request.restore.allCrls = allLists
+    }
   }
 }
