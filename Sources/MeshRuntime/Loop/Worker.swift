@@ -57,6 +57,9 @@ package final class Worker {
   private var gathering: [Connection] = []
   private var gatherStart = Instant(nanoseconds: 0)
   private var gatheredTurns = 0
+  private(set) var crowding = LoopCrowding()
+  /// This turn began as a part of one that was long.
+  private var wasLong = false
   private var turnHandlers: [any TurnHandler] = []
   private var inboxBatch: [@Sendable (Worker) -> Void] = []
 
@@ -169,34 +172,8 @@ package final class Worker {
 
   package func cancel(_ timer: LoopTimer) { wheel.cancel(timer) }
 
-  /// New connections that a listener may take in a turn: fewer while turns are long, since each brings more work for a loop that has
-  /// too much already. They wait in the kernel's queue instead, behind the connections that are being served.
-  private(set) var acceptShare = Worker.largestAcceptShare
-  private static let largestAcceptShare = 1_024
-
-  /// This turn began as a part of one that was long.
-  private var wasLong = false
-
-  private var lastLongTurn: Instant?
-  /// For so long after a long turn, some connections stand behind the others (`Connection.standsBack`).
-  private static let crowdedTime = TimeSpan.milliseconds(100)
-
   /// A turn was long a moment ago.
-  package var isCrowded: Bool {
-    guard let lastLongTurn else { return false }
-    return now - lastLongTurn < Self.crowdedTime
-  }
-
-  /// Halved by a long turn, doubled by a short one.
-  private func adjustAcceptShare() {
-    if wasLong || readyStart < ready.count || isTurnLong {
-      acceptShare = max(1, acceptShare / 2)
-      lastLongTurn = now
-    } else if acceptShare < Self.largestAcceptShare {
-      acceptShare *= 2
-    }
-    wasLong = false
-  }
+  package var isCrowded: Bool { crowding.isCrowded(now) }
 
   /// True once this turn has lasted for `longTurn`, or will with what it has to flush and to close. Reads the clock.
   package var isTurnLong: Bool {
@@ -242,7 +219,8 @@ package final class Worker {
     counters.timersFired += UInt64(wheel.advance(to: now))
     deliverClosings()
     endTurn()
-    adjustAcceptShare()
+    crowding.turnEnded(wasLong: wasLong || readyStart < ready.count || isTurnLong, now)
+    wasLong = false
   }
 
   private func waitMilliseconds() -> Int32 {

@@ -50,7 +50,7 @@ package final class Listener: TimerHandler {
     worker.forget(key)
   }
 
-  func acceptReady() { acceptReady(atMost: min(batch, worker.acceptShare), isLast: false) }
+  func acceptReady() { acceptReady(atMost: min(batch, worker.crowding.acceptShare), isLast: false) }
 
   private func acceptReady(atMost count: Int, isLast: Bool) {
     for index in 0..<count {
