@@ -41,11 +41,6 @@ extension HTTP2Connection {
     return sent
   }
 
-  /// Body bytes that the windows of the stream and of the connection allow now.
-  package func sendRoom(on stream: HTTP2StreamID) -> Int {
-    open(stream.rawValue).map { max(0, min($0.pointee.sendWindow, sendWindow)) } ?? 0
-  }
-
   /// The smallest limit a peer may set (RFC 9113, section 6.5.2), and one TLS record.
   static let largestFrameSent = 16384
 
@@ -87,6 +82,12 @@ extension HTTP2Connection {
     else { return }
     writeBlock(trailers, isTrailers: true, record, endStream: true)
     endLocal(record)
+  }
+
+  /// Ends our side of the stream after its content.
+  package func finish(_ stream: HTTP2StreamID, trailers: MessageHead?) {
+    if let trailers { return sendTrailers(trailers, on: stream) }
+    _ = sendData(UnsafeRawBufferPointer(start: nil, count: 0), on: stream, endStream: true)
   }
 
   private func writeBlock(

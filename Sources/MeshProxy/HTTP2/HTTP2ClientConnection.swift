@@ -303,11 +303,7 @@ final class HTTP2ClientConnection: ConnectionHandler, TimerHandler {
   }
 
   func finish(trailers: MessageHead?, on stream: HTTP2StreamID) {
-    if let trailers {
-      engine.sendTrailers(trailers, on: stream)
-    } else {
-      _ = engine.sendData(UnsafeRawBufferPointer(start: nil, count: 0), on: stream, endStream: true)
-    }
+    engine.finish(stream, trailers: trailers)
     connection.flushSoon()
   }
 

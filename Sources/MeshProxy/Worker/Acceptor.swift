@@ -29,14 +29,14 @@ final class Acceptor: ListenerHandler {
         connection.abort()
         return
       }
-      connection.handler = MeshHandshake(worker: worker, entry: entry)
+      connection.handler = ServerHandshake(worker: worker, entry: entry)
       connection.startTLS(server: identity.serverContext, handshakeTimeout: worker.limits.handshakeTimeout)
     case .mapped(let key) where worker.service(key).appProtocol == .tcp:
       worker.downstreamOpened(entry)
       RawServerConnection(connection, worker: worker, entry: entry).start()
     case .outboundProxy, .mapped, .inboundPlaintext, .forward:
       if let tls = entry.tls {
-        connection.handler = ClientHandshake(worker: worker, entry: entry)
+        connection.handler = ServerHandshake(worker: worker, entry: entry)
         return connection.startTLS(server: tls)
       }
       worker.downstreamOpened(entry)
@@ -45,8 +45,8 @@ final class Acceptor: ListenerHandler {
   }
 }
 
-/// A connection on the mesh port until its handshake is done.
-final class MeshHandshake: ConnectionHandler {
+/// An accepted connection until its TLS handshake is done.
+final class ServerHandshake: ConnectionHandler {
   unowned let worker: ProxyWorker
   let entry: EntryPoint
 
@@ -56,49 +56,25 @@ final class MeshHandshake: ConnectionHandler {
   }
 
   func connectionOpened(_ connection: Connection) {
-    // The handshake proves that an anchor of ours signed the certificate; the trust domain must be ours, too.
-    guard let peer = connection.tls?.peerIdentity, peer.trustDomain == worker.identity?.identity.trustDomain else {
-      let peer = connection.tls?.peerIdentity?.description ?? "no identity"
-      worker.refusedTLS(.inbound, byClient: true, connection.peerAddress, .wrongTrustDomain, peer)
-      connection.abort()
-      return
-    }
-    worker.metrics.tlsHandshake(.inbound, resumed: connection.tls?.resumed == true)
-    worker.downstreamOpened(entry)
-    HTTP2ServerConnection(connection, worker: worker, entry: entry).start()
-  }
-
-  func connectionReceived(_ connection: Connection) {}
-  func connectionReachedEnd(_ connection: Connection) { connection.close() }
-  func connectionDrained(_ connection: Connection) {}
-
-  func connectionClosed(_ connection: Connection, _ reason: CloseReason) {
-    worker.downstreamRefused()
-    if case .tls(let failure, let detail) = reason {
-      worker.refusedTLS(.inbound, byClient: true, connection.peerAddress, failure, detail)
-    }
-  }
-}
-
-/// A connection of a client outside the mesh until its handshake is done; ALPN tells which protocol it speaks.
-final class ClientHandshake: ConnectionHandler {
-  unowned let worker: ProxyWorker
-  let entry: EntryPoint
-
-  init(worker: ProxyWorker, entry: EntryPoint) {
-    self.worker = worker
-    self.entry = entry
-  }
-
-  func connectionOpened(_ connection: Connection) {
+    let isMesh = entry.security == .mutual
+    if isMesh, !isOfOurDomain(connection) { return connection.abort() }
     worker.metrics.tlsHandshake(entry.direction, resumed: connection.tls?.resumed == true)
     worker.downstreamOpened(entry)
-    if connection.tls?.alpn == "h2" {
+    if isMesh || connection.tls?.alpn == "h2" {
       HTTP2ServerConnection(connection, worker: worker, entry: entry).start()
     } else {
       // HTTP/2 over TLS is always negotiated (RFC 9113, section 3.2): who says nothing speaks HTTP/1.1.
       HTTP1ServerConnection(connection, worker: worker, entry: entry).start()
     }
+  }
+
+  /// The handshake proves that an anchor of ours signed the certificate; the trust domain must be ours, too.
+  private func isOfOurDomain(_ connection: Connection) -> Bool {
+    let peer = connection.tls?.peerIdentity
+    if let peer, peer.trustDomain == worker.identity?.identity.trustDomain { return true }
+    let shown = peer?.description ?? "no identity"
+    worker.refusedTLS(.inbound, byClient: true, connection.peerAddress, .wrongTrustDomain, shown)
+    return false
   }
 
   func connectionReceived(_ connection: Connection) {}
