@@ -9,7 +9,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,10 +21,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifndef SO_ORIGINAL_DST
-#define SO_ORIGINAL_DST 80
-#endif
 
 _Static_assert(CLINUX_IN == EPOLLIN && CLINUX_OUT == EPOLLOUT && CLINUX_ERR == EPOLLERR && CLINUX_HUP == EPOLLHUP &&
                  CLINUX_RDHUP == EPOLLRDHUP,
@@ -217,16 +212,6 @@ int clinux_peer_address(int fd, clinux_address *out) {
   return from_sockaddr(&storage, out);
 }
 
-int clinux_original_destination(int fd, clinux_address *out) {
-  struct sockaddr_storage storage;
-  socklen_t length = sizeof storage;
-  if (getsockopt(fd, IPPROTO_IP, SO_ORIGINAL_DST, &storage, &length) < 0) {
-    length = sizeof storage;
-    if (getsockopt(fd, IPPROTO_IPV6, SO_ORIGINAL_DST, &storage, &length) < 0) return -errno;
-  }
-  return from_sockaddr(&storage, out);
-}
-
 int clinux_unread_bytes(int fd) {
   int n = 0;
   return ioctl(fd, FIONREAD, &n) < 0 ? -errno : n;
@@ -276,7 +261,6 @@ static uint64_t clock_ns(clockid_t id) {
 
 uint64_t clinux_monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 int64_t clinux_wall_ms(void) { return (int64_t)(clock_ns(CLOCK_REALTIME) / 1000000); }
-uint64_t clinux_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 // MARK: process
 
@@ -327,13 +311,6 @@ const char *clinux_error_text(int code) {
 }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
-
-int clinux_pin_thread(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  return result(sched_setaffinity(0, sizeof set, &set));
-}
 
 struct clinux_file clinux_file_status(const char *path, int follow) {
   struct clinux_file file = {CLINUX_MISSING, 0, 0, 0};

@@ -92,8 +92,6 @@ int cprocess_catch(int signal, int descriptor) {
   return sigaction(signal, &action, NULL) == 0 ? 0 : -1;
 }
 
-void cprocess_default(int number) { signal(number, SIG_DFL); }
-
 pid_t cprocess_wait(pid_t pid, int *kind, int *value) {
   int status = 0;
   pid_t result;

@@ -54,7 +54,6 @@ int clinux_set_nodelay(int fd);
 int clinux_socket_error(int fd);
 int clinux_local_address(int fd, clinux_address *out);
 int clinux_peer_address(int fd, clinux_address *out);
-int clinux_original_destination(int fd, clinux_address *out);
 int clinux_unread_bytes(int fd);
 int clinux_shutdown_write(int fd);
 // Makes the coming close send RST.
@@ -81,8 +80,6 @@ struct clinux_file {
 };
 /* Follows a symbolic link if `follow`. A file that cannot be looked at is CLINUX_MISSING, and errno tells why. */
 struct clinux_file clinux_file_status(const char *path, int follow);
-// CPU time of the calling thread, and of the process.
-uint64_t clinux_thread_cpu_ns(void);
 
 // MARK: process
 
@@ -111,7 +108,5 @@ void clinux_release_code(void);
 // The words for an errno value, never NULL. Static storage.
 const char *clinux_error_text(int code);
 void clinux_name_thread(const char *name);
-// Pins the calling thread to one CPU.
-int clinux_pin_thread(int cpu);
 
 #endif

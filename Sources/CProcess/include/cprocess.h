@@ -21,9 +21,6 @@ int cprocess_pipe(int ends[2]);
 // A signal that is ignored on entry (nohup) stays ignored; returns 1 then, 0 when installed, -1 on error.
 int cprocess_catch(int signal, int descriptor);
 
-// Restores the default disposition.
-void cprocess_default(int signal);
-
 // Decoded wait status: kind 0 = exited (value = code), 1 = killed (value = signal), 2 = stopped (value = signal).
 // Returns waitpid's result: the pid, 0 for nothing yet, -1 for no such child.
 pid_t cprocess_wait(pid_t pid, int *kind, int *value);

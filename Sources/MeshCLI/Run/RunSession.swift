@@ -80,7 +80,7 @@ package actor RunSession {
     case .register: leaseTask = Task { [lease] in await lease.run() }
     case .startProxy(let grant): await startProxy(grant)
     case .awaitProxyReady: awaitProxy()
-    case .startProgram(let grant): await startProgram(grant)
+    case .startProgram: await startProgram()
     case .awaitProgram: awaitProgram()
     case .heartbeat(let ready, let draining): lease.pulse(ready: ready, draining: draining)
     case .signalProgram(let number): keeper.send(number, to: Self.programTag, group: number == SIGKILL)
@@ -176,7 +176,7 @@ package actor RunSession {
 
   // MARK: - Program
 
-  private func startProgram(_ grant: Grant) async {
+  private func startProgram() async {
     guard let plan else { return }
     let command = ProgramCommand(
       path: programPath, arguments: options.program, environment: plan.programEnvironment(environment))

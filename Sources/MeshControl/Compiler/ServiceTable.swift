@@ -9,7 +9,7 @@ struct EffectiveService {
   var manifest: Located<Service>?
   /// Ordered by number.
   var ports: [Service.Port]
-  /// What the service sends to, in the order of `WorkloadTable`.
+  /// What the service sends to, in the order of `ServiceTable.workloads`.
   var members: [EffectiveWorkload] = []
   var slices: [EndpointSlice] = []
 

@@ -33,8 +33,6 @@ package actor DiscoveryHub {
 
   package init(clock: ControlClock = .system) { self.clock = clock }
 
-  package var streamCount: Int { streams.count }
-
   package func publish(_ snapshot: DistributionSnapshot) {
     self.snapshot = snapshot
     wakeAll()

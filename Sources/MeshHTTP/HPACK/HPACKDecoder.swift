@@ -41,7 +41,6 @@ package struct HPACKDecoder {
 
   package var hasTooManyUpdates: Bool { updates > Self.maximumUpdates }
   package var tableByteCount: Int { table.size }
-  package var tableEntryCount: Int { table.count }
 
   /// Starts a block. Its bytes must stay in place until `next` has said `.end`.
   package mutating func begin(_ block: UnsafeRawBufferPointer) {

@@ -56,7 +56,4 @@ enum HuffmanCode {
     20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23,
     26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
   ]
-
-  /// Thirty ones; an error wherever it is decoded.
-  static let endOfString = (code: UInt32(0x3FFF_FFFF), length: 30)
 }

@@ -84,10 +84,6 @@ package struct FaultVerdict: Sendable {
 
   /// No backend is asked.
   package var isFinal: Bool { abort != nil || isReset }
-  /// Something happens to bodies.
-  package var shapesBodies: Bool {
-    requestRate != nil || responseRate != nil || truncateAfter != nil || corruptMillionths != nil
-  }
 
   package init() {}
 

@@ -50,7 +50,7 @@ package struct TokenPlaces {
     case .header(let name, let prefix):
       name.withUnsafeBytes { name in
         forEachField(head, name) { field in
-          if let token = prefix.withUnsafeBytes({ Self.token(head.bytes(field.value), after: $0, name) }) {
+          if let token = prefix.withUnsafeBytes({ Self.token(head.bytes(field.value), after: $0) }) {
             body(token)
           }
         }
@@ -82,7 +82,7 @@ package struct TokenPlaces {
   /// What stands behind `prefix`; nil where something else does, which is no token. A scheme of `Authorization` has whatever letter case and
   /// any number of spaces behind it (RFC 9110, section 11.4): what the application may take for a token is one here.
   private static func token(
-    _ value: UnsafeRawBufferPointer, after prefix: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer
+    _ value: UnsafeRawBufferPointer, after prefix: UnsafeRawBufferPointer
   ) -> UnsafeRawBufferPointer? {
     let value = trimmed(value)
     if prefix.isEmpty { return value }

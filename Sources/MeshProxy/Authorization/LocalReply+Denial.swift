@@ -21,7 +21,7 @@ extension LocalReply {
     head.append(.server, "apus")
     exchange.markOrigin(head)
     if case .raw = exchange.downstream {
-      exchange.downstream.abort(exchange, .authorizerFailed(status: verdict.status))
+      exchange.downstream.abort()
       return exchange.complete()
     }
     if case .http2(let connection, _) = exchange.downstream, connection.isMeshPeer {

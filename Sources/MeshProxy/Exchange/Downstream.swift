@@ -27,7 +27,7 @@ enum Downstream {
   func sendHead(_ head: MessageHead, framing: BodyFraming, last: Bool, _ exchange: Exchange) {
     switch self {
     case .none: break
-    case .http1(let connection): connection.sendHead(head, framing: framing, last: last, exchange)
+    case .http1(let connection): connection.sendHead(head, framing: framing, exchange)
     case .http2(let connection, let stream): connection.sendHead(head, on: stream, last: last, exchange)
     case .raw(let connection): connection.tunnelAnswered(head)
     case .check(let check): check.received(head)
@@ -61,7 +61,7 @@ enum Downstream {
   }
 
   /// Breaks off a response that has begun, so that the client cannot take it for complete.
-  func abort(_ exchange: Exchange, _ error: ProxyError) {
+  func abort() {
     switch self {
     case .none, .check, .call: break
     case .http1(let connection): connection.abort()

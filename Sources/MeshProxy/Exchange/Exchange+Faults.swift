@@ -42,7 +42,7 @@ extension Exchange {
     } else {
       fault.replaced(by: .reset)
       flag = .faultInjected
-      downstream.abort(self, .injected(FaultAbort()))
+      downstream.abort()
       complete()
     }
     return true

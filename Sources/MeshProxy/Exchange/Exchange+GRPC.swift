@@ -40,7 +40,7 @@ extension Exchange {
   /// Ends a response that has begun. Over HTTP/2 a gRPC client still learns the reason, from trailers: a reset would read as
   /// INTERNAL, as if its own request had broken something. Every other client sees the message cut off.
   func breakOff(_ error: ProxyError) {
-    guard mayEndWithTrailers, case .http2 = downstream else { return downstream.abort(self, error) }
+    guard mayEndWithTrailers, case .http2 = downstream else { return downstream.abort() }
     let trailers = worker.replyHead
     trailers.reset()
     trailers.appendGRPCStatus(error.grpcStatus, message: error.reason)

@@ -17,7 +17,7 @@ enum LocalReply {
     error.refusal?.write(to: head)
     error.tokenRefusal?.write(to: head, for: exchange)
     if exchange.request.method == .connect, case .raw = exchange.downstream {
-      exchange.downstream.abort(exchange, error)
+      exchange.downstream.abort()
       return exchange.complete()
     }
     if case .http2(let connection, _) = exchange.downstream, connection.isMeshPeer {

@@ -288,7 +288,7 @@ final class HTTP1ServerConnection: ConnectionHandler, TimerHandler, Drainable {
     connection.flushSoon()
   }
 
-  func sendHead(_ head: MessageHead, framing: BodyFraming, last: Bool, _ exchange: Exchange) {
+  func sendHead(_ head: MessageHead, framing: BodyFraming, _ exchange: Exchange) {
     let isTunnel = exchange.isTunnel
     // An answer that is complete before the request is: the rest will not be read, and the client should know.
     let leavesRequest = !request.isRead && !isTunnel && !request.asksForTunnel

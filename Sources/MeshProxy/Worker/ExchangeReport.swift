@@ -52,7 +52,7 @@ enum ExchangeReport {
 
   private static func series(of exchange: Exchange, _ worker: ProxyWorker) -> Int {
     let rule = exchange.rule?.nameLabel ?? LabelInterner.empty
-    let peer = peerLabel(exchange, worker)
+    let peer = peerLabel(exchange)
     guard let endpoint = exchange.endpoint else {
       return worker.metrics.series(for: key(exchange, rule: rule, peer: peer))
     }
@@ -93,7 +93,7 @@ enum ExchangeReport {
     }
   }
 
-  private static func peerLabel(_ exchange: Exchange, _ worker: ProxyWorker) -> Int32 {
+  private static func peerLabel(_ exchange: Exchange) -> Int32 {
     exchange.direction == .outbound ? exchange.endpoint?.identityLabel ?? LabelInterner.empty : exchange.peerLabel
   }
 

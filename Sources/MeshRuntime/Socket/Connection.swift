@@ -134,20 +134,6 @@ package final class Connection: TimerHandler {
     return clinux_peek(descriptor) == -Int(EAGAIN)
   }
 
-  /// Asks the kernel; not for the request path.
-  package var localAddress: SocketAddress {
-    var address = clinux_address()
-    if phase != .closed { _ = clinux_local_address(descriptor, &address) }
-    return SocketAddress(address)
-  }
-
-  /// Where a redirected connection was going (SO_ORIGINAL_DST); nil when it was not redirected.
-  package var originalDestination: SocketAddress? {
-    var address = clinux_address()
-    guard phase != .closed, clinux_original_destination(descriptor, &address) == 0 else { return nil }
-    return SocketAddress(address)
-  }
-
   // MARK: - Writing
 
   /// Has the output flushed at the end of this turn, together with what others still add to it.

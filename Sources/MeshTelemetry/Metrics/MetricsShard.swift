@@ -264,6 +264,4 @@ package final class MetricsShard {
     copy.strings = labels.strings
     return copy
   }
-
-  package var seriesCount: Int { data.pointee.series.count }
 }
