@@ -90,10 +90,10 @@ let package = Package(
       dependencies: [
         "CLinux", "MeshCore", "MeshPolicy", "MeshResources", "MeshAPI", "MeshControlAPI", "MeshIdentity", certificates,
         crypto,
-        asn1, protobuf, grpcCore, grpcTransport, nioCore, nioPosix, nioSSL, logging,
+        asn1, protobuf, grpcCore, grpcTransport, nioCore, nioHTTP1, nioPosix, nioSSL, logging,
       ]),
     .executableTarget(
-      name: "apus-controller", dependencies: ["MeshControl", "MeshCore", argumentParser, logging],
+      name: "apus-controller", dependencies: ["MeshControl", "MeshCore", "MeshResources", argumentParser, logging],
       linkerSettings: staticFoundation),
 
     // MARK: Tools for people
@@ -123,7 +123,7 @@ let package = Package(
       name: "MeshControlTests",
       dependencies: [
         "MeshAPI", "MeshControl", "MeshControlAPI", "MeshCore", "MeshIdentity", "MeshPolicy", "MeshResources",
-        certificates, crypto, asn1, protobuf, grpcCore, grpcTransport, logging,
+        certificates, crypto, asn1, protobuf, grpcCore, grpcTransport, logging, nioCore, nioPosix, nioSSL,
       ]),
     // Counts calls of malloc per thread, for the tests that bound them.
     .target(name: "CMallocCounter", path: "Tests/CMallocCounter"),

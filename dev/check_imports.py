@@ -40,7 +40,7 @@ CONTROL_PLANE = {
     "MeshIdentity": {"CLinux", "MeshCore"} | CERTIFICATES | FOUNDATION | LIBC,
     "MeshControl": {
         "CLinux", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshAPI", "MeshControlAPI", "MeshResources", "MeshIdentity",
-        "SwiftProtobuf", "Logging",
+        "SwiftProtobuf", "Logging", "NIOHTTP1",
     } | GRPC | NIO | CERTIFICATES | FOUNDATION | DISPATCH | LIBC,
     "MeshCLI": {
         "CLinux", "CProcess", "MeshCore", "MeshHTTP", "MeshPolicy", "MeshAPI", "MeshControlAPI", "MeshResources",
@@ -48,7 +48,7 @@ CONTROL_PLANE = {
         "MeshControl", "SwiftProtobuf", "ArgumentParser", "Logging",
     } | GRPC | NIO | CERTIFICATES | FOUNDATION | DISPATCH | LIBC,
     "apus": {"MeshCLI", "ArgumentParser"} | FOUNDATION,
-    "apus-controller": {"MeshCore", "MeshControl", "MeshCLI", "ArgumentParser", "Logging"} | FOUNDATION,
+    "apus-controller": {"MeshCore", "MeshControl", "MeshResources", "MeshCLI", "ArgumentParser", "Logging"} | FOUNDATION,
     # The demonstration's services: ordinary programs that know nothing of the mesh.
     "apus-shop": {"NIOHTTP1"} | NIO | FOUNDATION | LIBC,
 }

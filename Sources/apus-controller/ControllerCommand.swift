@@ -17,6 +17,7 @@ struct ControllerCommand: AsyncParsableCommand {
   @Option(help: "Address for proxies.") var listen = "127.66.0.1:15010"
   @Option(help: "Trust domain of every identity.") var trustDomain = SPIFFEID.defaultTrustDomain
   @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
+  @OptionGroup(title: "Issuers from outside") var signer: SignerFlags
   @Flag(help: "A crash may leave a core file, with the authority's keys in it.") var allowCoreDumps = false
   @Option(help: ArgumentHelp("Seconds that workload certificates live.", visibility: .hidden))
   var certificateLifetime = 86_400.0
@@ -39,6 +40,7 @@ struct ControllerCommand: AsyncParsableCommand {
     options.certificateLifetime = certificateLifetime
     options.issuerLifetime = issuerLifetime
     options.rootLifetime = rootLifetime
+    options.signer = try signer.options()
     do {
       try await ControlPlane(options: options, log: log).run()
     } catch {

@@ -270,8 +270,9 @@ import X509
   @Test("a request for an issuer's certificate keeps its key until the chain comes")
   func requestedIssuer() throws {
     let state = try store().loadOrCreate(now: start)
-    let request = try store().signingRequest()
-    #expect(try store().signingRequest() != "" && keys.contains("pending.key.pem"))
+    func ask() throws -> String { try store().signingRequest(for: .tool, besides: state) }
+    let request = try ask()
+    #expect(try ask() != "" && keys.contains("pending.key.pem"))
     let parsed = try CertificateSigningRequest(pemEncoded: request)
     #expect(parsed.publicKey.isValidSignature(parsed.signature, for: parsed))
     #expect(
@@ -282,7 +283,7 @@ import X509
     }
     try store().write(state)
     #expect(try keys.contains("pending.key.pem"), "it is not an unused key")
-    store().forgetPendingKey()
+    store().forget(.tool)
     #expect(try !keys.contains("pending.key.pem"))
   }
 }

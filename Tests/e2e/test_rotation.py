@@ -7,15 +7,13 @@ import subprocess
 import pytest
 
 from support import http, manifests
-from support.mesh import ADMIN_PORT, BINARIES, Mesh
+from support.mesh import ADMIN_PORT, Mesh
 from support.signer import PEM, Signer
+from support.traffic import Traffic
 from support.waiting import until
-from support.wrk import SteadyLoad
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-# Requests per second, over two clients. Debug builds are several times slower.
-RATE = 2000 if "debug" not in str(BINARIES) else 300
 # Certificates live so long, in seconds: several are renewed in the ordinary way while the authority is replaced.
 LIFETIME = 20
 
@@ -68,27 +66,6 @@ def assert_all_use(mesh, report):
         found = certificates(workload)
         assert [c["subject"] for c in found["trust_anchors"]] == [c["subject"] for c in report["anchors"]], workload.name
         assert found["chain"][0]["issuer"] == found["chain"][1]["subject"] == report["issuer"][0]["subject"], workload.name
-
-
-class Traffic:
-    """Load from both clients. At its end nothing may have failed, and no proxy may be another one than at the start."""
-
-    def __init__(self, mesh):
-        self.mesh = mesh
-        self.loads = [SteadyLoad(mesh.directory, port, RATE / len(mesh.ports)) for port in mesh.ports]
-
-    def __enter__(self):
-        self.proxies = [workload.proxy_pid for workload in self.mesh.workloads]
-        for load in self.loads:
-            load.__enter__()
-
-    def __exit__(self, kind, *_):
-        for load in self.loads:
-            load.__exit__()
-        if kind is None:
-            assert [load.failed for load in self.loads] == [0, 0], [load.report for load in self.loads]
-            assert sum(load.rate for load in self.loads) > RATE / 2, [load.report for load in self.loads]
-            assert [workload.proxy_pid for workload in self.mesh.workloads] == self.proxies
 
 
 def test_the_root_is_replaced_under_load_though_the_controller_dies_at_every_step(mesh):

@@ -3758,37 +3758,81 @@ package nonisolated struct Apus_V1_StatusRequest: Sendable {
   package init() {}
 }
 
-package nonisolated struct Apus_V1_StatusResponse: Sendable {
+package nonisolated struct Apus_V1_StatusResponse: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var version: String = String()
+  package var version: String {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
 
-  package var trustDomain: String = String()
+  package var trustDomain: String {
+    get {_storage._trustDomain}
+    set {_uniqueStorage()._trustDomain = newValue}
+  }
 
-  package var manifestDirectory: String = String()
+  package var manifestDirectory: String {
+    get {_storage._manifestDirectory}
+    set {_uniqueStorage()._manifestDirectory = newValue}
+  }
 
-  package var configTimeMs: Int64 = 0
+  package var configTimeMs: Int64 {
+    get {_storage._configTimeMs}
+    set {_uniqueStorage()._configTimeMs = newValue}
+  }
 
-  package var rootNotAfter: Int64 = 0
+  package var rootNotAfter: Int64 {
+    get {_storage._rootNotAfter}
+    set {_uniqueStorage()._rootNotAfter = newValue}
+  }
 
-  package var workloads: [Apus_V1_WorkloadStatus] = []
+  package var workloads: [Apus_V1_WorkloadStatus] {
+    get {_storage._workloads}
+    set {_uniqueStorage()._workloads = newValue}
+  }
 
-  package var services: [Apus_V1_ServiceStatus] = []
+  package var services: [Apus_V1_ServiceStatus] {
+    get {_storage._services}
+    set {_uniqueStorage()._services = newValue}
+  }
 
-  package var errors: [Apus_V1_ManifestError] = []
+  package var errors: [Apus_V1_ManifestError] {
+    get {_storage._errors}
+    set {_uniqueStorage()._errors = newValue}
+  }
 
-  package var startedMs: Int64 = 0
+  package var startedMs: Int64 {
+    get {_storage._startedMs}
+    set {_uniqueStorage()._startedMs = newValue}
+  }
 
   /// 0: the root signs workloads' certificates itself
-  package var issuerNotAfter: Int64 = 0
+  package var issuerNotAfter: Int64 {
+    get {_storage._issuerNotAfter}
+    set {_uniqueStorage()._issuerNotAfter = newValue}
+  }
 
-  package var issuerMadeElsewhere: Bool = false
+  package var issuerMadeElsewhere: Bool {
+    get {_storage._issuerMadeElsewhere}
+    set {_uniqueStorage()._issuerMadeElsewhere = newValue}
+  }
+
+  package var issuerRenewal: Apus_V1_IssuerRenewal {
+    get {_storage._issuerRenewal ?? Apus_V1_IssuerRenewal()}
+    set {_uniqueStorage()._issuerRenewal = newValue}
+  }
+  /// Returns true if `issuerRenewal` has been explicitly set.
+  package var hasIssuerRenewal: Bool {_storage._issuerRenewal != nil}
+  /// Clears the value of `issuerRenewal`. Subsequent reads from it will return its default value.
+  package mutating func clearIssuerRenewal() {_uniqueStorage()._issuerRenewal = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct Apus_V1_WorkloadStatus: Sendable {
@@ -4760,11 +4804,57 @@ package nonisolated struct Apus_V1_AuthorityResponse: @unchecked Sendable {
     set {_uniqueStorage()._signingRequestPem = newValue}
   }
 
+  package var renewal: Apus_V1_IssuerRenewal {
+    get {_storage._renewal ?? Apus_V1_IssuerRenewal()}
+    set {_uniqueStorage()._renewal = newValue}
+  }
+  /// Returns true if `renewal` has been explicitly set.
+  package var hasRenewal: Bool {_storage._renewal != nil}
+  /// Clears the value of `renewal`. Subsequent reads from it will return its default value.
+  package mutating func clearRenewal() {_uniqueStorage()._renewal = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Who renews the issuer, and when.
+package nonisolated struct Apus_V1_IssuerRenewal: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// where requests for issuers go; empty: to nobody
+  package var signer: String = String()
+
+  /// Unix seconds, 0: at once; absent: not by itself
+  package var due: Int64 {
+    get {_due ?? 0}
+    set {_due = newValue}
+  }
+  /// Returns true if `due` has been explicitly set.
+  package var hasDue: Bool {self._due != nil}
+  /// Clears the value of `due`. Subsequent reads from it will return its default value.
+  package mutating func clearDue() {self._due = nil}
+
+  /// of requests, since the last success
+  package var failures: UInt32 = 0
+
+  /// of the last failure
+  package var problem: String = String()
+
+  /// Unix seconds
+  package var failingSince: Int64 = 0
+
+  package var nextTry: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _due: Int64? = nil
 }
 
 package nonisolated struct Apus_V1_AuthorityCertificate: Sendable {
@@ -11050,79 +11140,146 @@ nonisolated extension Apus_V1_StatusRequest: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_StatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".StatusResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}trust_domain\0\u{3}manifest_directory\0\u{3}config_time_ms\0\u{3}root_not_after\0\u{1}workloads\0\u{1}services\0\u{1}errors\0\u{3}started_ms\0\u{4}e\u{1}issuer_not_after\0\u{3}issuer_made_elsewhere\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}trust_domain\0\u{3}manifest_directory\0\u{3}config_time_ms\0\u{3}root_not_after\0\u{1}workloads\0\u{1}services\0\u{1}errors\0\u{3}started_ms\0\u{4}e\u{1}issuer_not_after\0\u{3}issuer_made_elsewhere\0\u{4}}\u{2}issuer_renewal\0")
+
+  fileprivate class _StorageClass {
+    var _version: String = String()
+    var _trustDomain: String = String()
+    var _manifestDirectory: String = String()
+    var _configTimeMs: Int64 = 0
+    var _rootNotAfter: Int64 = 0
+    var _workloads: [Apus_V1_WorkloadStatus] = []
+    var _services: [Apus_V1_ServiceStatus] = []
+    var _errors: [Apus_V1_ManifestError] = []
+    var _startedMs: Int64 = 0
+    var _issuerNotAfter: Int64 = 0
+    var _issuerMadeElsewhere: Bool = false
+    var _issuerRenewal: Apus_V1_IssuerRenewal? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _version = source._version
+      _trustDomain = source._trustDomain
+      _manifestDirectory = source._manifestDirectory
+      _configTimeMs = source._configTimeMs
+      _rootNotAfter = source._rootNotAfter
+      _workloads = source._workloads
+      _services = source._services
+      _errors = source._errors
+      _startedMs = source._startedMs
+      _issuerNotAfter = source._issuerNotAfter
+      _issuerMadeElsewhere = source._issuerMadeElsewhere
+      _issuerRenewal = source._issuerRenewal
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.version) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.trustDomain) }()
-      case 3: try { try decoder.decodeSingularStringField(value: &self.manifestDirectory) }()
-      case 4: try { try decoder.decodeSingularInt64Field(value: &self.configTimeMs) }()
-      case 5: try { try decoder.decodeSingularInt64Field(value: &self.rootNotAfter) }()
-      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.workloads) }()
-      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.services) }()
-      case 8: try { try decoder.decodeRepeatedMessageField(value: &self.errors) }()
-      case 9: try { try decoder.decodeSingularInt64Field(value: &self.startedMs) }()
-      case 110: try { try decoder.decodeSingularInt64Field(value: &self.issuerNotAfter) }()
-      case 111: try { try decoder.decodeSingularBoolField(value: &self.issuerMadeElsewhere) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._version) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._trustDomain) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._manifestDirectory) }()
+        case 4: try { try decoder.decodeSingularInt64Field(value: &_storage._configTimeMs) }()
+        case 5: try { try decoder.decodeSingularInt64Field(value: &_storage._rootNotAfter) }()
+        case 6: try { try decoder.decodeRepeatedMessageField(value: &_storage._workloads) }()
+        case 7: try { try decoder.decodeRepeatedMessageField(value: &_storage._services) }()
+        case 8: try { try decoder.decodeRepeatedMessageField(value: &_storage._errors) }()
+        case 9: try { try decoder.decodeSingularInt64Field(value: &_storage._startedMs) }()
+        case 110: try { try decoder.decodeSingularInt64Field(value: &_storage._issuerNotAfter) }()
+        case 111: try { try decoder.decodeSingularBoolField(value: &_storage._issuerMadeElsewhere) }()
+        case 300: try { try decoder.decodeSingularMessageField(value: &_storage._issuerRenewal) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.version.isEmpty {
-      try visitor.visitSingularStringField(value: self.version, fieldNumber: 1)
-    }
-    if !self.trustDomain.isEmpty {
-      try visitor.visitSingularStringField(value: self.trustDomain, fieldNumber: 2)
-    }
-    if !self.manifestDirectory.isEmpty {
-      try visitor.visitSingularStringField(value: self.manifestDirectory, fieldNumber: 3)
-    }
-    if self.configTimeMs != 0 {
-      try visitor.visitSingularInt64Field(value: self.configTimeMs, fieldNumber: 4)
-    }
-    if self.rootNotAfter != 0 {
-      try visitor.visitSingularInt64Field(value: self.rootNotAfter, fieldNumber: 5)
-    }
-    if !self.workloads.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.workloads, fieldNumber: 6)
-    }
-    if !self.services.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.services, fieldNumber: 7)
-    }
-    if !self.errors.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.errors, fieldNumber: 8)
-    }
-    if self.startedMs != 0 {
-      try visitor.visitSingularInt64Field(value: self.startedMs, fieldNumber: 9)
-    }
-    if self.issuerNotAfter != 0 {
-      try visitor.visitSingularInt64Field(value: self.issuerNotAfter, fieldNumber: 110)
-    }
-    if self.issuerMadeElsewhere != false {
-      try visitor.visitSingularBoolField(value: self.issuerMadeElsewhere, fieldNumber: 111)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._version.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._version, fieldNumber: 1)
+      }
+      if !_storage._trustDomain.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._trustDomain, fieldNumber: 2)
+      }
+      if !_storage._manifestDirectory.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._manifestDirectory, fieldNumber: 3)
+      }
+      if _storage._configTimeMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._configTimeMs, fieldNumber: 4)
+      }
+      if _storage._rootNotAfter != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._rootNotAfter, fieldNumber: 5)
+      }
+      if !_storage._workloads.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._workloads, fieldNumber: 6)
+      }
+      if !_storage._services.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._services, fieldNumber: 7)
+      }
+      if !_storage._errors.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._errors, fieldNumber: 8)
+      }
+      if _storage._startedMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._startedMs, fieldNumber: 9)
+      }
+      if _storage._issuerNotAfter != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._issuerNotAfter, fieldNumber: 110)
+      }
+      if _storage._issuerMadeElsewhere != false {
+        try visitor.visitSingularBoolField(value: _storage._issuerMadeElsewhere, fieldNumber: 111)
+      }
+      try { if let v = _storage._issuerRenewal {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 300)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_StatusResponse, rhs: Apus_V1_StatusResponse) -> Bool {
-    if lhs.version != rhs.version {return false}
-    if lhs.trustDomain != rhs.trustDomain {return false}
-    if lhs.manifestDirectory != rhs.manifestDirectory {return false}
-    if lhs.configTimeMs != rhs.configTimeMs {return false}
-    if lhs.rootNotAfter != rhs.rootNotAfter {return false}
-    if lhs.workloads != rhs.workloads {return false}
-    if lhs.services != rhs.services {return false}
-    if lhs.errors != rhs.errors {return false}
-    if lhs.startedMs != rhs.startedMs {return false}
-    if lhs.issuerNotAfter != rhs.issuerNotAfter {return false}
-    if lhs.issuerMadeElsewhere != rhs.issuerMadeElsewhere {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._trustDomain != rhs_storage._trustDomain {return false}
+        if _storage._manifestDirectory != rhs_storage._manifestDirectory {return false}
+        if _storage._configTimeMs != rhs_storage._configTimeMs {return false}
+        if _storage._rootNotAfter != rhs_storage._rootNotAfter {return false}
+        if _storage._workloads != rhs_storage._workloads {return false}
+        if _storage._services != rhs_storage._services {return false}
+        if _storage._errors != rhs_storage._errors {return false}
+        if _storage._startedMs != rhs_storage._startedMs {return false}
+        if _storage._issuerNotAfter != rhs_storage._issuerNotAfter {return false}
+        if _storage._issuerMadeElsewhere != rhs_storage._issuerMadeElsewhere {return false}
+        if _storage._issuerRenewal != rhs_storage._issuerRenewal {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -12885,7 +13042,7 @@ nonisolated extension Apus_V1_RevocationChange: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Apus_V1_AuthorityResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AuthorityResponse"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}anchors\0\u{1}issuer\0\u{1}signer\0\u{1}source\0\u{3}root_key_present\0\u{1}rotation\0\u{3}denied_identities\0\u{3}denied_serials\0\u{1}crls\0\u{1}workloads\0\u{3}now_ms\0\u{3}signing_request_pem\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}anchors\0\u{1}issuer\0\u{1}signer\0\u{1}source\0\u{3}root_key_present\0\u{1}rotation\0\u{3}denied_identities\0\u{3}denied_serials\0\u{1}crls\0\u{1}workloads\0\u{3}now_ms\0\u{3}signing_request_pem\0\u{2}`\u{4}renewal\0")
 
   fileprivate class _StorageClass {
     var _anchors: [Apus_V1_AuthorityCertificate] = []
@@ -12900,6 +13057,7 @@ nonisolated extension Apus_V1_AuthorityResponse: SwiftProtobuf.Message, SwiftPro
     var _workloads: [Apus_V1_WorkloadTrust] = []
     var _nowMs: Int64 = 0
     var _signingRequestPem: String = String()
+    var _renewal: Apus_V1_IssuerRenewal? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -12922,6 +13080,7 @@ nonisolated extension Apus_V1_AuthorityResponse: SwiftProtobuf.Message, SwiftPro
       _workloads = source._workloads
       _nowMs = source._nowMs
       _signingRequestPem = source._signingRequestPem
+      _renewal = source._renewal
     }
   }
 
@@ -12952,6 +13111,7 @@ nonisolated extension Apus_V1_AuthorityResponse: SwiftProtobuf.Message, SwiftPro
         case 10: try { try decoder.decodeRepeatedMessageField(value: &_storage._workloads) }()
         case 11: try { try decoder.decodeSingularInt64Field(value: &_storage._nowMs) }()
         case 12: try { try decoder.decodeSingularStringField(value: &_storage._signingRequestPem) }()
+        case 300: try { try decoder.decodeSingularMessageField(value: &_storage._renewal) }()
         default: break
         }
       }
@@ -13000,6 +13160,9 @@ nonisolated extension Apus_V1_AuthorityResponse: SwiftProtobuf.Message, SwiftPro
       if !_storage._signingRequestPem.isEmpty {
         try visitor.visitSingularStringField(value: _storage._signingRequestPem, fieldNumber: 12)
       }
+      try { if let v = _storage._renewal {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 300)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -13021,10 +13184,70 @@ nonisolated extension Apus_V1_AuthorityResponse: SwiftProtobuf.Message, SwiftPro
         if _storage._workloads != rhs_storage._workloads {return false}
         if _storage._nowMs != rhs_storage._nowMs {return false}
         if _storage._signingRequestPem != rhs_storage._signingRequestPem {return false}
+        if _storage._renewal != rhs_storage._renewal {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_IssuerRenewal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".IssuerRenewal"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}l\u{4}signer\0\u{1}due\0\u{1}failures\0\u{1}problem\0\u{3}failing_since\0\u{3}next_try\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 300: try { try decoder.decodeSingularStringField(value: &self.signer) }()
+      case 301: try { try decoder.decodeSingularInt64Field(value: &self._due) }()
+      case 302: try { try decoder.decodeSingularUInt32Field(value: &self.failures) }()
+      case 303: try { try decoder.decodeSingularStringField(value: &self.problem) }()
+      case 304: try { try decoder.decodeSingularInt64Field(value: &self.failingSince) }()
+      case 305: try { try decoder.decodeSingularInt64Field(value: &self.nextTry) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.signer.isEmpty {
+      try visitor.visitSingularStringField(value: self.signer, fieldNumber: 300)
+    }
+    try { if let v = self._due {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 301)
+    } }()
+    if self.failures != 0 {
+      try visitor.visitSingularUInt32Field(value: self.failures, fieldNumber: 302)
+    }
+    if !self.problem.isEmpty {
+      try visitor.visitSingularStringField(value: self.problem, fieldNumber: 303)
+    }
+    if self.failingSince != 0 {
+      try visitor.visitSingularInt64Field(value: self.failingSince, fieldNumber: 304)
+    }
+    if self.nextTry != 0 {
+      try visitor.visitSingularInt64Field(value: self.nextTry, fieldNumber: 305)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_IssuerRenewal, rhs: Apus_V1_IssuerRenewal) -> Bool {
+    if lhs.signer != rhs.signer {return false}
+    if lhs._due != rhs._due {return false}
+    if lhs.failures != rhs.failures {return false}
+    if lhs.problem != rhs.problem {return false}
+    if lhs.failingSince != rhs.failingSince {return false}
+    if lhs.nextTry != rhs.nextTry {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

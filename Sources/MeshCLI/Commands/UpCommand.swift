@@ -12,6 +12,7 @@ struct UpCommand: ParsableCommand {
       EXAMPLES
         apus up -f manifests/
         apus up -f manifests/ --state-dir /tmp/mesh
+        apus up -f manifests/ -- --signer https://signer.example.com/mesh     flags of apus-controller follow --
 
       \(ExitCodes.help)
       """)
@@ -19,6 +20,9 @@ struct UpCommand: ParsableCommand {
   @Option(
     name: [.customShort("f"), .customLong("manifests")], help: "Directory of YAML manifests; watched for changes.")
   var manifests: String
+
+  @Argument(parsing: .postTerminator, help: "Further flags of apus-controller (apus-controller --help).")
+  var controllerFlags: [String] = []
 
   @OptionGroup var state: StateOptions
 
@@ -39,7 +43,7 @@ struct UpCommand: ParsableCommand {
         socket     \(directory.socket)
         proxies    \(ControllerProgram.address) (TLS)
       """)
-    let arguments = ControllerProgram.arguments(manifests: path, state: directory)
+    let arguments = ControllerProgram.arguments(manifests: path, state: directory) + controllerFlags
     let code = ControllerProgram.become(controller, arguments: arguments)
     throw CLIFailure(SpawnFailure(program: controller, code: code).description)
   }

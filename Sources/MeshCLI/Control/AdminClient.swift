@@ -71,7 +71,9 @@ package struct AdminClient: Sendable {
   }
 
   package func authority(_ request: Apus_V1_AuthorityRequest) async throws -> Apus_V1_AuthorityResponse {
-    try await call { try await $0.authority(request, options: $1) }
+    // A rotation may have to wait for a signer outside (SignerLimits.timeout).
+    let patience: Duration = if case .rotate? = request.action { .seconds(70) } else { .seconds(5) }
+    return try await call(patience) { try await $0.authority(request, options: $1) }
   }
 
   package func issued(_ request: Apus_V1_IssuedRequest) async throws -> Apus_V1_IssuedResponse {
@@ -83,13 +85,14 @@ package struct AdminClient: Sendable {
   }
 
   private func call<Answer: Sendable>(
+    _ patience: Duration = .seconds(5),
     _ body: @Sendable (Apus_V1_Admin.Client<HTTP2ClientTransport.Posix>, CallOptions) async throws -> Answer
   ) async throws -> Answer {
     try directory.checkSocketPath()
     do {
       return try await withGRPCClient(transport: Self.transport(directory)) { client in
         var options = CallOptions.defaults
-        options.timeout = .seconds(5)
+        options.timeout = patience
         return try await body(Apus_V1_Admin.Client(wrapping: client), options)
       }
     } catch let error as RPCError {

@@ -101,6 +101,9 @@ package enum CheckList {
           hint: "an earlier version made it; replace it while traffic goes on: apus identity rotate --root")
       ]
     }
+    if !status.issuerRenewal.signer.isEmpty {
+      return [SignerCheck.item(status.issuerRenewal, issuerEnds: status.issuerNotAfter, now: now)]
+    }
     let hint =
       status.issuerMadeElsewhere
       ? "pass the next one: apus identity rotate --certificate CHAIN.pem --key KEY.pem"

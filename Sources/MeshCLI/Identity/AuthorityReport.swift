@@ -28,11 +28,26 @@ package struct AuthorityReport: Encodable, Hashable, Sendable {
     package var holds: Bool
   }
 
+  /// Who renews the issuer, and when.
+  package struct Renewal: Encodable, Hashable, Sendable {
+    /// Where requests for issuers go; nil: they are made here, or by hand.
+    package var signer: String?
+    /// 0: at once; nil: not by itself.
+    package var due: Int64?
+    package var failures: UInt32
+    /// Of the last failure; nil: there was none since the last success.
+    package var problem: String?
+    package var failingSince: Int64?
+    package var nextTry: Int64?
+  }
+
   package var anchors: [Certificate]
   package var issuer: [Certificate]
   package var signer: String
   package var source: String
   package var rootKeyPresent: Bool
+  package var renewal: Renewal
+  package var nowSeconds: Int64
   /// Nil: none is under way.
   package var rotation: Rotation?
   package var deniedIdentities: [String]
@@ -50,6 +65,8 @@ package struct AuthorityReport: Encodable, Hashable, Sendable {
     signer = response.signer
     source = response.source
     rootKeyPresent = response.rootKeyPresent
+    renewal = Renewal(response.renewal)
+    nowSeconds = now
     rotation = response.hasRotation ? Rotation(response.rotation) : nil
     deniedIdentities = response.deniedIdentities
     deniedSerials = response.deniedSerials
@@ -67,6 +84,7 @@ package struct AuthorityReport: Encodable, Hashable, Sendable {
     if issuer.isEmpty { text += "issuer    the root signs workloads' certificates itself\n" }
     for certificate in issuer { text += Self.line("issuer", certificate) }
     text += "source    \(source)\(rootKeyPresent ? "" : "; the root's key is not here")\n"
+    text += "renewal   \(renewal.render(now: nowSeconds))\n"
     text += "revoked   \(revoked)\n"
     return text + (rotation.map { "\n" + render($0) } ?? "rotation  none\n")
   }
@@ -110,6 +128,29 @@ package struct AuthorityReport: Encodable, Hashable, Sendable {
     case "reissue" where rotation.kind == "root": "the old root is dropped"
     default: "done"
     }
+  }
+}
+
+extension AuthorityReport.Renewal {
+  package init(_ renewal: Apus_V1_IssuerRenewal) {
+    signer = renewal.signer.isEmpty ? nil : renewal.signer
+    due = renewal.hasDue ? renewal.due : nil
+    failures = renewal.failures
+    problem = renewal.failures > 0 ? renewal.problem : nil
+    failingSince = renewal.failures > 0 ? renewal.failingSince : nil
+    nextTry = renewal.failures > 0 ? renewal.nextTry : nil
+  }
+
+  func render(now: Int64) -> String {
+    let by = signer.map { " by \($0)" } ?? ""
+    let time = due.map { $0 <= now ? "due now" : "in \(Format.duration(seconds: $0 - now))" }
+    let trouble = problem.map { problem in
+      let next = max(0, (nextTry ?? now) - now)
+      return
+        "\n          FAILING for \(Format.duration(seconds: now - (failingSince ?? now))), \(failures) attempt\(failures == 1 ? "" : "s"); next one in "
+        + "\(Format.duration(seconds: next)): \(problem)"
+    }
+    return (time.map { $0 + by } ?? "by hand: apus identity rotate") + (trouble ?? "")
   }
 }
 

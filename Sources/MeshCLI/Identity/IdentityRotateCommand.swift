@@ -12,7 +12,8 @@ struct IdentityRotateCommand: AsyncParsableCommand {
       A root goes in three steps: every workload trusts the new one beside the old; every workload gets a certificate of the new
       one; the old one is dropped. A step is made once every workload's proxy has confirmed the one before, so no request fails by
       it; it survives the end of the controller. Without --no-wait the command shows the progress and ends with the rotation; to end
-      the command does not end the rotation (docs/guide/rotate-root.md).
+      the command does not end the rotation (docs/guide/rotate-root.md). A controller with --signer has its issuers signed there
+      (docs/guide/bring-your-own-ca.md); a root then comes with the signer's chain.
 
       EXAMPLES
         apus identity rotate --issuer
@@ -31,7 +32,7 @@ struct IdentityRotateCommand: AsyncParsableCommand {
 
   @Flag(help: "Make a new root, and an issuer below it.")
   var root = false
-  @Flag(help: "Make a new issuer below the root.")
+  @Flag(help: "Make a new issuer below the root, or have the controller's signer sign one.")
   var issuer = false
   @Option(
     help: ArgumentHelp(

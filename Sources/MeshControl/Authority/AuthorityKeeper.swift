@@ -36,10 +36,16 @@ package actor AuthorityKeeper {
   }
 
   package nonisolated let holder: AuthorityHolder
-  private let store: AuthorityStore
+  let store: AuthorityStore
   private let revocationFile: RevocationFile
-  private let log: Logger
-  private let clock: ControlClock
+  let log: Logger
+  let clock: ControlClock
+  /// Nil: issuers are made here, or brought by a person.
+  private(set) var external: ExternalAuthority?
+  var renewal = IssuerRenewal()
+  var isAskingSigner = false
+  var random = SeededRandom(seed: .random(in: 0 ... .max))
+  private(set) var countRequest: @Sendable (String) -> Void = { _ in }
   private var publish: Publish = { _ in }
   private var lastNumber: UInt64 = 0
   package private(set) var state: AuthorityState
@@ -62,7 +68,11 @@ package actor AuthorityKeeper {
 
   package func start(publish: @escaping Publish) { self.publish = publish }
 
-  var wallTime: Date { clock.wall() }
+  /// From now on the signer signs the mesh's issuers.
+  package func attach(_ external: ExternalAuthority, metrics: ControllerMetrics? = nil) {
+    self.external = external
+    countRequest = { metrics?.count(.issuerRequests, $0) }
+  }
 
   package var news: NumberedBundle { NumberedBundle(bundle: bundle, number: lastNumber) }
 
@@ -84,18 +94,26 @@ package actor AuthorityKeeper {
   package func rotate(_ wish: Wish, pauses: Bool) async throws {
     if let rotation = state.rotation { throw RotationError.underWay(rotation.phase) }
     let now = clock.wall()
-    let next: AuthorityState.Signer
     switch wish {
-    case .newRoot: next = try store.generateRoot(now: now)
-    case .newIssuer: next = try store.generateIssuer(below: state.settled, now: now)
+    case .newRoot where external != nil: throw RotationError.rootOfSigner
+    case .newRoot: try await begin(try store.generateRoot(now: now), pauses: pauses)
+    case .newIssuer:
+      if let external { return try await rotateBySigner(external, pauses: pauses) }
+      try await begin(try store.generateIssuer(below: state.settled, now: now), pauses: pauses)
     case .imported(let chain, let key):
-      next = try store.importIssuer(chainPEM: chain, keyPEM: key, known: state, now: now)
+      // With a signer, too: it may be gone when an issuer is about to end.
+      let next = try store.importIssuer(chainPEM: chain, keyPEM: key, known: state, now: now)
+      try await begin(next, pauses: pauses)
+      if key == nil { store.forget(.tool) }
     }
+  }
+
+  func begin(_ next: AuthorityState.Signer, pauses: Bool) async throws {
     var candidate = state
     try candidate.begin(next, pauses: pauses, now: clock.milliseconds)
     try await enforce(candidate)
-    if case .imported(_, nil) = wish { store.forgetPendingKey() }
-    log.notice("rotation of the authority begun", metadata: ["signer": "\(next.id)"])
+    log.notice(
+      "rotation of the authority begun", metadata: ["signer": "\(next.id)", "source": "\(next.source.rawValue)"])
   }
 
   package func release(_ seen: TrustSurvey, leaveAbsent: Bool) async throws {
@@ -112,6 +130,7 @@ package actor AuthorityKeeper {
     var candidate = state
     try candidate.abort(now: clock.milliseconds)
     try await enforce(candidate)
+    renewal.putOff(now: clock.monotonic())
     log.notice("rotation of the authority turned back")
   }
 
@@ -125,10 +144,10 @@ package actor AuthorityKeeper {
     return true
   }
 
-  package func signingRequest() throws -> String { try store.signingRequest() }
+  package func signingRequest() throws -> String { try store.signingRequest(for: .tool, besides: state) }
 
   /// On disk first, in force then.
-  private func enforce(_ next: AuthorityState) async throws {
+  func enforce(_ next: AuthorityState) async throws {
     let authority = try store.authority(of: next)
     try store.write(next)
     state = next

@@ -2,13 +2,6 @@ import Logging
 import MeshCore
 import MeshIdentity
 import MeshPolicy
-import X509
-
-#if canImport(FoundationEssentials)
-import FoundationEssentials
-#else
-import Foundation
-#endif
 
 /// Lets a rotation go on as far as the proxies' reports allow, renews a generated issuer before it ends, and forgets revocations of
 /// what has ended. One task.
@@ -67,17 +60,5 @@ struct RotationLoop: Sendable {
         holds: identity?.signer == bundle.signer)
     }
     return TrustSurvey(workloads, number: news.number)
-  }
-}
-
-extension AuthorityKeeper {
-  /// A generated issuer is renewed after two thirds of its life, if the root's key is here and the new one would last longer.
-  func isIssuerDue() -> Bool {
-    let issuer = holder.current.issuer
-    guard state.settled.source == .generated, state.settled.rootKeyFile != nil, let own = issuer.chain.first,
-      own.notValidAfter < issuer.root.notValidAfter
-    else { return false }
-    let life = own.notValidAfter.timeIntervalSince(own.notValidBefore)
-    return wallTime >= own.notValidBefore.addingTimeInterval(life * 2 / 3)
   }
 }

@@ -10,12 +10,14 @@ package final class ControllerMetrics: Sendable {
     case callRefusals = "control_calls_refused_total"
     case certificateRefusals = "certificate_refusals_total"
     case certificates = "certificates_issued_total"
+    case issuerRequests = "issuer_requests_total"
 
     var label: String {
       switch self {
       case .joins: "attestor"
       case .joinRefusals, .callRefusals, .certificateRefusals: "reason"
       case .certificates: "kind"
+      case .issuerRequests: "result"
       }
     }
 
@@ -26,6 +28,7 @@ package final class ControllerMetrics: Sendable {
       case .callRefusals: "Calls of proxies that were refused for want of a good token, by reason."
       case .certificateRefusals: "Certificate requests refused, by reason."
       case .certificates: "Certificates issued."
+      case .issuerRequests: "Requests to the signer of the mesh's issuers, by what came of them."
       }
     }
   }

@@ -74,6 +74,7 @@ extension AdminService {
     let revocations = await authority.revocations
     let seen = await RotationLoop.survey(authority, registry, hub).workloads
     let current = authority.holder.current
+    let renewal = Apus_V1_IssuerRenewal(await authority.renewalStanding)
     return .with {
       $0.anchors = current.anchors.map(Apus_V1_AuthorityCertificate.init)
       $0.issuer = current.issuer.chain.map(Apus_V1_AuthorityCertificate.init)
@@ -86,6 +87,7 @@ extension AdminService {
       $0.crls = UInt32(revocations.crls.count)
       $0.workloads = seen.sorted { $0.name < $1.name }.map(Apus_V1_WorkloadTrust.init)
       $0.nowMs = clock.milliseconds
+      $0.renewal = renewal
     }
   }
 
@@ -148,6 +150,18 @@ extension Apus_V1_AuthorityRotation {
     let isLast = rotation.phase == .retire || !rotation.isOfRoot
     paused = rotation.pauses && !rotation.isReleased && blocking.isEmpty && !isLast
     blockers = blocking
+  }
+}
+
+extension Apus_V1_IssuerRenewal {
+  init(_ standing: AuthorityKeeper.RenewalStanding) {
+    self.init()
+    signer = standing.signer
+    if let time = standing.due { due = time }
+    failures = UInt32(clamping: standing.trouble?.failures ?? 0)
+    problem = standing.trouble?.text ?? ""
+    failingSince = standing.trouble?.since ?? 0
+    nextTry = standing.nextTry ?? 0
   }
 }
 

@@ -98,6 +98,7 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
     let leases = await registry.workloads
     let configTime = await state.configTime
     let isImported = await authority.state.signer.source != .generated
+    let renewal = Apus_V1_IssuerRenewal(await authority.renewalStanding)
     return .with {
       $0.version = facts.version
       $0.trustDomain = facts.trustDomain
@@ -107,6 +108,7 @@ package struct AdminService: Apus_V1_Admin.SimpleServiceProtocol {
       $0.startedMs = facts.started
       $0.issuerNotAfter = facts.issuerNotAfter
       $0.issuerMadeElsewhere = isImported
+      $0.issuerRenewal = renewal
       $0.workloads = leases.map { Apus_V1_WorkloadStatus($0, statuses[$0.name] ?? ProxyStatus()) }
       $0.services = compiled.serviceStatuses
       $0.errors = problems.map(Apus_V1_ManifestError.init)

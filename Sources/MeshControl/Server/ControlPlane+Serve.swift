@@ -21,6 +21,7 @@ extension ControlPlane {
     let rolloutClock: RolloutClock
     let tls: ServerTLS
     let rotation: RotationLoop
+    let renewal: RenewalLoop
     let proxies: GRPCServer<HTTP2ServerTransport.Posix>
     let admin: GRPCServer<HTTP2ServerTransport.Posix>
     let adminPath: String
@@ -49,6 +50,7 @@ extension ControlPlane {
         ).run()
       }
       group.addTask { try await parts.rotation.run() }
+      group.addTask { try await parts.renewal.run() }
       group.addTask { try await expireLeases(parts.registry) }
       group.addTask { try await renewCertificate(parts.tls) }
       group.addTask {

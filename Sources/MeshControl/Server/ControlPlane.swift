@@ -29,6 +29,8 @@ package struct ControlPlane: Sendable {
     /// Of generated roots and issuers.
     package var rootLifetime = AuthorityMaker.rootLifetime
     package var issuerLifetime = AuthorityMaker.issuerLifetime
+    /// Who signs issuers; nil: the mesh itself.
+    package var signer: SignerOptions?
     package var version = ApusVersion.current
     package var clock = ControlClock.system
     package var isAddressFree: @Sendable (MeshCore.SocketAddress) -> Bool = AddressProbe.isFree
@@ -84,6 +86,8 @@ package struct ControlPlane: Sendable {
       path: directory + "/addresses.json", trustDomain: options.trustDomain, clock: options.clock, log: log,
       isAddressFree: options.isAddressFree)
     registry.metrics.add(authority.holder.expiry)
+    if let signer = options.signer { await attach(signer, to: authority, registry.metrics) }
+    try await authority.revive()
     let joinTokens = try JoinTokenStore(path: directory + "/join-tokens.json", clock: options.clock, log: log) {
       await registry.living(joinedBy: $0).count
     }
@@ -111,6 +115,7 @@ package struct ControlPlane: Sendable {
     return Parts(
       lock: lock, registry: registry, hub: hub, state: state, rollouts: rollouts, rolloutClock: rolloutClock, tls: tls,
       rotation: RotationLoop(keeper: authority, registry: registry, hub: hub, clock: options.clock, log: log),
+      renewal: RenewalLoop(keeper: authority),
       proxies: Self.server(socket: sockets.proxies, tls: tls, services: [discovery, identity, join]),
       admin: Self.server(socket: sockets.admin, tls: nil, services: [admin]),
       adminPath: adminPath, metricsSocket: sockets.metrics)

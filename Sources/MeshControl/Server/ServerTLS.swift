@@ -38,7 +38,7 @@ package final class ServerTLS: Sendable {
     _ authority: CertificateAuthority, _ identity: SPIFFEID, now: Date
   ) throws -> NIOSSLContext {
     let (certificate, keyPEM) = try authority.issueServer(
-      identity: identity, dnsNames: ["apus-controller.apus-system"], lifetime: lifetime, now: now)
+      identity: identity, dnsNames: [CertificateAuthority.controllerName], lifetime: lifetime, now: now)
     var configuration = TLSConfiguration.makeServerConfiguration(
       certificateChain: try NIOSSLCertificate.fromPEMBytes(Array(certificate.chainPEM.utf8)).map { .certificate($0) },
       privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(keyPEM.utf8), format: .pem)))

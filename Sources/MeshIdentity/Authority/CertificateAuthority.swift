@@ -17,6 +17,8 @@ package struct CertificateAuthority: Sendable {
   /// Time by which two clocks of the mesh may differ.
   package static let clockSkew: TimeInterval = 20
   package static let defaultLifetime: TimeInterval = 24 * 3600
+  /// The DNS name in the controller's own certificate: those who join have no identity to look for.
+  package static let controllerName = "apus-controller.apus-system"
 
   package let trustDomain: String
   package let issuer: Issuer

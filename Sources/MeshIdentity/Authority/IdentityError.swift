@@ -12,6 +12,8 @@ package enum IdentityError: Error, Hashable, Sendable, CustomStringConvertible {
   case rootKeyAbsent
   case rootWithoutIssuers
   case unusableIssuer(String)
+  /// A signer's chain leads to a root that nobody has named to us.
+  case foreignRoot(String, keyID: String)
 
   // Requests.
   case malformedRequest(String)
@@ -47,6 +49,9 @@ package enum IdentityError: Error, Hashable, Sendable, CustomStringConvertible {
     case .rootWithoutIssuers:
       "this root signs workloads' certificates itself and allows no issuer below it: rotate the root (apus identity rotate --root)"
     case .unusableIssuer(let reason): "the issuer cannot be used: \(reason)"
+    case .foreignRoot(let name, let keyID):
+      "the issuer cannot be used: its chain leads to \(name.prefix(120)) (key \(keyID.prefix(16))), which the mesh does not trust; if it "
+        + "is to be trusted, put its certificate into the file of --signer-root"
     case .malformedRequest(let reason): "certificate request refused: \(reason)"
     case .proofOfPossessionFailed: "certificate request refused: its signature is not made with the key it names"
     case .weakKey(let kind): "certificate request refused: \(kind) keys are not accepted; use ECDSA P-256"

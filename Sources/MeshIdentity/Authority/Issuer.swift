@@ -44,26 +44,30 @@ package struct Issuer: Sendable {
     try self.init(chainPEM: chainPEM, key: key, knownRoots: knownRoots, now: now)
   }
 
-  init(chainPEM: String, key: Certificate.PrivateKey, knownRoots: [Certificate], now: Date) throws {
+  /// `bringsRoot`: a root at the chain's end is taken even if it is not a known one.
+  init(
+    chainPEM: String, key: Certificate.PrivateKey, knownRoots: [Certificate], bringsRoot: Bool = true, now: Date
+  ) throws {
     var chain: [Certificate]
     do {
       chain = try PEMDocument.parseMultiple(pemString: chainPEM).map { try Certificate(pemDocument: $0) }
     } catch {
       throw IdentityError.unusableIssuer("its chain is not certificates in PEM")
     }
-    guard let issuer = chain.first else { throw IdentityError.unusableIssuer("its chain is empty") }
+    guard let issuer = chain.first else {
+      throw IdentityError.unusableIssuer("its chain is empty, there is no certificate in PEM in it")
+    }
     guard chain.count <= IssuerRules.maximumChain else {
       throw IdentityError.unusableIssuer("more than \(IssuerRules.maximumChain) certificates lead to its root")
     }
     guard issuer.publicKey == key.publicKey else {
       throw IdentityError.unusableIssuer("the key is not the key of the chain's first certificate")
     }
-    let root: Certificate
-    if let last = chain.last, chain.count > 1, last.subject == last.issuer {
-      root = chain.removeLast()
-    } else if let last = chain.last, let known = knownRoots.first(where: { $0.hasSigned(last) }) {
-      root = known
-    } else {
+    var brought: Certificate?
+    if let last = chain.last, chain.count > 1, last.subject == last.issuer { brought = chain.removeLast() }
+    let known = chain.last.flatMap { last in knownRoots.first { $0.hasSigned(last) } }
+    guard let root = bringsRoot ? brought ?? known : known else {
+      if let brought { throw IdentityError.foreignRoot("\(brought.subject)", keyID: brought.keyID) }
       throw IdentityError.unusableIssuer("its chain does not end with a root, and no known root has signed it")
     }
     try IssuerRules.check(chain + [root], now: now)
@@ -112,8 +116,7 @@ extension Certificate {
   package var keyID: String {
     let bytes =
       (try? extensions.subjectKeyIdentifier).flatMap { $0 }.map { Array($0.keyIdentifier) }
-      ?? Array(SubjectKeyIdentifier(hash: publicKey).keyIdentifier)
-    return Hexadecimal.text(bytes)
+    return bytes.map(Hexadecimal.text) ?? publicKey.identifier
   }
 
   /// Lower-case hexadecimal digits, as revocations name it.
@@ -121,6 +124,11 @@ extension Certificate {
     let bytes = serialNumber.bytes.drop { $0 == 0 }
     return bytes.isEmpty ? "00" : Hexadecimal.text(bytes)
   }
+}
+
+extension Certificate.PublicKey {
+  /// SHA-1 of the key in hexadecimal digits (RFC 5280 section 4.2.1.2, method 1).
+  var identifier: String { Hexadecimal.text(SubjectKeyIdentifier(hash: self).keyIdentifier) }
 }
 
 package enum Hexadecimal {

@@ -22,9 +22,12 @@ package struct AuthorityState: Codable, Hashable, Sendable {
     /// Nil: the root's key is not here.
     package var rootKeyFile: String?
     package var source: Source
+    /// Unix seconds at which the signer is asked for the next one, where there is a signer. Nil: made here.
+    package var renewAt: Int64?
 
     package init(
-      id: String, chainPEM: String, rootPEM: String, keyFile: String, rootKeyFile: String?, source: Source
+      id: String, chainPEM: String, rootPEM: String, keyFile: String, rootKeyFile: String?, source: Source,
+      renewAt: Int64? = nil
     ) {
       self.id = id
       self.chainPEM = chainPEM
@@ -32,6 +35,7 @@ package struct AuthorityState: Codable, Hashable, Sendable {
       self.keyFile = keyFile
       self.rootKeyFile = rootKeyFile
       self.source = source
+      self.renewAt = renewAt
     }
   }
 
@@ -157,6 +161,15 @@ extension AuthorityState {
     self = candidate
   }
 
+  /// Ends a rotation of the issuer without waiting for those who hold leaves of the old one. It breaks nobody: their leaves bring the old
+  /// issuer along, and the root above both stays. Whether there was one to end.
+  package mutating func settleIssuer() -> Bool {
+    guard let rotation, rotation.phase == .reissue, !rotation.isOfRoot else { return false }
+    settled = rotation.to
+    self.rotation = nil
+    return true
+  }
+
   /// Goes back to the authority that the rotation started from, by the same safe way.
   package mutating func abort(now: Int64) throws(RotationError) {
     guard var back = rotation else { throw .notUnderWay }
@@ -183,6 +196,9 @@ package enum RotationError: Error, Hashable, Sendable, CustomStringConvertible {
   case notUnderWay
   case sameIssuer
   case tooLate
+  /// It is waited for an answer of the signer.
+  case signerIsAsked
+  case rootOfSigner
   /// While it was being looked at whom a step would break.
   case changed
   case wouldBreak([String], absent: [String])
@@ -194,6 +210,10 @@ package enum RotationError: Error, Hashable, Sendable, CustomStringConvertible {
     case .notUnderWay: "no rotation is under way: start one with apus identity rotate --issuer or --root"
     case .sameIssuer: "this issuer signs already"
     case .tooLate: "the old root is being dropped, every workload holds a new certificate: rotate again to go back"
+    case .signerIsAsked: "the signer is being asked for an issuer right now: see apus identity status"
+    case .rootOfSigner:
+      "the root is the signer's: put its next root into the file of --signer-root, have the signer use it, then apus identity "
+        + "rotate --issuer; for a root of the mesh's own restart the controller without --signer"
     case .changed: "the trust of the mesh has just changed: try again"
     case .wouldBreak(let names, let absent):
       "the next step would break \(names.prefix(8).joined(separator: ", "))\(names.count > 8 ? " and \(names.count - 8) more" : ""): "

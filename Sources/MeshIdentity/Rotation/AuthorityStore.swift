@@ -33,7 +33,7 @@ package struct AuthorityStore: Sendable {
   }
 
   private var statePath: String { directory + "/authority.json" }
-  private func path(_ file: String) -> String { directory + "/" + file }
+  func path(_ file: String) -> String { directory + "/" + file }
 
   // MARK: - State
 
@@ -80,7 +80,7 @@ package struct AuthorityStore: Sendable {
       anchors: state.anchorsPEM.flatMap { try certificates($0) })
   }
 
-  private func certificates(_ pem: String) throws -> [Certificate] {
+  func certificates(_ pem: String) throws -> [Certificate] {
     do {
       return try PEMDocument.parseMultiple(pemString: pem).map { try Certificate(pemDocument: $0) }
     } catch {
@@ -125,7 +125,8 @@ package struct AuthorityStore: Sendable {
   package func store(
     _ issuer: Issuer, rootKeyFile: String? = nil, source: AuthorityState.Signer.Source
   ) throws -> AuthorityState.Signer {
-    let file = "issuer-\(issuer.id.prefix(16)).key.pem"
+    // Not the identifier in the certificate: whoever signs that chooses it, and could choose that of a key in use.
+    let file = "issuer-\(issuer.key.publicKey.identifier.prefix(16)).key.pem"
     try writeKey(issuer.key, to: file)
     return AuthorityState.Signer(
       id: issuer.id, chainPEM: try issuer.chain.map { try $0.serializeAsPEM().pemString + "\n" }.joined(),
@@ -156,11 +157,11 @@ package struct AuthorityStore: Sendable {
 
   // MARK: - Keys
 
-  private func writeKey(_ key: Certificate.PrivateKey, to file: String) throws {
+  func writeKey(_ key: Certificate.PrivateKey, to file: String) throws {
     try AtomicFile.write(try key.serializeAsPEM().pemString + "\n", to: path(file), mode: 0o600, calls: calls)
   }
 
-  private func readKey(_ file: String) throws -> Certificate.PrivateKey {
+  func readKey(_ file: String) throws -> Certificate.PrivateKey {
     guard let content = try AtomicFile.read(path(file)) else {
       throw IdentityError.keyMissing(path: path(file), certificate: statePath)
     }
@@ -187,62 +188,8 @@ package struct AuthorityStore: Sendable {
   private func removeUnusedKeys(_ state: AuthorityState) {
     let needed = state.keyFiles
     for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-    where name.hasSuffix(".key.pem") && !needed.contains(name) && name != Self.pendingKeyFile {
+    where name.hasSuffix(".key.pem") && !needed.contains(name) && PendingKey(rawValue: name) == nil {
       unlink(path(name))
     }
   }
-
-  // MARK: - Issuers that are signed elsewhere
-
-  static let pendingKeyFile = "pending.key.pem"
-
-  /// A request for an issuer's certificate, in PEM. The key waits here until `pendingKey` is asked for; asking again gives a request for
-  /// the same key.
-  package func signingRequest() throws -> String {
-    let key: Certificate.PrivateKey
-    if try AtomicFile.read(path(Self.pendingKeyFile)) != nil {
-      key = try readKey(Self.pendingKeyFile)
-    } else {
-      key = Certificate.PrivateKey(P256.Signing.PrivateKey())
-      try writeKey(key, to: Self.pendingKeyFile)
-    }
-    let request = try CertificateSigningRequest(
-      version: .v1,
-      subject: DistinguishedName { CommonName("Apus issuer of \(trustDomain)") }, privateKey: key,
-      attributes: CertificateSigningRequest.Attributes([
-        CertificateSigningRequest.Attribute(
-          ExtensionRequest(
-            extensions: Certificate.Extensions {
-              Critical(BasicConstraints.isCertificateAuthority(maxPathLength: 0))
-              Critical(KeyUsage(keyCertSign: true, cRLSign: true))
-            }))
-      ]))
-    var serializer = DER.Serializer()
-    try serializer.serialize(request)
-    return PEMDocument(type: "CERTIFICATE REQUEST", derBytes: serializer.serializedBytes).pemString + "\n"
-  }
-
-  /// The issuer of a chain that was signed elsewhere, with the key given or, without one, the pending key.
-  package func importIssuer(
-    chainPEM: String, keyPEM: String?, known state: AuthorityState, source: AuthorityState.Signer.Source = .imported,
-    now: Date
-  ) throws -> AuthorityState.Signer {
-    let roots = try state.anchorsPEM.flatMap { try certificates($0) }
-    let issuer: Issuer
-    if let keyPEM {
-      issuer = try Issuer(chainPEM: chainPEM, keyPEM: keyPEM, knownRoots: roots, now: now)
-    } else {
-      guard try AtomicFile.read(path(Self.pendingKeyFile)) != nil else {
-        throw IdentityError.unusableIssuer(
-          "there is no key for it: pass --key, or have the request of apus identity csr signed")
-      }
-      issuer = try Issuer(chainPEM: chainPEM, key: try readKey(Self.pendingKeyFile), knownRoots: roots, now: now)
-    }
-    let own =
-      state.settled.rootPEM == (try issuer.root.serializeAsPEM().pemString + "\n") ? state.settled.rootKeyFile : nil
-    return try store(issuer, rootKeyFile: own, source: source)
-  }
-
-  /// The pending key is in force under another name.
-  package func forgetPendingKey() { unlink(path(Self.pendingKeyFile)) }
 }

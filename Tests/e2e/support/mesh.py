@@ -181,14 +181,14 @@ class Mesh:
         self.processes.append(process)
         return process
 
-    def up(self, *documents, certificate_lifetime=None):
-        """Starts the controller on these manifests and waits until it answers. A lifetime is in seconds."""
+    def up(self, *documents, certificate_lifetime=None, flags=()):
+        """Starts the controller on these manifests and waits until it answers. A lifetime is in seconds; flags are the controller's."""
         if documents:
             self.write("mesh.yaml", *documents)
-        command = [BINARIES / "apus", "up", "-f", self.manifests]
+        command = [BINARIES / "apus", "up", "-f", self.manifests, *(["--", *flags] if flags else [])]
         if certificate_lifetime:
             command = [BINARIES / "apus-controller", "--manifests", self.manifests, "--state-dir", self.state,
-                       "--certificate-lifetime", certificate_lifetime]
+                       "--certificate-lifetime", certificate_lifetime, *flags]
         self.controller = self.start("controller", command)
 
         def answers():
