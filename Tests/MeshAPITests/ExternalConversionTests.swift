@@ -12,6 +12,8 @@ import Testing
     TLSOrigination(
       trust: .authorities("PEM"), hostname: "10.0.0.1", alternativeHosts: ["a.example.com"],
       alternativeURIs: ["spiffe://a/b"], minimumVersion: .tls13),
+    TLSOrigination(
+      trust: .system, hostname: "", clientCertificate: .init(certificateFile: "/c.pem", keyFile: "/k.pem")),
   ]
 
   @Test("TLS goes over the wire and back", arguments: originations)
@@ -94,6 +96,12 @@ import Testing
     #expect(problem { $0.hostname = "a\r\nb" } == "tls.hostname")
     #expect(problem { $0.alternativeHosts = ["UPPER.example.com"] } == "tls.alternative_hosts")
     #expect(problem { $0.alternativeUris = [""] } == "tls.alternative_uris")
+    #expect(problem { $0.clientCertificate.certificateFile = "/c.pem" } == "tls.client_certificate")
+    #expect(
+      problem {
+        $0.clientCertificate.certificateFile = "/c.pem"
+        $0.clientCertificate.keyFile = "k.pem"
+      } == "tls.client_certificate")
     #expect(problem { $0.alternativeUris = Array(repeating: "a:b", count: 6) } == "tls.alternatives")
   }
 

@@ -36,7 +36,8 @@ import Testing
         endpoints: [{address: 10.0.0.1, weight: 2, labels: {a: b}}, {address: "fd00::1"}],
         ports: [{name: web, port: 80, targetPort: 443, appProtocol: http2, tls: {mode: Simple, hostname: a.example.com, minimumVersion: "1.3",
           caCertificates: PEM, subjectAltNames: [{type: Hostname, hostname: b.example.com}, {type: URI, uri: "spiffe://a/b"}]}},
-          {name: raw, port: 443, appProtocol: tls}]
+          {name: raw, port: 443, appProtocol: tls},
+          {name: own, port: 81, tls: {mode: Mutual, hostname: a.example.com, clientCertificate: /c.pem, privateKey: /k.pem}}]
         """))
     #expect(result.errors.map(\.description) == [])
     guard case .externalService(let service)? = result.objects.first?.value else { throw Missing() }
@@ -51,6 +52,9 @@ import Testing
             authorities: .inline("PEM"), hostname: "a.example.com", alternativeHosts: ["b.example.com"],
             alternativeURIs: ["spiffe://a/b"], minimumVersion: .tls13)),
         .init(name: "raw", port: 443, appProtocol: .tcp),
+        .init(
+          name: "own", port: 81, tls: TLSValidation(authorities: .system, hostname: "a.example.com"),
+          clientCertificate: .init(certificateFile: "/c.pem", keyFile: "/k.pem")),
       ])
   }
 
@@ -156,8 +160,23 @@ import Testing
         "spec.ports[0].tls: programs speak TLS to this port themselves; write appProtocol: http, or remove tls"
       ),
       (
-        "hosts: [a.b], ports: [{port: 80, tls: {mode: Mutual}}], \(endpoints)",
-        "spec.ports[0].tls.mode: client certificates are not supported yet; write mode: Simple"
+        "hosts: [a.b], ports: [{port: 80, tls: {mode: Mutual, privateKey: /k}}], \(endpoints)",
+        "spec.ports[0].tls.clientCertificate: is required; write the path of a PEM file on the proxy's machine, own "
+          + "certificate first"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80, tls: {mode: Mutual, clientCertificate: c, privateKey: /k}}], \(endpoints)",
+        "spec.ports[0].tls.clientCertificate: \"c\" is not an absolute path; begin it with /"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80, tls: {mode: Mutual, clientCertificate: /c, privateKey: -----BEGIN KEY}}], "
+          + "\(endpoints)",
+        "spec.ports[0].tls.privateKey: is the path of a file: what stands in a manifest is no secret; put it into a "
+          + "file on the proxy's machine"
+      ),
+      (
+        "hosts: [a.b], ports: [{port: 80, tls: {privateKey: /k}}], \(endpoints)",
+        "spec.ports[0].tls.privateKey: is for mode: Mutual; remove it, or write mode: Mutual"
       ),
       (
         "hosts: ['*.a.b'], ports: [{port: 80, tls: {}}], \(endpoints)",

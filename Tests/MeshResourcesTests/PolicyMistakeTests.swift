@@ -219,7 +219,7 @@ import Testing
       warnings("") == [
         "f.yaml:5:15: TrafficPolicy shop/orders: spec.targetRefs: warning: the policy changes nothing; "
           + "write balancer, outliers, limits, requests, retries, hedging, timeouts, healthCheck, adaptiveConcurrency, "
-          + "compression, overrides, rateLimits, globalRateLimit or rollout"
+          + "compression, overrides, sessionPersistence, rateLimits, globalRateLimit or rollout"
       ])
   }
 }

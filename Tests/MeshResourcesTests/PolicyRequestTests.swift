@@ -106,6 +106,43 @@ import Testing
     ] as [PolicyMistake])
   func compressionMistakes(_ mistake: PolicyMistake) { check(mistake) }
 
+  @Test("sessions have the fields of a rule's, or are switched off")
+  func sessions() throws {
+    #expect(try settings("sessionPersistence: {}") == [.sessionPersistence(SessionPersistence())])
+    let found = try settings(
+      "sessionPersistence: {cookie: {name: sid, path: /a, lifetimeType: Permanent}, absoluteTimeout: 1h, idleTimeout: 5m}"
+    )
+    #expect(
+      found == [
+        .sessionPersistence(
+          SessionPersistence(
+            .cookie(path: "/a", isPermanent: true), name: "sid", absoluteTimeout: .seconds(3600),
+            idleTimeout: .seconds(300)))
+      ])
+    #expect(found.map(\.text) == ["permanent cookie sid, path /a, at most 1h, idle at most 5m"])
+    let header = try settings("sessionPersistence: {type: Header, sessionName: X-S}")
+    #expect(header.map(\.text) == ["header x-s"])
+    #expect(header.allSatisfy { !$0.field.isOfBackend })
+    let none = try settings("sessionPersistence: {enabled: false}")
+    #expect(none == [.sessionPersistence(nil)])
+    #expect(none.map(\.text) == ["none"])
+  }
+
+  @Test(
+    "mistakes in sessions",
+    arguments: [
+      .block(
+        "sessionPersistence.enabled", "is false, so the fields beside it say nothing; remove them, or write true",
+        "sessionPersistence: {enabled: §false, sessionName: a}"),
+      .block(
+        "sessionPersistence.idleTimeout", "sessions count whole seconds; write 1s or more",
+        "sessionPersistence: {idleTimeout: §1500ms}"),
+      .block(
+        "sessionPersistence.sessionNam", "is not a field of this object; did you mean sessionName?",
+        "sessionPersistence: {§sessionNam: a}"),
+    ] as [PolicyMistake])
+  func sessionMistakes(_ mistake: PolicyMistake) { check(mistake) }
+
   @Test("overrides are for the callers and of the kinds that a policy names")
   func overrides() throws {
     let found = try settings("overrides: {allow: [retries, timeout], callers: [shop/web, ops/deploy.bot]}")

@@ -171,7 +171,8 @@ struct RouteDecodingTests {
     let result = parse(
       "HTTPRoute",
       "  parentRefs: [{name: edge}, {group: \"\", kind: Service, name: a, sectionName: http}, "
-        + "{group: \"\", kind: Service, name: b, namespace: other, port: 81}]\n  hostnames: [a.example]\n")
+        + "{group: \"\", kind: Service, name: b, namespace: other, port: 81}, "
+        + "{group: mesh.apus.dev, kind: ExternalService, name: a, port: 443}]\n  hostnames: [a.example]\n")
     #expect(
       result.errors.map(\.description) == [
         "f.yaml:5:16: HTTPRoute shop/orders: spec.parentRefs[0].kind: warning: a parent of kind "
@@ -184,6 +185,7 @@ struct RouteDecodingTests {
       route.parents == [
         RouteParent(namespace: "shop", service: "a", sectionName: "http"),
         RouteParent(namespace: "other", service: "b", port: 81),
+        RouteParent(.externalService, namespace: "shop", service: "a", port: 443),
       ])
   }
 

@@ -25,7 +25,7 @@ REFUSED = {
     "plain": ("protocol_error", "does not speak TLS there"),
 }
 ADDRESSES = {name: f"127.77.0.{index}"
-             for index, name in enumerate(["good", *REFUSED, "other", "sans", "slice", "calls", "old"], 1)}
+             for index, name in enumerate(["good", *REFUSED, "other", "sans", "slice", "calls", "old", "mutual"], 1)}
 
 
 def config_map(name, pem, key="ca.crt"):
@@ -105,6 +105,11 @@ def grpc_server(address, files):
     return server
 
 
+def shown(directory, authority, host):
+    """What the proxy shows: a certificate for `host` in the files that manifests name."""
+    authority.issue(directory, "client", None, hosts=[host])
+
+
 class OutsideMesh(Mesh):
     caller, servers, channel, misnamed, calls = None, {}, None, None, None
 
@@ -141,6 +146,11 @@ def mesh(tmp_path_factory):
     root.write_bytes(authority.pem())
     try:
         mesh.servers = {name: Outside(name, ADDRESSES[name], made) for name, made in files.items()}
+        mesh.servers["mutual"] = Outside("mutual", ADDRESSES["mutual"], files["good"], clients=mesh.authority)
+        shown(directory, authority, "first.shop")
+        mesh.issue = lambda host: shown(directory, authority, host)
+        mesh.shown = [directory / f"client.{part}.pem" for part in ("cert", "key")]
+        mutual = ", mode: Mutual, clientCertificate: {}, privateKey: {}".format
         mesh.servers["old"].context.maximum_version = ssl.TLSVersion.TLSv1_2
         mesh.calls = grpc_server(ADDRESSES["calls"], files["good"])
         mesh.up(
@@ -161,6 +171,11 @@ def mesh(tmp_path_factory):
               for name, hostname in (("calls", "api.example.com"), ("misnamed", "www.example.com"))),
             external("broken", "broken.example.com", ADDRESSES["good"],
                      "{ caCertificateRefs: [{ group: '', kind: ConfigMap, name: none }] }"),
+            external("mutual", "mutual.example.com", ADDRESSES["mutual"], validation(more=mutual(*mesh.shown))),
+            external("unshown", "unshown.example.com", ADDRESSES["mutual"], validation()),
+            external("keyless", "keyless.example.com", ADDRESSES["mutual"],
+                     validation(more=mutual(mesh.shown[0], "/nowhere.pem"))),
+            external("routed", "routed.example.com", ADDRESSES["good"], validation()),
             policy("policed", "policed", validation(), kind="ExternalService", version="v1alpha3"),
             sliced("sans", ADDRESSES["sans"]), policy("sans", "sans", validation(
                 "pay.example.com", more=", subjectAltNames: [{ type: Hostname, hostname: no.example.com }, "
@@ -189,6 +204,18 @@ def mesh(tmp_path_factory):
                     backendRefs:
                     - { group: mesh.apus.dev, kind: ExternalService, name: api, port: 80, weight: 1 }
                     - { group: mesh.apus.dev, kind: ExternalService, name: policed, port: 80, weight: 1 }
+                ---
+                apiVersion: gateway.networking.k8s.io/v1
+                kind: HTTPRoute
+                metadata: { name: routed, namespace: shop }
+                spec:
+                  parentRefs: [{ group: mesh.apus.dev, kind: ExternalService, name: routed }]
+                  rules:
+                  - matches: [{ path: { value: /here } }]
+                    backendRefs: [{ name: meshed, port: 80 }]
+                  - filters:
+                    - { type: ResponseHeaderModifier, responseHeaderModifier: { set: [{ name: x-by, value: route }] } }
+                    backendRefs: [{ group: mesh.apus.dev, kind: ExternalService, name: routed, port: 80 }]
                 ---
                 apiVersion: mesh.apus.dev/v1alpha1
                 kind: TrafficPolicy
@@ -325,6 +352,45 @@ def test_a_route_sends_shares_to_servers_outside(mesh):
     assert {one["host"] for one in servers} == {"api.example.com"}
     counts = collections.Counter(one["server"] for one in servers)
     assert set(counts) == {"good", "other"} and min(counts.values()) >= 8
+
+
+def test_a_route_takes_the_requests_for_a_server_outside(mesh):
+    elsewhere = mesh.ask("http://routed.example.com/there")
+    assert (elsewhere.said["server"], elsewhere.headers["x-by"], elsewhere.said["sni"]) == ("good", "route", "api.example.com")
+    here = mesh.ask("http://routed.example.com/here")
+    assert here.status == 200 and "x-by" not in here.headers
+    assert mesh.caller.metrics().sum("response_total", route_name="httproute/shop/routed#0") >= 1
+    why = mesh.json("why", "--from", "client", "--to", "http://routed.example.com/here")
+    assert why["rule"]["name"] == "httproute/shop/routed#0" and why["backends"][0]["backend"] == "meshed.shop:80"
+    accepted = mesh.json("get", "httproute", "routed", "-n", "shop")["status"]["parents"][0]
+    assert accepted["parentRef"]["kind"] == "ExternalService" and accepted["conditions"][0]["status"] == "True"
+
+
+def test_a_server_that_asks_for_a_certificate_gets_the_one_of_the_files(mesh):
+    assert mesh.ask("http://mutual.example.com/").said["shown"] == ["first.shop"]
+    refused = mesh.ask("http://unshown.example.com/")
+    assert refused.status == 503 and "does it ask for a client certificate" in refused.text
+
+
+def test_a_renewed_certificate_is_shown_by_new_connections_and_a_broken_one_by_none(mesh):
+    mesh.issue("second.shop")
+    until(lambda: mesh.ask("http://mutual.example.com/").said["shown"] == ["second.shop"], "the new certificate is shown")
+    whole = mesh.shown[1].read_bytes()
+    mesh.issue("third.shop")
+    mesh.shown[1].write_bytes(whole)
+    until(lambda: "the private key does not belong to the first certificate" in mesh.caller.log(), "the log tells of the pair")
+    assert mesh.ask("http://mutual.example.com/").said["shown"] == ["second.shop"]
+    mesh.issue("fourth.shop")
+    until(lambda: mesh.ask("http://mutual.example.com/").said["shown"] == ["fourth.shop"], "the mended pair is shown")
+
+
+def test_without_the_certificate_that_is_asked_for_nothing_is_sent(mesh):
+    requests = list(mesh.servers["mutual"].requests)
+    answer = mesh.ask("http://keyless.example.com/")
+    assert answer.status == 502 and "the certificate to show to the server cannot be used" in answer.text
+    assert mesh.servers["mutual"].requests == requests
+    assert "client certificate: /nowhere.pem cannot be read; nothing is sent" in mesh.caller.log()
+    assert mesh.caller.metrics().sum("response_total", dst_service="keyless", response_flag="UF") >= 1
 
 
 def test_a_trafficpolicy_repeats_requests_to_a_server_outside(mesh):

@@ -206,6 +206,14 @@ def test_a_silent_dns_fails_the_first_request_in_time_and_nothing_else(mesh):
 def test_endpoints_tell_that_the_dns_says_where_they_are(mesh):
     text = mesh.apus("endpoints", "tls.shop:80").stdout
     assert "by DNS" in text and "*.tls.example.com" in text and "TLS the host asked for" in text
-    assert mesh.json("endpoints", "two.shop:80")[0]["hosts"] == ["two.example.com"]
+    mesh.who("two.example.com", 2), mesh.who("a.wild.example.com", 1), mesh.who("b.wild.example.com", 1)
+    two, = mesh.json("endpoints", "two.shop:80")
+    assert two["hosts"] == ["two.example.com"]
+    assert [(row["address"], row["workload"], row["state"]) for row in two["endpoints"]] == [
+        (f"{address}:{PORT}", "two.example.com", "ready") for address in sorted((ONE, TWO))]
+    found = {row["workload"]: row["address"] for row in mesh.json("endpoints", "wild.shop:80", "--from", "client")[0]["endpoints"]}
+    assert found["a.wild.example.com"] == f"{ONE}:{PORT}" and found["b.wild.example.com"] == f"{TWO}:{PORT}"
+    backend, = mesh.json("why", "--from", "client", "--to", "http://a.wild.example.com/")["backends"]
+    assert [row["address"] for row in backend["endpoints"]] == [f"{ONE}:{PORT}"]
     why = mesh.apus("why", "--from", "client", "--to", "http://a.wild.example.com/").stdout
     assert "wild.shop:80" in why and "delivered" in why and "finds the addresses of *.wild.example.com by the DNS" in why

@@ -28,9 +28,9 @@ def mesh_with_sessions(tmp_path_factory):
             for name, several in PROGRAMS.items() for one in several}
         for name in ("grpc-v1", "grpc-v2"):
             mesh.run(name, program("grpc_server.py", 8080, name), port=8080, own_address=True)
-        mesh.caller, mesh.ports = mesh.connect(["cookies", "headers", "calls"])
+        mesh.caller, mesh.ports = mesh.connect(["cookies", "headers", "calls", "echo-v1"])
         # Another proxy, in another process: what one gives out the other must understand.
-        mesh.second, mesh.second_ports = mesh.connect(["cookies", "headers"])
+        mesh.second, mesh.second_ports = mesh.connect(["cookies", "headers", "echo-v1"])
         until(lambda: {mesh.ask("cookies").said["version"] for _ in range(12)} == set("abcd"), "every program answers")
         until(lambda: mesh.ask("cookies", ports=mesh.second_ports).said, "the other proxy answers")
         yield mesh
@@ -73,6 +73,15 @@ def test_a_header_keeps_its_endpoint(ask, mesh_with_sessions):
     for ports in (mesh_with_sessions.ports, mesh_with_sessions.second_ports):
         for _ in range(5):
             assert version(ask("headers", headers={"X-Session": token}, ports=ports)) == version(first)
+
+
+def test_a_policy_gives_a_service_without_a_route_sessions(ask, mesh_with_sessions):
+    firsts = [ask("echo-v1") for _ in range(12)]
+    assert set(map(version, firsts)) == set("ab")
+    for first in firsts[:4]:
+        headers = {"cookie": f"kept={morsel(first, 'kept').value}"}
+        for ports in (mesh_with_sessions.ports, mesh_with_sessions.second_ports):
+            assert {version(ask("echo-v1", headers=headers, ports=ports)) for _ in range(4)} == {version(first)}
 
 
 def test_a_made_up_token_points_nowhere(ask):

@@ -49,9 +49,21 @@ extension TLSOrigination {
       "alternatives")
     for host in message.alternativeHosts { try convertServerName(host, "alternative_hosts") }
     for uri in message.alternativeUris { try limits.check(uri, "alternative_uris") }
+    var clientCertificate: ClientCertificate?
+    if message.hasClientCertificate {
+      let files = message.clientCertificate
+      for path in [files.certificateFile, files.keyFile] {
+        try limits.check(path, "client_certificate")
+        guard path.hasPrefix("/") else {
+          throw ConversionError(field: "client_certificate", problem: "\"\(path.prefix(256))\" is not an absolute path")
+        }
+      }
+      clientCertificate = ClientCertificate(certificateFile: files.certificateFile, keyFile: files.keyFile)
+    }
     self.init(
       trust: trust, hostname: message.hostname, alternativeHosts: message.alternativeHosts,
-      alternativeURIs: message.alternativeUris, minimumVersion: message.tls13Only ? .tls13 : .tls12)
+      alternativeURIs: message.alternativeUris, minimumVersion: message.tls13Only ? .tls13 : .tls12,
+      clientCertificate: clientCertificate)
   }
 }
 
@@ -106,6 +118,10 @@ extension Apus_V1_TlsOrigination {
     alternativeHosts = origination.alternativeHosts
     alternativeUris = origination.alternativeURIs
     tls13Only = origination.minimumVersion == .tls13
+    if let files = origination.clientCertificate {
+      clientCertificate.certificateFile = files.certificateFile
+      clientCertificate.keyFile = files.keyFile
+    }
   }
 }
 

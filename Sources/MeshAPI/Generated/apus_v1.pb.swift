@@ -685,63 +685,69 @@ package nonisolated struct Apus_V1_DiscoveryResponse: Sendable {
   package init() {}
 }
 
-package nonisolated struct Apus_V1_Resource: Sendable {
+package nonisolated struct Apus_V1_Resource: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   package var name: Apus_V1_ResourceName {
-    get {_name ?? Apus_V1_ResourceName()}
-    set {_name = newValue}
+    get {_storage._name ?? Apus_V1_ResourceName()}
+    set {_uniqueStorage()._name = newValue}
   }
   /// Returns true if `name` has been explicitly set.
-  package var hasName: Bool {self._name != nil}
+  package var hasName: Bool {_storage._name != nil}
   /// Clears the value of `name`. Subsequent reads from it will return its default value.
-  package mutating func clearName() {self._name = nil}
+  package mutating func clearName() {_uniqueStorage()._name = nil}
 
   /// content hash, for resuming
-  package var hash: UInt64 = 0
+  package var hash: UInt64 {
+    get {_storage._hash}
+    set {_uniqueStorage()._hash = newValue}
+  }
 
-  package var body: Apus_V1_Resource.OneOf_Body? = nil
+  package var body: OneOf_Body? {
+    get {return _storage._body}
+    set {_uniqueStorage()._body = newValue}
+  }
 
   package var service: Apus_V1_Service {
     get {
-      if case .service(let v)? = body {return v}
+      if case .service(let v)? = _storage._body {return v}
       return Apus_V1_Service()
     }
-    set {body = .service(newValue)}
+    set {_uniqueStorage()._body = .service(newValue)}
   }
 
   package var endpoints: Apus_V1_Endpoints {
     get {
-      if case .endpoints(let v)? = body {return v}
+      if case .endpoints(let v)? = _storage._body {return v}
       return Apus_V1_Endpoints()
     }
-    set {body = .endpoints(newValue)}
+    set {_uniqueStorage()._body = .endpoints(newValue)}
   }
 
   package var workload: Apus_V1_Workload {
     get {
-      if case .workload(let v)? = body {return v}
+      if case .workload(let v)? = _storage._body {return v}
       return Apus_V1_Workload()
     }
-    set {body = .workload(newValue)}
+    set {_uniqueStorage()._body = .workload(newValue)}
   }
 
   package var trust: Apus_V1_TrustBundle {
     get {
-      if case .trust(let v)? = body {return v}
+      if case .trust(let v)? = _storage._body {return v}
       return Apus_V1_TrustBundle()
     }
-    set {body = .trust(newValue)}
+    set {_uniqueStorage()._body = .trust(newValue)}
   }
 
   package var hosts: Apus_V1_ExternalHosts {
     get {
-      if case .hosts(let v)? = body {return v}
+      if case .hosts(let v)? = _storage._body {return v}
       return Apus_V1_ExternalHosts()
     }
-    set {body = .hosts(newValue)}
+    set {_uniqueStorage()._body = .hosts(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -757,7 +763,7 @@ package nonisolated struct Apus_V1_Resource: Sendable {
 
   package init() {}
 
-  fileprivate var _name: Apus_V1_ResourceName? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// The hosts outside the mesh that clients of the proxy's namespace reach as services of it. Of two for one host and port the first
@@ -1918,6 +1924,16 @@ package nonisolated struct Apus_V1_TlsOrigination: Sendable {
   /// else TLS 1.2 will do
   package var tls13Only: Bool = false
 
+  /// absent: none is shown
+  package var clientCertificate: Apus_V1_ClientCertificateFiles {
+    get {_clientCertificate ?? Apus_V1_ClientCertificateFiles()}
+    set {_clientCertificate = newValue}
+  }
+  /// Returns true if `clientCertificate` has been explicitly set.
+  package var hasClientCertificate: Bool {self._clientCertificate != nil}
+  /// Clears the value of `clientCertificate`. Subsequent reads from it will return its default value.
+  package mutating func clearClientCertificate() {self._clientCertificate = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Trust: Equatable, Sendable {
@@ -1928,6 +1944,24 @@ package nonisolated struct Apus_V1_TlsOrigination: Sendable {
     case nobody(Bool)
 
   }
+
+  package init() {}
+
+  fileprivate var _clientCertificate: Apus_V1_ClientCertificateFiles? = nil
+}
+
+/// Files of the proxy's machine, PEM, by their absolute paths.
+package nonisolated struct Apus_V1_ClientCertificateFiles: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// own certificate first, then intermediates
+  package var certificateFile: String = String()
+
+  package var keyFile: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -3927,6 +3961,9 @@ package nonisolated struct Apus_V1_ManifestError: Sendable {
   /// in force, but not all of it means what its author may think
   package var warning: Bool = false
 
+  /// as `apus analyze` has it; empty: none of its own
+  package var code: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -5529,125 +5566,165 @@ nonisolated extension Apus_V1_Resource: SwiftProtobuf.Message, SwiftProtobuf._Me
   package static let protoMessageName: String = _protobuf_package + ".Resource"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}hash\0\u{1}service\0\u{1}endpoints\0\u{1}workload\0\u{1}trust\0\u{2}@\u{1}hosts\0")
 
+  fileprivate class _StorageClass {
+    var _name: Apus_V1_ResourceName? = nil
+    var _hash: UInt64 = 0
+    var _body: Apus_V1_Resource.OneOf_Body?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _name = source._name
+      _hash = source._hash
+      _body = source._body
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._name) }()
-      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.hash) }()
-      case 3: try {
-        var v: Apus_V1_Service?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .service(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._name) }()
+        case 2: try { try decoder.decodeSingularFixed64Field(value: &_storage._hash) }()
+        case 3: try {
+          var v: Apus_V1_Service?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .service(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .service(v)
+          }
+        }()
+        case 4: try {
+          var v: Apus_V1_Endpoints?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .endpoints(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .endpoints(v)
+          }
+        }()
+        case 5: try {
+          var v: Apus_V1_Workload?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .workload(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .workload(v)
+          }
+        }()
+        case 6: try {
+          var v: Apus_V1_TrustBundle?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .trust(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .trust(v)
+          }
+        }()
+        case 70: try {
+          var v: Apus_V1_ExternalHosts?
+          var hadOneofValue = false
+          if let current = _storage._body {
+            hadOneofValue = true
+            if case .hosts(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._body = .hosts(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .service(v)
-        }
-      }()
-      case 4: try {
-        var v: Apus_V1_Endpoints?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .endpoints(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .endpoints(v)
-        }
-      }()
-      case 5: try {
-        var v: Apus_V1_Workload?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .workload(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .workload(v)
-        }
-      }()
-      case 6: try {
-        var v: Apus_V1_TrustBundle?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .trust(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .trust(v)
-        }
-      }()
-      case 70: try {
-        var v: Apus_V1_ExternalHosts?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .hosts(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .hosts(v)
-        }
-      }()
-      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._name {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if self.hash != 0 {
-      try visitor.visitSingularFixed64Field(value: self.hash, fieldNumber: 2)
-    }
-    switch self.body {
-    case .service?: try {
-      guard case .service(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    }()
-    case .endpoints?: try {
-      guard case .endpoints(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    }()
-    case .workload?: try {
-      guard case .workload(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    }()
-    case .trust?: try {
-      guard case .trust(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-    }()
-    case .hosts?: try {
-      guard case .hosts(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
-    }()
-    case nil: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._name {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if _storage._hash != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._hash, fieldNumber: 2)
+      }
+      switch _storage._body {
+      case .service?: try {
+        guard case .service(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      }()
+      case .endpoints?: try {
+        guard case .endpoints(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      }()
+      case .workload?: try {
+        guard case .workload(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      }()
+      case .trust?: try {
+        guard case .trust(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      }()
+      case .hosts?: try {
+        guard case .hosts(let v)? = _storage._body else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 70)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Apus_V1_Resource, rhs: Apus_V1_Resource) -> Bool {
-    if lhs._name != rhs._name {return false}
-    if lhs.hash != rhs.hash {return false}
-    if lhs.body != rhs.body {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._hash != rhs_storage._hash {return false}
+        if _storage._body != rhs_storage._body {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -7676,7 +7753,7 @@ nonisolated extension Apus_V1_NameResolution: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TlsOrigination"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}system\0\u{3}authorities_pem\0\u{1}nobody\0\u{1}hostname\0\u{3}alternative_hosts\0\u{3}alternative_uris\0\u{4}h\u{1}tls13_only\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}system\0\u{3}authorities_pem\0\u{1}nobody\0\u{1}hostname\0\u{3}alternative_hosts\0\u{3}alternative_uris\0\u{4}h\u{1}tls13_only\0\u{4}f\u{3}client_certificate\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -7712,6 +7789,7 @@ nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtob
       case 5: try { try decoder.decodeRepeatedStringField(value: &self.alternativeHosts) }()
       case 6: try { try decoder.decodeRepeatedStringField(value: &self.alternativeUris) }()
       case 110: try { try decoder.decodeSingularBoolField(value: &self.tls13Only) }()
+      case 340: try { try decoder.decodeSingularMessageField(value: &self._clientCertificate) }()
       default: break
       }
     }
@@ -7749,6 +7827,9 @@ nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtob
     if self.tls13Only != false {
       try visitor.visitSingularBoolField(value: self.tls13Only, fieldNumber: 110)
     }
+    try { if let v = self._clientCertificate {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 340)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -7758,6 +7839,42 @@ nonisolated extension Apus_V1_TlsOrigination: SwiftProtobuf.Message, SwiftProtob
     if lhs.alternativeHosts != rhs.alternativeHosts {return false}
     if lhs.alternativeUris != rhs.alternativeUris {return false}
     if lhs.tls13Only != rhs.tls13Only {return false}
+    if lhs._clientCertificate != rhs._clientCertificate {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_V1_ClientCertificateFiles: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ClientCertificateFiles"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}certificate_file\0\u{3}key_file\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.certificateFile) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.keyFile) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.certificateFile.isEmpty {
+      try visitor.visitSingularStringField(value: self.certificateFile, fieldNumber: 1)
+    }
+    if !self.keyFile.isEmpty {
+      try visitor.visitSingularStringField(value: self.keyFile, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_V1_ClientCertificateFiles, rhs: Apus_V1_ClientCertificateFiles) -> Bool {
+    if lhs.certificateFile != rhs.certificateFile {return false}
+    if lhs.keyFile != rhs.keyFile {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -11442,7 +11559,7 @@ nonisolated extension Apus_V1_ServiceStatus: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Apus_V1_ManifestError: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ManifestError"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}file\0\u{1}line\0\u{1}column\0\u{1}object\0\u{1}field\0\u{1}message\0\u{1}fix\0\u{1}stale\0\u{1}warning\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}file\0\u{1}line\0\u{1}column\0\u{1}object\0\u{1}field\0\u{1}message\0\u{1}fix\0\u{1}stale\0\u{1}warning\0\u{2}L\u{5}code\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -11459,6 +11576,7 @@ nonisolated extension Apus_V1_ManifestError: SwiftProtobuf.Message, SwiftProtobu
       case 7: try { try decoder.decodeSingularStringField(value: &self.fix) }()
       case 8: try { try decoder.decodeSingularBoolField(value: &self.stale) }()
       case 9: try { try decoder.decodeSingularBoolField(value: &self.warning) }()
+      case 341: try { try decoder.decodeSingularStringField(value: &self.code) }()
       default: break
       }
     }
@@ -11492,6 +11610,9 @@ nonisolated extension Apus_V1_ManifestError: SwiftProtobuf.Message, SwiftProtobu
     if self.warning != false {
       try visitor.visitSingularBoolField(value: self.warning, fieldNumber: 9)
     }
+    if !self.code.isEmpty {
+      try visitor.visitSingularStringField(value: self.code, fieldNumber: 341)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -11505,6 +11626,7 @@ nonisolated extension Apus_V1_ManifestError: SwiftProtobuf.Message, SwiftProtobu
     if lhs.fix != rhs.fix {return false}
     if lhs.stale != rhs.stale {return false}
     if lhs.warning != rhs.warning {return false}
+    if lhs.code != rhs.code {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

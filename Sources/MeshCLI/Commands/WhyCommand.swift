@@ -67,13 +67,15 @@ struct WhyCommand: AsyncParsableCommand {
     let key = WhyReasoning.servicePort(request, namespace: caller.namespace, hosts: hosts)
     var view = try await client.view(of: key.map { [$0] } ?? [], namespace: caller.namespace, none: key == nil)
     (view.hosts, view.egress) = (hosts, egress)
+    let balancers = caller.connected ? await BalancerStates.fetch(from: caller.address) : nil
+    _ = view.resolveNames(balancers.map { [$0] } ?? [], host: request.serverName)
     let routes = try await client.routes(Apus_V1_RoutesRequest())
     let answer = WhyReasoning.answer(
       request, caller: caller, view: view, sources: routes.sources,
-      states: caller.connected ? await BalancerStates.fetch(from: caller.address) : [:],
+      states: balancers?.byAddress ?? [:],
       knownServices: status.services.flatMap { service in
         service.ports.map { "\(service.name).\(service.namespace):\($0)" }
-      }, now: Int64(Date().timeIntervalSince1970 * 1000))
+      }, problems: status.errors, now: Int64(Date().timeIntervalSince1970 * 1000))
     try output.print(answer) { WhyText.render(answer, color: Terminal.hasColor) }
     if !answer.delivered { Foundation.exit(ExitCodes.failure) }
   }

@@ -90,7 +90,10 @@ extension Apus_V1_RouteStatus {
 extension Apus_V1_RouteParentStatus {
   /// `orders.shop:80`, or with a section's name in the place of the port; with the kind where it is not a Service.
   fileprivate var shown: String {
-    if kind != "Service" { return "\(kind)/\(name)" + (sectionName.isEmpty ? "" : "#\(sectionName)") }
+    if kind != "Service" {
+      let section = sectionName.isEmpty && port != 0 ? "\(port)" : sectionName
+      return "\(kind)/\(name)" + (section.isEmpty ? "" : "#\(section)")
+    }
     let parts = [port == 0 ? "" : "\(port)", sectionName].filter { !$0.isEmpty }
     return "\(name).\(namespace)" + (parts.isEmpty ? "" : ":" + parts.joined(separator: "/"))
   }

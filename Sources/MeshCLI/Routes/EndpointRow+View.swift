@@ -22,9 +22,11 @@ struct EndpointClients {
 }
 
 extension MeshView {
-  /// Whose certificate endpoints outside the mesh must show.
+  /// Whose certificate endpoints outside the mesh must show, and whether the proxy shows one, too.
   func tlsName(_ port: ServicePort) -> String? {
-    endpoints[port]?.tls.map { $0.hostname.isEmpty ? "the host asked for" : $0.hostname }
+    endpoints[port]?.tls.map {
+      ($0.hostname.isEmpty ? "the host asked for" : $0.hostname) + ($0.clientCertificate == nil ? "" : " (mutual)")
+    }
   }
 
   /// The ready endpoints of a port, then those that are not ready.

@@ -19,12 +19,16 @@ package struct EndpointsReport: Encodable, Sendable {
 
   /// Shares and priorities are those for clients in `home`.
   package init(_ view: MeshView, of services: Set<ServicePort>, for home: Locality = Locality()) {
+    self.init(view, of: services, for: EndpointClients(home: home))
+  }
+
+  init(_ view: MeshView, of services: Set<ServicePort>, for clients: EndpointClients) {
     ports = view.endpoints.values.filter { services.contains($0.key) }.sorted { $0.key < $1.key }.map { set in
       Port(
         service: set.key.service.name, namespace: set.key.service.namespace, port: set.key.port,
         balancer: "\(set.policy.balancing.algorithm)", hosts: set.names?.hosts,
         tls: set.names == nil ? nil : view.tlsName(set.key),
-        endpoints: view.rows(set.key, for: EndpointClients(home: home)))
+        endpoints: view.rows(set.key, for: clients))
     }
   }
 
@@ -73,6 +77,7 @@ package struct EndpointsReport: Encodable, Sendable {
       columns.append(Column("PRIORITY", .right) { row in row.priority.map { "\($0)" } ?? "" })
       columns.append(Column("SHARE", .right) { row in row.share.map(RuleText.percent) ?? "" })
     }
+    if rows.contains(where: { $0.state != nil }) { columns.append(Column("STATE") { $0.state ?? "" }) }
     columns.append(Column("IDENTITY") { $0.security })
     columns.append(Column("LABELS") { $0.ownLabels })
     return columns

@@ -8,6 +8,8 @@ package struct WhyAnswer: Encodable, Sendable {
   package var rule: Rule?
   /// Rules that go before and do not match; all of the service's when none does.
   package var passedOver: [PassedOver] = []
+  /// Rules that match, too, and are tried later; those that take everything left out.
+  package var alsoMatching: [String] = []
   /// What the caller's proxy answers by itself, without asking a backend.
   package var reply: Reply?
   package var backends: [Backend] = []

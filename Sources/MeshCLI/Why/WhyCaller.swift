@@ -1,4 +1,3 @@
-internal import Foundation
 internal import MeshAPI
 internal import MeshControl
 internal import MeshCore
@@ -47,48 +46,5 @@ extension Apus_V1_WorkloadStatus {
   var configurationState: String {
     if !rejected.isEmpty { return "REJECTED" }
     return connected && sentVersion == ackedVersion ? "SYNCED" : "STALE"
-  }
-}
-
-/// `/clusters` of a proxy: what the balancers of its workers think of each endpoint.
-struct BalancerStates: Decodable {
-  struct Worker: Decodable { var backends: [Backend] }
-  struct Backend: Decodable { var endpoints: [Endpoint] }
-  struct Endpoint: Decodable {
-    var address: String
-    var state: String
-    /// Of a server outside the mesh, whose last handshake failed.
-    var tlsFailure: String?
-
-    private enum CodingKeys: String, CodingKey {
-      case address, state
-      case tlsFailure = "tls_failure"
-    }
-
-    var shown: String { tlsFailure.map { "\(state), TLS failed: \($0)" } ?? state }
-  }
-
-  var workers: [Worker]
-
-  /// By address. An endpoint that some workers have ejected is told with their number.
-  var byAddress: [String: String] {
-    var states: [String: [String]] = [:]
-    for endpoint in workers.flatMap(\.backends).flatMap(\.endpoints) {
-      states[endpoint.address, default: []].append(endpoint.shown)
-    }
-    return states.mapValues { states in
-      guard let bad = states.first(where: { $0 != "ready" }) else { return "ready" }
-      let count = states.count { $0 == bad }
-      return count == states.count ? bad : "\(bad) (by \(count) of \(states.count) workers)"
-    }
-  }
-
-  /// Empty when the proxy does not answer: its balancers are a detail of the answer.
-  static func fetch(from address: String) async -> [String: String] {
-    guard let admin = SocketAddress(address, defaultPort: RunPlan.adminPort),
-      let reply = try? await HTTPFetch.get(admin, path: "/clusters"), reply.status == 200,
-      let states = try? JSONDecoder().decode(BalancerStates.self, from: Data(reply.body))
-    else { return [:] }
-    return states.byAddress
   }
 }

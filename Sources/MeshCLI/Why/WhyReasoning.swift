@@ -16,6 +16,8 @@ struct WhyReasoning {
   let states: [String: String]
   /// Every service port of the mesh.
   let known: [ServicePort]
+  /// What the control plane says of manifests.
+  let problems: [Apus_V1_ManifestError]
   /// Unix milliseconds.
   let now: Int64
   let head: MessageHead
@@ -33,20 +35,21 @@ struct WhyReasoning {
 
   static func answer(
     _ request: WhyRequest, caller: WhyAnswer.Caller, view: MeshView, sources: [String: String] = [:],
-    states: [String: String] = [:], knownServices: [String] = [], now: Int64
+    states: [String: String] = [:], knownServices: [String] = [], problems: [Apus_V1_ManifestError] = [], now: Int64
   ) -> WhyAnswer {
     var reasoning = WhyReasoning(
       request: request, caller: caller, view: view, sources: sources, states: states,
-      known: knownServices.compactMap { ServicePort($0) }, now: now)
+      known: knownServices.compactMap { ServicePort($0) }, problems: problems, now: now)
     reasoning.reason()
     return reasoning.answer
   }
 
   private init(
     request: WhyRequest, caller: WhyAnswer.Caller, view: MeshView, sources: [String: String], states: [String: String],
-    known: [ServicePort], now: Int64
+    known: [ServicePort], problems: [Apus_V1_ManifestError], now: Int64
   ) {
     self.known = known
+    self.problems = problems
     self.now = now
     self.request = request
     self.view = view
@@ -145,6 +148,7 @@ struct WhyReasoning {
     let explanation = RouteExplanation(config.rules, head)
     passOver(explanation.refusals, config)
     answer.rule = explanation.rule.map { rule(config.rules[$0], match: explanation.match, at: config.key) }
+    if let index = explanation.rule { answer.alsoMatching = laterMatches(config, after: index) }
     return explanation.rule
   }
 
@@ -300,9 +304,8 @@ struct WhyReasoning {
         share, 503, "\(backend.backend) has no ready endpoint; \(waiting) \(waiting == 1 ? "is" : "are") not ready",
         fix: "see why: apus status; logs of the workload")
     }
-    return failure(
-      share, 503, "\(backend.backend) has no endpoint: no workload runs for it",
-      fix: "start one: apus run -n \(backend.backend.service.namespace) --service \(backend.backend.service.name)")
+    let (reason, fix) = whyNobodyServes(backend.backend)
+    return failure(share, 503, "\(backend.backend) has no endpoint: \(reason)", fix: fix)
   }
 
   private func failureOfSubset(

@@ -64,15 +64,15 @@ struct WhyText {
     } else if let match = rule.match {
       add("match", rule.matches[match] + (rule.matches.count > 1 ? "  (\(match + 1) of \(rule.matches.count))" : ""))
     }
+    for name in answer.alsoMatching.prefix(Self.maximumPassedOver) {
+      add(
+        "later",
+        "\(name) matches, too, and ranks lower: paths go first, the longer before the shorter, then methods, then fields"
+      )
+    }
     for filter in rule.filters { add("filter", filter) }
-    let timeouts = [
-      rule.timeouts.requestMs.map { "request \(Self.time($0))" },
-      rule.timeouts.backendRequestMs.map { "each attempt \(Self.time($0))" },
-      rule.timeouts.idleMs.map { $0 == 0 ? "idle for ever" : "idle \(Self.time($0))" },
-      rule.timeouts.streamMs.map { "stream \(Self.time($0))" },
-    ].compactMap { $0 }
-    add("timeout", timeouts.isEmpty ? "none" : timeouts.joined(separator: ", "))
-    addRetry(rule)
+    // Who is answered at once waits for nobody.
+    if answer.reply == nil { addWaits(rule) }
     if let hedging = rule.hedging { add("hedge", hedging) }
     if let session = rule.session {
       add("session", session.carrier.replacing("session by ", with: "by "))
@@ -91,6 +91,17 @@ struct WhyText {
     if let reply = answer.reply {
       add("reply", "\(reply.status)\(reply.location.map { " \($0)" } ?? "") by the caller's proxy: \(reply.reason)")
     }
+  }
+
+  private mutating func addWaits(_ rule: WhyAnswer.Rule) {
+    let timeouts = [
+      rule.timeouts.requestMs.map { "request \(Self.time($0))" },
+      rule.timeouts.backendRequestMs.map { "each attempt \(Self.time($0))" },
+      rule.timeouts.idleMs.map { $0 == 0 ? "idle for ever" : "idle \(Self.time($0))" },
+      rule.timeouts.streamMs.map { "stream \(Self.time($0))" },
+    ].compactMap { $0 }
+    add("timeout", timeouts.isEmpty ? "none" : timeouts.joined(separator: ", "))
+    addRetry(rule)
   }
 
   private mutating func addRetry(_ rule: WhyAnswer.Rule) {

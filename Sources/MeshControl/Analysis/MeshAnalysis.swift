@@ -23,6 +23,7 @@ package struct MeshAnalysis {
     findings += analysis.consumerRoutes()
     findings += analysis.foreignBackends()
     findings += analysis.contradictions()
+    findings += analysis.contradictionsOfPolicies()
     findings += analysis.subsetsWithoutEndpoints()
     findings += analysis.unknownZones()
     findings += analysis.unusedWorkloads()

@@ -22,6 +22,10 @@ extension ContentHasher {
     add(origination.alternativeHosts) { $0.add($1) }
     add(origination.alternativeURIs) { $0.add($1) }
     add(origination.minimumVersion.rawValue)
+    add(origination.clientCertificate) { hasher, files in
+      hasher.add(files.certificateFile)
+      hasher.add(files.keyFile)
+    }
   }
 
   mutating func add(_ resolution: NameResolution) {

@@ -7,7 +7,7 @@ extension CompiledMesh {
     hashes.reserveCapacity(services.count + consumers.count + endpoints.count + workloads.count)
     for (key, config) in services { hashes[.service(key)] = ContentHash(of: config) }
     for (key, config) in consumers { hashes[.consumer(key)] = ContentHash(of: config) }
-    for (key, set) in endpoints { hashes[.endpoints(key)] = ContentHash { $0.add(set) } }
+    for (key, set) in endpoints { hashes[.endpoints(key)] = ContentHash(of: set) }
     for (namespace, table) in hosts { hashes[.hosts(namespace)] = ContentHash { $0.add(table) } }
     for (name, workload) in workloads { hashes[.workload(name)] = ContentHash { $0.add(workload) } }
     return hashes
@@ -17,6 +17,7 @@ extension CompiledMesh {
 extension ContentHash {
   init(of config: ServiceConfig) { self.init { $0.add(config) } }
   init(of config: WorkloadConfig) { self.init { $0.add(config) } }
+  init(of set: EndpointSet) { self.init { $0.add(set) } }
 
   init(_ encode: (inout ContentHasher) -> Void) {
     var hasher = ContentHasher()

@@ -12,7 +12,7 @@ struct EndpointCompiler {
   private(set) var servicePorts: [String: [UInt16: Set<ServicePort>]] = [:]
   /// What would serve a port and is not ready.
   private(set) var unready: [ServicePort: [Endpoint]] = [:]
-  private(set) var warnings: [ManifestProblem] = []
+  private(set) var warnings: [ServiceName: [ManifestProblem]] = [:]
 
   init(table: ServiceTable, meshTLS: MeshTLSTable) {
     self.table = table
@@ -39,8 +39,7 @@ struct EndpointCompiler {
         if known.locality.zone.isEmpty { found[address]?.locality = table.locality(ofZone: slice.zone) }
         continue
       }
-      let index = table.workloadsByHost[address.withPort(0)]
-      if let workload = index.map({ table.workloads[$0] }) {
+      if let workload = table.workloadsByHost[address.withPort(0)] {
         note(workload, address.port, port, key)
         var place = endpoint(address, workload)
         if place.locality.zone.isEmpty { place.locality = table.locality(ofZone: slice.zone) }
@@ -97,7 +96,7 @@ struct EndpointCompiler {
     }
     if let number = workload.port(for: port, ofMany: service.ports.count) { return number }
     let declared = workload.ports.map { "\($0.port)" }.joined(separator: ", ")
-    warnings.append(
+    warnings[service.name, default: []].append(
       manifest.warning(
         "spec.ports",
         "port \(port.port) leads to \(port.targetPort), but the workload \(workload.name) has \(declared)",

@@ -23,6 +23,8 @@ enum HeadlessCompiler {
           mesh.endpoints[own] = part
           var direct = rule(key, port.appProtocol)
           direct.name = RouteRule.direct(own).name
+          // The client has said which endpoint it wants.
+          direct.session = nil
           direct.backends = RouteRule.direct(own).backends
           mesh.services[own] = ServiceConfig(key: own, appProtocol: port.appProtocol, rules: [direct])
         }

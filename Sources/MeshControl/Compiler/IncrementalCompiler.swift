@@ -4,10 +4,11 @@ package import MeshResources
 
 /// Compiles a mesh again after a change, in time that depends on the change where it can.
 ///
-/// The common edit of a large mesh, that of a few routes, concerns the services that these routes name as parents and nothing else: only
-/// those are compiled again. Everything else compiles the mesh as a whole. The result is the same either way.
+/// What changes most in a large mesh are endpoints, and what people edit are routes. Either concerns the services that it names and nothing
+/// else: only those are compiled again (`EndpointPart`, `RoutePart`). Everything else compiles the mesh as a whole. The result is the
+/// same either way.
 package struct IncrementalCompiler {
-  /// More routes than that are compiled with the mesh as a whole.
+  /// More objects or routes than that are compiled with the mesh as a whole.
   private static let routesAtMost = 256
 
   private var last: Compilation?
@@ -37,6 +38,14 @@ package struct IncrementalCompiler {
     _ snapshot: Snapshot, _ changed: Set<ResourceKey>, _ now: Int64
   ) -> CompiledDifference? {
     guard var next = last, next.snapshot.isLike(snapshot), changed.count <= Self.routesAtMost else { return nil }
+    let workloads = WorkloadChange.between(next.snapshot.workloads, snapshot.workloads)
+    if !workloads.isEmpty || EndpointPart.isOfSlicesAlone(changed) {
+      guard let part = EndpointPart(next, snapshot, changed, workloads) else { return nil }
+      last = nil
+      let difference = next.replace(part, snapshot, now)
+      last = next
+      return difference
+    }
     if AuthorizationTable.isConcernedAlone(by: changed, next.snapshot, snapshot) {
       last = nil
       let difference = next.replaceAuthorizations(changed, snapshot, now)
@@ -109,7 +118,7 @@ extension Compilation {
   }
 
   /// Whether the backends of routes concern the proxies of their endpoints (`StreamPatience`).
-  fileprivate var limitsSilence: Bool {
+  var limitsSilence: Bool {
     attachments.policies.contains { $0.located.value.settings.contains { $0.field == .idleTimeout } }
   }
 
@@ -136,11 +145,12 @@ extension Compilation {
     let compiler = RouteCompiler(part.routes, table, snapshot.sessionKey)
     var difference = replaceConsumers(part, compiler)
     for name in part.services.sorted() {
-      for port in table.services[name]?.ports ?? [] {
+      for port in table.declared(name)?.ports ?? [] {
         let key = ServicePort(service: name, port: port.port)
         let config =
           compiler.config(of: RouteTarget(port: key, clients: nil), port.appProtocol, attachments.table, faults)
-          ?? Self.unrouted(key, port.appProtocol, splits, attachments.table.effective(for: key), faults)
+          ?? Self.unrouted(
+            key, port.appProtocol, splits, attachments.table.effective(for: key), faults, snapshot.sessionKey)
         mesh.services[key] = config
         let hash = ContentHash(of: config)
         if mesh.hashes.updateValue(hash, forKey: .service(key)) != hash { difference.changed.append(.service(key)) }
@@ -157,7 +167,7 @@ extension Compilation {
     var gone = Set(mesh.consumers.keys.filter { part.services.contains($0.port.service) })
     for target in compiler.attachments.consumerTargets {
       guard let namespace = target.clients,
-        let port = table.services[target.port.service]?.port(target.port.port),
+        let port = table.declared(target.port.service)?.port(target.port.port),
         let config = compiler.config(of: target, port.appProtocol, attachments.table, faults)
       else { continue }
       let consumer = ConsumerPort(namespace: namespace, port: target.port)

@@ -12,13 +12,15 @@ struct MeshBuild {
   let faults: FaultTable
   private(set) var authorizations: AuthorizationTable
   private(set) var mesh = CompiledMesh.empty
-  /// But those of routes and of authorizations, which change in parts of a mesh.
+  let meshTLS: MeshTLSTable
+  let egress: EgressTable
+  /// But those of routes, endpoints, accounts, MeshTLS and authorizations, which change in parts of a mesh.
   private(set) var warnings: [ManifestProblem] = []
+  /// Of services whose endpoints give reason for any.
+  private(set) var endpointWarnings: [ServiceName: [ManifestProblem]] = [:]
 
   private let tls: BackendTLSTable
   private let access: AccessCompiler
-  private let meshTLS: MeshTLSTable
-  private let egress: EgressTable
   private let externals: ExternalCompiler
   private let tokens: TokenTable
   private var endpoints: EndpointCompiler
@@ -51,7 +53,7 @@ struct MeshBuild {
   mutating func compile() {
     compileServices()
     compileConsumers()
-    externals.add(to: &mesh, attachments.table, faults, tls, &policyWarnings)
+    externals.add(to: &mesh, routes, attachments.table, faults, tls, &policyWarnings)
     // Rules are complete: what changes or copies them comes now.
     rollouts.divide(&mesh)
     aliases.add(to: &mesh)
@@ -72,8 +74,10 @@ struct MeshBuild {
       for port in service.ports { compile(port, of: service) }
     }
     mesh.unready = endpoints.unready
-    HeadlessCompiler.add(to: &mesh, table) { [attachments, faults] port, appProtocol in
-      RouteRule.direct(port).with(attachments.table.effective(for: port), faults.faults(of: port), appProtocol)
+    HeadlessCompiler.add(to: &mesh, table) { [attachments, faults, snapshot] port, appProtocol in
+      RouteRule.direct(port)
+        .with(
+          attachments.table.effective(for: port), faults.faults(of: port), appProtocol, at: port, snapshot.sessionKey)
     }
   }
 
@@ -83,20 +87,21 @@ struct MeshBuild {
     policyWarnings.look(at: policy, port.appProtocol)
     mesh.services[key] =
       routes.config(of: RouteTarget(port: key, clients: nil), port.appProtocol, attachments.table, faults)
-      ?? Compilation.unrouted(key, port.appProtocol, splits, policy, faults)
+      ?? Compilation.unrouted(key, port.appProtocol, splits, policy, faults, snapshot.sessionKey)
     var set = endpoints.endpoints(of: service, port)
     set.policy = policy.backend
     set.tls = tls.origination(of: key)
     mesh.endpoints[key] = set
     policies[key] = policy
-    policyWarnings.lookAtLimits(policy, set)
+    let unkept = PolicyWarnings.ofLimits(policy, set)
+    if !unkept.isEmpty { endpointWarnings[service.name, default: []] += unkept }
   }
 
   /// What clients of single namespaces get instead.
   private mutating func compileConsumers() {
     for target in routes.attachments.consumerTargets {
       guard let namespace = target.clients,
-        let port = table.services[target.port.service]?.port(target.port.port),
+        let port = table.declared(target.port.service)?.port(target.port.port),
         let config = routes.config(of: target, port.appProtocol, attachments.table, faults)
       else { continue }
       mesh.consumers[ConsumerPort(namespace: namespace, port: target.port)] = config
@@ -108,9 +113,7 @@ struct MeshBuild {
   private mutating func compileWorkloads() {
     let patience = StreamPatience(mesh)
     for workload in snapshot.workloads {
-      var config = WorkloadConfig(
-        name: workload.name, namespace: workload.namespace, identity: workload.identity,
-        ports: ports(of: workload, patience))
+      var config = WorkloadConfig(workload, endpoints.inbound[workload.name] ?? [:], policies, patience)
       config.locality = table.locality(of: workload.labels)
       config.secure(EffectiveWorkload(workload), meshTLS, egress)
       mesh.workloads[workload.name] = config
@@ -119,22 +122,6 @@ struct MeshBuild {
     authorizations.access = access
     authorizations.authorize(&mesh.workloads)
     tokens.apply(to: &mesh)
-  }
-
-  private func ports(of workload: RegisteredWorkload, _ patience: StreamPatience) -> [InboundPort] {
-    var ports = endpoints.inbound[workload.name] ?? [:]
-    for port in workload.ports where ports[port] == nil {
-      let service = workload.service.map {
-        ServicePort(service: ServiceName(name: $0, namespace: workload.namespace), port: port)
-      }
-      ports[port] = InboundPort(port: port, appProtocol: .http, service: service)
-    }
-    for (port, config) in ports {
-      ports[port]?.longestIdle = patience.longestIdle(workload.name, port)
-      guard let service = config.service, let policy = policies[service] else { continue }
-      policy.apply(to: &ports[port, default: config])
-    }
-    return ports.values.sorted { $0.port < $1.port }
   }
 
   // MARK: - What authors are told
@@ -155,28 +142,9 @@ struct MeshBuild {
   private mutating func addWarnings() {
     policyWarnings.ports = Set(mesh.services.keys)
     warnings += splits.warnings + SMIUse.warnings(snapshot, splits, access.targets) + access.warnings(snapshot)
-    warnings += endpoints.warnings + aliases.warnings + accountWarnings() + policyWarnings.problems
+    warnings += aliases.warnings + policyWarnings.problems
     warnings += faults.warnings + tls.warnings + externals.warnings + UDPRouteStatus.warnings(snapshot)
-    warnings += rollouts.warnings + meshTLS.warnings + tokens.warnings
-  }
-
-  /// Where a namespace declares service accounts, a workload of an undeclared one is likely misspelt.
-  private func accountWarnings() -> [ManifestProblem] {
-    var accounts: [String: [Located<Resource>]] = [:]
-    for located in snapshot.manifests.values {
-      if case .serviceAccount = located.value { accounts[located.value.key.namespace, default: []].append(located) }
-    }
-    return snapshot.workloads.compactMap { workload in
-      guard let declared = accounts[workload.namespace],
-        !declared.contains(where: { $0.value.key.name == workload.serviceAccount }),
-        let first = declared.min(by: { $0.position < $1.position })
-      else { return nil }
-      let nearest = Suggestion.nearest(to: workload.serviceAccount, among: declared.map(\.value.key.name).sorted())
-      return ManifestProblem(
-        position: first.position, object: "ServiceAccount \(workload.namespace)/\(workload.serviceAccount)",
-        message: "the workload \(workload.name) runs as this account, which no manifest declares",
-        fix: nearest.map { "did you mean \($0)?" } ?? "add a ServiceAccount", severity: .warning,
-        code: .accountNotDeclared)
-    }
+    warnings += rollouts.warnings + tokens.warnings
+    for more in [endpoints.warnings, table.selectorWarnings] { endpointWarnings.merge(more) { $0 + $1 } }
   }
 }

@@ -136,8 +136,7 @@ struct RolloutCompiler {
       let findings = findings(use)
       warnings += findings.map { $0.warning(of: plan.key, at: plan.position) }
       if plan.obstacle.isEmpty { plan.obstacle = findings.first?.message ?? "" }
-      plan.stableEndpoints = plan.stablePorts.map { mesh.endpoints[$0]?.endpoints.count ?? 0 }.min() ?? 0
-      plan.canaryEndpoints = plan.canaryPorts.map { mesh.endpoints[$0]?.endpoints.count ?? 0 }.min() ?? 0
+      plan.count(mesh.endpoints)
       return plan
     }
   }

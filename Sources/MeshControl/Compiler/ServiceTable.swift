@@ -17,6 +17,19 @@ struct EffectiveService {
   var isHeadless: Bool { manifest?.value.isHeadless ?? false }
 
   func port(_ number: UInt16) -> Service.Port? { ports.first { $0.port == number } }
+
+  /// Whether a workload of its namespace is a member.
+  func isServed(by workload: EffectiveWorkload) -> Bool {
+    manifest.map { workload.isSelected(by: $0.value.selector) } ?? (workload.service == name.name)
+  }
+
+  /// About a workload of its namespace that is meant for it and is no member.
+  func selectorWarning(of workload: EffectiveWorkload) -> ManifestProblem? {
+    guard let manifest, workload.service == name.name else { return nil }
+    return manifest.warning(
+      "spec.selector", "the workload \(workload.name) runs for this service, but the selector does not select it",
+      fix: "write selector: {app: \(name.name)}, or give the workload the labels", code: .selectorMisses)
+  }
 }
 
 /// A workload as the compiler sees it: registered by `apus run`, or a `Workload` object.
@@ -68,6 +81,12 @@ struct EffectiveWorkload {
     isRegistered = false
   }
 
+  /// Registered workloads go first, so that they win over objects with the same address.
+  func goesBefore(_ other: EffectiveWorkload) -> Bool {
+    if isRegistered != other.isRegistered { return isRegistered }
+    return (namespace, name, address.description) < (other.namespace, other.name, other.address.description)
+  }
+
   func isSelected(by selector: [String: String]) -> Bool {
     !selector.isEmpty && selector.allSatisfy { labels[$0.key] == $0.value }
   }
@@ -90,14 +109,19 @@ struct EffectiveWorkload {
 
 /// All services by name, each with its members.
 struct ServiceTable {
-  private(set) var services: [ServiceName: EffectiveService] = [:]
+  var services: [ServiceName: EffectiveService] = [:]
   /// Services of type ExternalName, which are names of others and no services.
   private(set) var aliases: [ServiceName: Located<Service>] = [:]
   /// ExternalServices, whose names are none of the above.
   private(set) var externals: [ServiceName: EffectiveService] = [:]
-  private(set) var workloads: [EffectiveWorkload]
+  /// Ordered as `EffectiveWorkload.goesBefore` has it.
+  var workloads: [EffectiveWorkload]
   /// By address, for EndpointSlices that list an address of the mesh.
-  private(set) var workloadsByHost: [SocketAddress: Int] = [:]
+  var workloadsByHost: [SocketAddress: EffectiveWorkload] = [:]
+  /// Several workloads have one address, so that it depends on all of them whose it is.
+  private(set) var hasSharedHosts = false
+  /// Of services whose selectors miss workloads that are meant for them.
+  var selectorWarnings: [ServiceName: [ManifestProblem]] = [:]
   /// Of zones, as far as some workload says both.
   private var regions: [String: String] = [:]
 
@@ -122,21 +146,20 @@ struct ServiceTable {
       default: continue
       }
     }
-    // Registered workloads first, so that they win over objects with the same address.
-    workloads.sort {
-      ($0.isRegistered ? 0 : 1, $0.namespace, $0.name, $0.address.description)
-        < ($1.isRegistered ? 0 : 1, $1.namespace, $1.name, $1.address.description)
-    }
+    workloads.sort { $0.goesBefore($1) }
     placeWorkloads()
-    for (index, workload) in workloads.enumerated() {
+    for workload in workloads {
       let host = workload.address.withPort(0)
-      if workloadsByHost[host] == nil { workloadsByHost[host] = index }
+      if workloadsByHost[host] == nil { workloadsByHost[host] = workload } else { hasSharedHosts = true }
     }
     addImplicitServices()
-    addMembers(&warnings)
+    addMembers()
     addSlices(slices.sorted { $0.key < $1.key }, snapshot, &warnings)
     addExternals(snapshot)
   }
+
+  /// A Service or an ExternalService: no name is both.
+  func declared(_ name: ServiceName) -> EffectiveService? { services[name] ?? externals[name] }
 
   private mutating func addExternals(_ snapshot: Snapshot) {
     for (key, located) in snapshot.manifests {
@@ -171,43 +194,37 @@ struct ServiceTable {
   /// A workload registered for a service that no manifest describes brings the service along: its ports are those of
   /// its workloads, and port 80, where none of them listens on it, is the first port of each.
   private mutating func addImplicitServices() {
+    var implicit: [ServiceName: [EffectiveWorkload]] = [:]
     for workload in workloads {
       guard let service = workload.service else { continue }
       let name = ServiceName(name: service, namespace: workload.namespace)
       // A name of another service has no workloads.
-      guard aliases[name] == nil else { continue }
-      var entry = services[name] ?? EffectiveService(name: name, manifest: nil, ports: [])
-      guard entry.manifest == nil else { continue }
-      for port in workload.ports where entry.port(port.port) == nil {
-        entry.ports.append(Service.Port(name: "p\(port.port)", port: port.port))
-      }
-      services[name] = entry
+      if aliases[name] == nil, services[name] == nil { implicit[name, default: []].append(workload) }
     }
-    for (name, entry) in services where entry.manifest == nil {
-      var entry = entry
-      if entry.port(80) == nil { entry.ports.append(Service.Port(name: "http", port: 80, targetPort: .name("http"))) }
-      entry.ports.sort { $0.port < $1.port }
-      services[name] = entry
+    for (name, workloads) in implicit {
+      services[name] = EffectiveService(name: name, manifest: nil, ports: Self.implicitPorts(of: workloads))
     }
   }
 
-  private mutating func addMembers(_ warnings: inout [ManifestProblem]) {
+  static func implicitPorts(of workloads: [EffectiveWorkload]) -> [Service.Port] {
+    var ports: [Service.Port] = []
+    for port in workloads.flatMap(\.ports) where !ports.contains(where: { $0.port == port.port }) {
+      ports.append(Service.Port(name: "p\(port.port)", port: port.port))
+    }
+    if !ports.contains(where: { $0.port == 80 }) {
+      ports.append(Service.Port(name: "http", port: 80, targetPort: .name("http")))
+    }
+    return ports.sorted { $0.port < $1.port }
+  }
+
+  private mutating func addMembers() {
     let byNamespace = Dictionary(grouping: services.values, by: \.name.namespace)
     for workload in workloads {
       for service in byNamespace[workload.namespace] ?? [] {
-        let name = service.name
-        if let manifest = service.manifest {
-          if workload.isSelected(by: manifest.value.selector) {
-            services[name]?.members.append(workload)
-          } else if workload.service == name.name {
-            warnings.append(
-              manifest.warning(
-                "spec.selector",
-                "the workload \(workload.name) runs for this service, but the selector does not select it",
-                fix: "write selector: {app: \(name.name)}, or give the workload the labels", code: .selectorMisses))
-          }
-        } else if workload.service == name.name {
-          services[name]?.members.append(workload)
+        if service.isServed(by: workload) {
+          services[service.name]?.members.append(workload)
+        } else if let warning = service.selectorWarning(of: workload) {
+          selectorWarnings[service.name, default: []].append(warning)
         }
       }
     }

@@ -59,11 +59,11 @@ package struct Snapshot: Hashable, Sendable {
     self.trustDomain = trustDomain
   }
 
-  /// Whether only `manifests` may differ.
+  /// Whether only `manifests` and `workloads` may differ.
   func isLike(_ other: Snapshot) -> Bool {
     var (mine, others) = (self, other)
-    mine.manifests = [:]
-    others.manifests = [:]
+    (mine.manifests, mine.workloads) = ([:], [])
+    (others.manifests, others.workloads) = ([:], [])
     return mine == others
   }
 

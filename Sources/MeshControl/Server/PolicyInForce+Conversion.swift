@@ -22,7 +22,10 @@ extension CompiledMesh {
   /// Of the requests that a rule takes.
   func policyInForce(for rule: RouteRule, at port: ServicePort) -> Apus_V1_PolicyInForce? {
     let policy = policies.effective(for: rule, at: port)
-    let entries = policy.ordered.filter { !$0.setting.field.isOfBackend && rule.follows($0.setting) }
+    let entries = policy.ordered.filter { entry in
+      if entry.setting.field == .sessionPersistence { return rule.followsSession(of: policy, at: port) }
+      return !entry.setting.field.isOfBackend && rule.follows(entry.setting)
+    }
     return Apus_V1_PolicyInForce(port, rule: rule.name, entries)
   }
 }
@@ -49,7 +52,7 @@ extension RouteRule {
   }
 
   /// False where the route says something else itself.
-  fileprivate func follows(_ setting: PolicySetting) -> Bool {
+  func follows(_ setting: PolicySetting) -> Bool {
     switch setting {
     case .requestTimeout(let limit): timeouts.request == (limit == .zero ? nil : limit)
     case .backendRequestTimeout(let limit): timeouts.backendRequest == (limit == .zero ? nil : limit)

@@ -59,7 +59,8 @@ extension Apus_V1_RouteStatus {
     conditions = status.conditions.map(Apus_V1_Condition.init)
     parents = status.parents.map { parent in
       .with {
-        $0.kind = "Service"
+        $0.group = parent.ref.kind.group
+        $0.kind = parent.ref.kind.rawValue
         $0.namespace = parent.ref.namespace
         $0.name = parent.ref.service
         $0.sectionName = parent.ref.sectionName ?? ""

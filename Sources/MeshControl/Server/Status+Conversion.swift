@@ -37,6 +37,7 @@ extension Apus_V1_ManifestError {
     message = problem.message
     fix = problem.fix
     stale = problem.stale
+    code = problem.code?.rawValue ?? ""
     warning = problem.severity == .warning
   }
 }

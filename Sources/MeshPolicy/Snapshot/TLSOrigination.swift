@@ -17,6 +17,19 @@ package struct TLSOrigination: Hashable, Sendable {
     case tls13 = "1.3"
   }
 
+  /// What the proxy shows to a server that asks for a certificate: PEM files of the proxy's own machine, so that no key passes
+  /// through the control plane.
+  package struct ClientCertificate: Hashable, Sendable {
+    /// Own certificate first, then intermediates.
+    package var certificateFile: String
+    package var keyFile: String
+
+    package init(certificateFile: String, keyFile: String) {
+      self.certificateFile = certificateFile
+      self.keyFile = keyFile
+    }
+  }
+
   package var trust: Trust
   /// SNI, and the name that the certificate must have if there are no alternatives. Empty: the host that a request names.
   package var hostname: String
@@ -24,16 +37,19 @@ package struct TLSOrigination: Hashable, Sendable {
   package var alternativeHosts: [String]
   package var alternativeURIs: [String]
   package var minimumVersion: Version
+  /// Nil: none, and a server that insists on one is not spoken to.
+  package var clientCertificate: ClientCertificate?
 
   package init(
     trust: Trust, hostname: String, alternativeHosts: [String] = [], alternativeURIs: [String] = [],
-    minimumVersion: Version = .tls12
+    minimumVersion: Version = .tls12, clientCertificate: ClientCertificate? = nil
   ) {
     self.trust = trust
     self.hostname = hostname
     self.alternativeHosts = alternativeHosts
     self.alternativeURIs = alternativeURIs
     self.minimumVersion = minimumVersion
+    self.clientCertificate = clientCertificate
   }
 }
 

@@ -30,9 +30,9 @@ extension ProcessMetrics {
 
 /// Small files as text.
 enum FileText {
-  /// The file's first megabyte, or nil when it cannot be read.
+  /// The file's first megabyte, or nil when it cannot be read. Never waits: a pipe in the file's place has nothing to say.
   static func read(_ path: String) -> String? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     var bytes: [UInt8] = []

@@ -17,7 +17,8 @@ extension ProxyError {
     case .wrongUsage: "TLS failure: the server's certificate is not meant for servers"
     case .noCertificate: "TLS failure: the server sent no certificate"
     case .noCommonProtocol: "TLS failure: the server speaks no protocol that its port should speak (ALPN)"
-    case .refusedByPeer: "TLS failure: the server refused the connection; does it ask for a client certificate?"
+    case .refusedByPeer:
+      "TLS failure: the server refused the connection; does it ask for a client certificate, or for another one?"
     case .handshakeTimeout: "TLS failure: the server did not finish the handshake in time; does it speak TLS there?"
     case .protocolError: "TLS failure: the server does not speak TLS there, or not TLS 1.2 or later"
     case .unsupportedVersion: "TLS failure: the server speaks no TLS 1.2 or later"

@@ -82,6 +82,9 @@ struct ProxyError: Error {
   static let tlsUnusable = ProxyError(
     status: 502, flag: .upstreamConnectionFailure, origin: .internal, retry: .no,
     reason: "TLS failure: the authorities to verify the server with cannot be used; see `apus get backendtlspolicy`")
+  static let clientCertificateUnusable = ProxyError(
+    status: 502, flag: .upstreamConnectionFailure, origin: .internal, retry: .no,
+    reason: "TLS failure: the certificate to show to the server cannot be used; see this proxy's log")
   static let upstreamClosed = ProxyError(
     status: 503, flag: .upstreamConnectionTermination, origin: .upstream, retry: .reusedConnection,
     reason: "upstream closed the connection before it answered")

@@ -44,7 +44,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
 
   /// Gives the exchange a connection: an idle one at once, or the first that opens or becomes free for it.
   func serve(_ exchange: Exchange) {
-    if let tls, !tls.isUsable { return exchange.upstreamFailed(.tlsUnusable) }
+    if let tls, !tls.isUsable { return exchange.upstreamFailed(tls.obstacle) }
     let waits = waiting.count > 0 || idle.isEmpty && !mayConnectAtOnce(for: exchange)
     guard waits else { return connect(exchange) }
     guard waiting.hasRoom(worker.limits.maximumPendingPerPeer) else {

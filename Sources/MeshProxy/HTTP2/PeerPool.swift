@@ -33,7 +33,7 @@ final class PeerPool {
 
   func serve(_ exchange: Exchange) {
     if isMesh, !worker.hasIdentity { return exchange.upstreamFailed(.noIdentity) }
-    if let tls, !tls.isUsable { return exchange.upstreamFailed(.tlsUnusable) }
+    if let tls, !tls.isUsable { return exchange.upstreamFailed(tls.obstacle) }
     if contextGeneration != worker.identityGeneration { renew() }
     // Nearly always the only one.
     if let first = connections.first, first.hasRoom { return serve(exchange, by: first) }

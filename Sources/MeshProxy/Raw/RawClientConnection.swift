@@ -20,7 +20,7 @@ final class RawClientConnection: ConnectionHandler {
   }
 
   func connect(to address: SocketAddress, tls: UpstreamTLS?, for exchange: Exchange) {
-    if let tls, !tls.isUsable { return exchange.upstreamFailed(.tlsUnusable) }
+    if let tls, !tls.isUsable { return exchange.upstreamFailed(tls.obstacle) }
     guard exchange.startWaiting(), exchange.mayConnect() else {
       return exchange.upstreamFailed(.backendOverflow)
     }

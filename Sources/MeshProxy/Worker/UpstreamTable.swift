@@ -93,6 +93,14 @@ final class UpstreamTable {
       peerPools = peerPools.filter { $0.value.object != nil }
     }
     security.sweep()
+    for tls in security.renewed() { retire(tls) }
+  }
+
+  /// Requests to come use new connections.
+  private func retire(_ tls: UpstreamTLS) {
+    let id = ObjectIdentifier(tls)
+    for (key, pool) in peerPools where key.tls == id { pool.object?.retireAll() }
+    for (key, pool) in applicationPools where key.tls == id { pool.object?.closeIdle() }
   }
 
   func closeIdle() {

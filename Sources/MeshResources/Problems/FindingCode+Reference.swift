@@ -9,6 +9,7 @@ extension FindingCode {
       .weightsAreZero, .referenceNotGranted, .backendIsAlias:
       ofBackends
     case .shadowedRule, .shadowedByRoute, .attemptOutlastsRequest, .retriesDoNotFit, .retriesAreOff: ofRules
+    case .hedgeNeverBegins, .waitOutlastsRequest, .limitNeverReached: ofTimes
     case .noEndpoint, .noReadyEndpoint, .targetPortNotFound, .selectorMisses, .sliceWithoutService, .accountNotDeclared,
       .aliasUnresolved:
       ofServices

@@ -35,6 +35,9 @@ package enum FindingCode: String, Hashable, CaseIterable, Sendable {
   case attemptOutlastsRequest = "APUS0303"
   case retriesDoNotFit = "APUS0304"
   case retriesAreOff = "APUS0305"
+  case hedgeNeverBegins = "APUS0306"
+  case waitOutlastsRequest = "APUS0307"
+  case limitNeverReached = "APUS0308"
 
   // Services and workloads
   case noEndpoint = "APUS0401"

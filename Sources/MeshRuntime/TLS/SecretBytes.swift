@@ -20,9 +20,9 @@ package final class SecretBytes: @unchecked Sendable {
     bytes = UnsafeMutableRawBufferPointer(start: room, count: used)
   }
 
-  /// Of a file of at most 64 KiB. Nil when it cannot be read.
+  /// Of a file of at most 64 KiB. Nil when it cannot be read. Never waits: a pipe in the file's place has nothing to say.
   package convenience init?(file path: String) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     self.init(capacity: 64 * 1024) { room in

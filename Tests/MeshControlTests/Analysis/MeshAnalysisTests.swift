@@ -21,6 +21,76 @@ private func route(_ rules: String, parents: [String] = ["name: orders"]) -> Str
   service + MeshFixture.route("orders", parents: parents, rules: rules)
 }
 
+@Suite("Times that policies say") struct PolicyTimesTests {
+  private func told(_ block: String, _ rules: String = "[{backendRefs: [{name: orders, port: 80}]}]") -> [String] {
+    let policy = MeshFixture.policy("p", targets: ["group: \"\", kind: Service, name: orders"], block)
+    return findings(route(rules) + policy, workloads: served).map { "\($0.code.rawValue) \($0.field): \($0.message)" }
+  }
+
+  @Test(
+    "what contradicts itself has its code, at the field of the policy",
+    arguments: [
+      (
+        "retries: {attempts: 1}\n  timeouts: {request: 1s, backendRequest: 1s}",
+        "APUS0303 spec.timeouts.backendRequest: an attempt may take timeouts.backendRequest (1s of TrafficPolicy shop/p), "
+          + "and the whole request timeouts.request (1s of TrafficPolicy shop/p): a slow one is never repeated"
+      ),
+      (
+        "retries: {attempts: 3}\n  timeouts: {request: 1s, backendRequest: 400ms}",
+        "APUS0304 spec.retries.attempts: 4 attempts with their waits take 1s675ms, the request has timeouts.request (1s of "
+          + "TrafficPolicy shop/p)"
+      ),
+      (
+        "retries: {attempts: 0, conditions: [reset]}",
+        "APUS0305 spec.retries: names conditions, and attempts is 0"
+      ),
+      (
+        "retries: {attempts: 1, budget: {percent: 0, minimumPerSecond: 0}}",
+        "APUS0305 spec.retries.attempts: asks for repeats, and the retry budget admits none"
+      ),
+      (
+        "hedging: {delay: 2s}\n  timeouts: {request: 2s}",
+        "APUS0306 spec.hedging: a second attempt begins after 2s, when the first is over by timeouts.request (2s of "
+          + "TrafficPolicy shop/p)"
+      ),
+      (
+        "hedging: {percentile: 95}\n  retries: {budget: {percent: 0, minimumPerSecond: 0}}",
+        "APUS0306 spec.hedging: a second attempt draws on the retry budget, which admits none"
+      ),
+      (
+        "retries: {attempts: 1, maximumRetryAfter: 10s}\n  timeouts: {request: 5s}",
+        "APUS0307 spec.retries.maximumRetryAfter: an answer may ask for a wait of 10s, and the request has "
+          + "timeouts.request (5s of TrafficPolicy shop/p)"
+      ),
+      (
+        "timeouts: {idle: 1h, stream: 10m}",
+        "APUS0308 spec.timeouts.idle: timeouts.idle (1h of TrafficPolicy shop/p) is never reached: timeouts.stream (10m of "
+          + "TrafficPolicy shop/p) ends all before"
+      ),
+    ])
+  func contradictions(_ block: String, _ finding: String) { #expect(told(block) == [finding]) }
+
+  @Test(
+    "what fits together is not told",
+    arguments: [
+      "retries: {attempts: 2, maximumRetryAfter: 500ms}\n  timeouts: {request: 2s, backendRequest: 600ms}\n  hedging: {delay: 100ms}",
+      "retries: {attempts: 0}", "timeouts: {idle: 1m, stream: 10m, request: 5m}",
+      "retries: {budget: {percent: 0, minimumPerSecond: 0}}",
+    ])
+  func fitting(_ block: String) { #expect(told(block) == []) }
+
+  @Test("a route that says the other half is named, and one that says its own time is not judged by the policy's")
+  func routes() {
+    let rules = "[{timeouts: {request: 1s}, backendRefs: [{name: orders, port: 80}]}]"
+    #expect(
+      told("hedging: {delay: 1s}", rules) == [
+        "APUS0306 spec.hedging: a second attempt begins after 1s, when the first is over by timeouts.request (1s of the "
+          + "rule httproute/shop/orders#0)"
+      ])
+    #expect(told("hedging: {delay: 500ms}\n  timeouts: {request: 100ms}", rules) == [])
+  }
+}
+
 @Suite struct MeshAnalysisTests {
   @Test("a mesh without mistakes has no findings") func none() {
     let manifests = route("[{matches: [{path: {value: /a}}], backendRefs: [{name: orders, port: 80}]}]")

@@ -151,6 +151,96 @@ import Testing
     #expect(policed.endpoints[Self.api]?.policy.limits.connections == 7)
   }
 
+  @Test("a route's parent is an ExternalService by its kind: its rules stand in the place of the service itself")
+  func parents() throws {
+    func route(
+      _ name: String, _ parent: String, namespace: String = "shop", group: String = "mesh.apus.dev"
+    ) -> String {
+      """
+      ---
+      apiVersion: gateway.networking.k8s.io/v1
+      kind: HTTPRoute
+      metadata: {name: \(name), namespace: \(namespace)}
+      spec:
+        parentRefs: [{group: \(group), kind: ExternalService, \(parent)}]
+        rules: [{matches: [{path: {value: /\(name)}}], backendRefs: [{name: orders, namespace: shop, port: 80}]}]
+
+      """
+    }
+    let policy = MeshFixture.policy(
+      "p", targets: ["group: mesh.apus.dev, kind: ExternalService, name: api"], "timeouts: {request: 3s}")
+    let mesh = Self.compile(
+      Self.external("api", ports: "[{name: http, port: 80}, {name: raw, port: 90, appProtocol: tcp}]") + policy
+        + route("r", "name: api") + route("lost", "name: orders") + route("port", "name: api, port: 81"))
+    let rules = try #require(mesh.services[Self.api]?.rules)
+    #expect(rules.map(\.name) == ["httproute/shop/r#0"])
+    #expect(rules[0].backends.map(\.backend) == [MeshFixture.port("orders")])
+    #expect(rules[0].timeouts.request == .seconds(3))
+    #expect(mesh.services[MeshFixture.port("api", 90)]?.rules.map(\.name) == ["service/shop/api"])
+    func messages(_ name: String) -> [String] {
+      mesh.routes.first { $0.key.name == name }?.parents.flatMap(\.conditions).map(\.message) ?? []
+    }
+    #expect(
+      messages("r")[0]
+        == "attached to port 80 of shop/api; port 90 of shop/api carries TCP, so the route does not apply to it; write "
+        + "appProtocol: http on the ExternalService's port")
+    #expect(
+      messages("lost")[0]
+        == "there is no ExternalService shop/orders, so the route does not attach to it; it is a Service: write that kind"
+    )
+    #expect(messages("port")[0] == "the ExternalService shop/api has no port 81; its ports: 80 (http), 90 (raw)")
+  }
+
+  @Test("an ExternalService for all has rules of its own for the clients of a namespace with a consumer route")
+  func consumers() {
+    let route = """
+      ---
+      apiVersion: gateway.networking.k8s.io/v1
+      kind: HTTPRoute
+      metadata: {name: r, namespace: shop}
+      spec:
+        parentRefs: [{group: mesh.apus.dev, kind: ExternalService, name: api, namespace: apus-system}]
+        rules: [{backendRefs: [{name: orders, port: 80}]}]
+
+      """
+    let mesh = Self.compile(Self.external("api", namespace: "apus-system") + route)
+    let port = ServicePort(service: ServiceName(name: "api", namespace: "apus-system"), port: 80)
+    #expect(mesh.services[port]?.rules == [.direct(port)])
+    #expect(
+      mesh.consumers[ConsumerPort(namespace: "shop", port: port)]?.rules.map(\.name) == ["httproute/shop/r#0"])
+  }
+
+  @Test("the client's certificate is the ExternalService's own word, also beside a policy")
+  func clientCertificate() throws {
+    func origination(_ more: String) throws -> TLSOrigination {
+      let ports = "[{port: 80, tls: {mode: Mutual, clientCertificate: /c.pem, privateKey: /k.pem}}]"
+      return try #require(Self.compile(Self.external("api", ports: ports) + more).endpoints[Self.api]?.tls)
+    }
+    let files = TLSOrigination.ClientCertificate(certificateFile: "/c.pem", keyFile: "/k.pem")
+    #expect(try origination("").clientCertificate == files)
+    let policed = try origination(
+      Self.policy("p", "group: mesh.apus.dev, kind: ExternalService, name: api") + Self.map("ca", Self.authority()))
+    #expect(policed.hostname == "a.example.com" && policed.clientCertificate == files)
+    var set = EndpointSet(key: Self.api, endpoints: [], tls: TLSOrigination(trust: .system, hostname: "a"))
+    let plain = ContentHash { $0.add(set) }
+    set.tls?.clientCertificate = files
+    let mutual = ContentHash { $0.add(set) }
+    set.tls?.clientCertificate?.keyFile = "/other.pem"
+    #expect(Set([plain, mutual, ContentHash { $0.add(set) }]).count == 3)
+  }
+
+  @Test("limits that proxies of endpoints keep have nobody to keep them, each of which is told")
+  func limits() {
+    for block in [
+      "rateLimits: [{requests: 1, period: 1s}]", "adaptiveConcurrency: {enabled: true}", "compression: {enabled: true}",
+    ] {
+      let mesh = Self.compile(
+        Self.external("api")
+          + MeshFixture.policy("p", targets: ["group: mesh.apus.dev, kind: ExternalService, name: api"], block))
+      #expect(mesh.warnings.contains { $0.message.contains("of api.shop:80 is outside the mesh") }, "\(block)")
+    }
+  }
+
   @Test("with DNS the proxies are told the names")
   func names() throws {
     func mesh(_ hosts: String, _ more: String = "") -> CompiledMesh {

@@ -63,6 +63,26 @@ import Testing
     }
   }
 
+  @Test(
+    "a server outside the mesh meets faults as a service of it does; one that carries TCP meets none, which is told")
+  func externals() {
+    func external(_ appProtocol: String) -> String {
+      """
+      ---
+      apiVersion: mesh.apus.dev/v1alpha1
+      kind: ExternalService
+      metadata: {name: api, namespace: shop}
+      spec: {hosts: [api.example.com], resolution: DNS, ports: [{port: 80, appProtocol: \(appProtocol)}]}
+
+      """
+    }
+    let fault = Self.fault("f", "group: mesh.apus.dev, kind: ExternalService, name: api")
+    #expect(Self.names(Self.compile(external("http") + fault), MeshFixture.port("api")) == [["shop/f"]])
+    let opaque = Self.compile(external("tcp") + fault)
+    #expect(Self.names(opaque, MeshFixture.port("api")) == [[]])
+    #expect(opaque.warnings.map(\.message) == ["the ports of shop/api carry TCP, and faults are for requests"])
+  }
+
   @Test("a port, a route and a rule")
   func sections() {
     let two = MeshFixture.service(

@@ -109,7 +109,7 @@ import Testing
       tcp + policy("balancer: {subset: {header: a, label: b}}", targets: ["group: \"\", kind: Service, name: db"]))
     #expect(
       mesh.warnings.map { "\($0.field): \($0.message)" } == [
-        "spec.balancer.subset: connections have no fields, and every port it applies to carries TCP"
+        "spec.balancer.subset: connections have no requests, and every port it applies to carries TCP"
       ])
   }
 

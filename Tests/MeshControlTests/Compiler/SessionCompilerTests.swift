@@ -1,6 +1,7 @@
 import Glibc
 import MeshCore
 import MeshPolicy
+import MeshResources
 import Testing
 
 @testable import MeshControl
@@ -38,6 +39,58 @@ struct SessionCompilerTests {
   }
 
   private struct NoCookie: Error {}
+
+  @Test("a policy's are shared by the rules of its service, those of a route by the route's; a rule's own go before")
+  func policies() throws {
+    let backend = "backendRefs: [{name: orders-v1, port: 80}]"
+    func sessions(_ policy: String, of service: String = "orders") -> [SessionPolicy?] {
+      let manifests =
+        MeshFixture.orders
+        + MeshFixture.route(
+          "r",
+          rules: "[{name: a, \(backend)}, {name: b, \(backend)}, {name: c, \(backend), sessionPersistence: {}}, "
+            + "{name: d, filters: [{type: RequestRedirect, requestRedirect: {port: 81}}]}]") + policy
+      return MeshCompiler.compile(MeshFixture.snapshot(manifests)).services[MeshFixture.port(service)]?.rules
+        .map(\.session) ?? []
+    }
+    let block = "sessionPersistence: {sessionName: sid, idleTimeout: 5s}"
+    func policy(_ kind: String, _ section: String = "") -> String {
+      let isRoute = kind == "HTTPRoute"
+      let group = isRoute ? "gateway.networking.k8s.io" : "\"\""
+      return MeshFixture.policy(
+        "p", targets: ["group: \(group), kind: \(kind), name: \(isRoute ? "r" : "orders")\(section)"], block)
+    }
+    let cookie = SessionPolicy.Carrier.cookie(.init(name: "sid"))
+    let ofService = sessions(policy("Service"))
+    #expect(ofService.map { $0?.carrier == cookie } == [true, true, false, false])
+    #expect(ofService[0] == ofService[1] && ofService[3] == nil)
+    #expect(ofService[0]?.idleTimeout == .seconds(5))
+    let ofRoute = sessions(policy("HTTPRoute"))
+    #expect(ofRoute[0] == ofRoute[1] && ofRoute[0]?.key != ofService[0]?.key)
+    let ofRule = sessions(policy("HTTPRoute", ", sectionName: b"))
+    #expect(ofRule.map { $0?.carrier == cookie } == [false, true, false, false])
+    #expect(ofRule[1]?.key != ofRoute[1]?.key)
+    // Without a route, too, and the service alone.
+    let direct = MeshFixture.policy("p", targets: ["group: \"\", kind: Service, name: orders-v1"], block)
+    #expect(sessions(direct, of: "orders-v1").map { $0?.carrier } == [cookie])
+    #expect(sessions(direct) == sessions(""))
+  }
+
+  @Test("what has no requests has no sessions, repeats and times of requests, which is told")
+  func opaque() {
+    let service = MeshFixture.service("db", selector: "{app: db}", ports: "[{port: 5432, appProtocol: tcp}]")
+    let policy = MeshFixture.policy(
+      "p", targets: ["group: \"\", kind: Service, name: db"],
+      "sessionPersistence: {}\n  retries: {attempts: 2}\n  timeouts: {request: 3s, idle: 5s}")
+    let mesh = MeshCompiler.compile(MeshFixture.snapshot(service + policy))
+    #expect(mesh.services[MeshFixture.port("db", 5432)]?.rules.map(\.session) == [nil])
+    #expect(
+      Set(mesh.warnings.map { "\($0.field): \($0.message)" })
+        == Set(
+          ["retries.attempts", "timeouts.request", "sessionPersistence"].map {
+            "spec.\($0): connections have no requests, and every port it applies to carries TCP"
+          }))
+  }
 
   @Test("a GRPCRoute's, by header")
   func grpc() {

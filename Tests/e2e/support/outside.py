@@ -28,6 +28,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "server": server.name, "target": self.path, "host": self.headers["Host"], "secure": secure,
             "sni": getattr(self.connection, "asked_name", None), "version": self.connection.version() if secure else None,
             "alpn": self.connection.selected_alpn_protocol() if secure else None, "client": self.client_address,
+            "shown": [name for _, name in ((secure and self.connection.getpeercert()) or {}).get("subjectAltName", ())],
         }).encode()
         self.send_response(server.status)
         self.send_header("Content-Type", "application/json")
@@ -65,9 +66,10 @@ class _Listener6(_Listener):
 
 
 class Outside:
-    """A server that says how it was reached. `files`: certificate and key; without them it speaks plaintext."""
+    """A server that says how it was reached. `files`: certificate and key; without them it speaks plaintext. `clients`: the
+    authority (PEM) of the clients that it takes."""
 
-    def __init__(self, name, address, files=None, port=PORT, alpn=("http/1.1",)):
+    def __init__(self, name, address, files=None, port=PORT, alpn=("http/1.1",), clients=None):
         self.name, self.address, self.port = name, address, port
         self.requests, self.status, self.context = [], 200, None
         if files:
@@ -76,6 +78,9 @@ class Outside:
             if alpn:
                 self.context.set_alpn_protocols(list(alpn))
             self.context.sni_callback = self._remember
+            if clients:
+                self.context.verify_mode = ssl.CERT_REQUIRED
+                self.context.load_verify_locations(cadata=clients)
         kind = _Listener6 if ":" in address else _Listener
         self.listener = kind((address, port), _Handler)
         self.listener.owner = self

@@ -87,10 +87,17 @@ struct AuthorizationTable {
 
   mutating func note(_ servicePorts: [String: [UInt16: Set<ServicePort>]]) { self.servicePorts = servicePorts }
 
+  /// Of one workload; empty for one that is gone.
+  mutating func note(_ ports: [UInt16: Set<ServicePort>], of workload: String) {
+    servicePorts[workload] = ports.isEmpty ? nil : ports
+  }
+
   // MARK: - Ports
 
+  var saysAnything: Bool { !byScope.isEmpty || access?.targets.isEmpty == false }
+
   func authorize(_ workloads: inout [String: WorkloadConfig]) {
-    if byScope.isEmpty, access?.targets.isEmpty != false { return }
+    if !saysAnything { return }
     for name in workloads.keys { authorize(&workloads[name]) }
   }
 

@@ -20,11 +20,13 @@ struct ExternalCompiler {
   /// The older first.
   private var entries: [Entry]
   private let table: ServiceTable
+  private let sessionKey: SipKey
   /// Ordered by service and port. Without policies.
   private(set) var endpoints: [(ServicePort, EndpointSet)] = []
 
   init(_ snapshot: Snapshot, _ table: ServiceTable) {
     self.table = table
+    sessionKey = snapshot.sessionKey
     entries = snapshot.manifests.compactMap { key, located in
       guard case .externalService(let service) = located.value else { return nil }
       let name = ServiceName(name: key.name, namespace: key.namespace)
@@ -53,7 +55,7 @@ struct ExternalCompiler {
         set.tls = TLSOrigination(
           trust: trust, hostname: tls.hostname ?? entry.service.onlyHost ?? "",
           alternativeHosts: tls.alternativeHosts, alternativeURIs: tls.alternativeURIs,
-          minimumVersion: tls.minimumVersion)
+          minimumVersion: tls.minimumVersion, clientCertificate: port.clientCertificate)
         entries[index].authorityFindings += findings.map { finding in
           var finding = finding
           finding.field = "spec.ports[\(place)].tls.\(finding.field)"
@@ -66,23 +68,33 @@ struct ExternalCompiler {
 
   /// With what policies say. A BackendTLSPolicy goes before the service's own word.
   func add(
-    to mesh: inout CompiledMesh, _ policies: PolicyTable, _ faults: FaultTable, _ tls: BackendTLSTable,
-    _ warnings: inout PolicyWarnings
+    to mesh: inout CompiledMesh, _ routes: RouteCompiler, _ policies: PolicyTable, _ faults: FaultTable,
+    _ tls: BackendTLSTable, _ warnings: inout PolicyWarnings
   ) {
     for (key, var set) in endpoints {
       let policy = policies.effective(for: key)
       warnings.look(at: policy, set.appProtocol)
       set.policy = policy.backend
-      set.tls = tls.origination(of: key) ?? set.tls
-      if set.names != nil, set.names?.onlyHost == nil, set.policy.healthCheck != nil {
-        warnings.lookAtChecks(policy, key)
+      if var origination = tls.origination(of: key) {
+        // A policy says whom to trust; what the proxy itself shows is the service's word alone.
+        origination.clientCertificate = set.tls?.clientCertificate
+        set.tls = origination
+      }
+      let isByRequests = set.names != nil && set.names?.onlyHost == nil
+      if isByRequests, set.policy.healthCheck != nil {
+        warnings.lookAtHosts(.healthCheck, policy, key)
         set.policy.healthCheck = nil
       }
+      var direct = RouteRule.direct(key).with(policy, faults.faults(of: key), set.appProtocol, at: key, sessionKey)
+      if isByRequests, direct.session != nil {
+        warnings.lookAtHosts(.sessionPersistence, policy, key)
+        direct.session = nil
+      }
       mesh.endpoints[key] = set
-      mesh.services[key] = ServiceConfig(
-        key: key, appProtocol: set.appProtocol,
-        rules: [RouteRule.direct(key).with(policy, faults.faults(of: key), set.appProtocol)])
-      if !policy.inboundLimits.isEmpty { warnings.lookAtLimits(policy, set) }
+      mesh.services[key] =
+        routes.config(of: RouteTarget(port: key, clients: nil), set.appProtocol, policies, faults)
+        ?? ServiceConfig(key: key, appProtocol: set.appProtocol, rules: [direct])
+      warnings.lookAtLimits(policy, set)
     }
     mesh.hosts = hosts()
   }

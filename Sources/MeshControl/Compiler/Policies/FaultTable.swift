@@ -61,11 +61,11 @@ struct FaultTable {
       let field = "spec.targetRefs[\(index)]"
       switch target.scope {
       case .service(let name):
-        let ports = services.services[name]?.ports ?? []
+        let ports = services.declared(name)?.ports ?? []
         guard !ports.isEmpty, ports.allSatisfy({ $0.appProtocol == .tcp }) else { return nil }
         return opaque(field, "the ports of \(name.path) carry TCP")
       case .port(let port):
-        guard services.services[port.service]?.port(port.port)?.appProtocol == .tcp else { return nil }
+        guard services.declared(port.service)?.port(port.port)?.appProtocol == .tcp else { return nil }
         return opaque(field, "port \(port.port) of \(port.service.path) carries TCP")
       case .route(let key): return answered(field, routes[key]?.rules ?? [])
       case .rule(let key, let name): return answered(field, routes[key]?.rules.filter { $0.name == name } ?? [])
@@ -77,7 +77,7 @@ struct FaultTable {
   private static func opaque(_ field: String, _ reason: String) -> PolicyFinding {
     PolicyFinding(
       field: field, message: "\(reason), and faults are for requests",
-      fix: "write appProtocol: http, http2 or grpc on the Service's port", code: .faultWithoutEffect)
+      fix: "write appProtocol: http, http2 or grpc on the port", code: .faultWithoutEffect)
   }
 
   /// A redirect is the proxy's answer, and meets no fault.

@@ -7,7 +7,7 @@ struct PolicyWarnings {
   private let attachments: PolicyAttachments
   private var keys = Use()
   private var slowStarts = Use()
-  private var subsets = Use()
+  private var ofRequests: [PolicyField: Use] = [:]
   private var withoutKey: Set<AttachedPolicy> = []
   /// Of single endpoints and ports.
   private var useless: [ManifestProblem] = []
@@ -25,9 +25,9 @@ struct PolicyWarnings {
 
   /// Looks at what is in force for one service port.
   mutating func look(at effective: EffectivePolicy, _ appProtocol: AppProtocol) {
-    if let entry = effective.entries[.subset], case .subset(.some) = entry.setting {
-      subsets.said.insert(entry.source.policy)
-      if appProtocol != .tcp { subsets.used.insert(entry.source.policy) }
+    for (field, entry) in effective.entries where field.needsRequests {
+      ofRequests[field, default: Use()].said.insert(entry.source.policy)
+      if appProtocol != .tcp { ofRequests[field]?.used.insert(entry.source.policy) }
     }
     var algorithm = BalancingPolicy().algorithm
     let chosen = effective.entries[.algorithm]
@@ -44,38 +44,49 @@ struct PolicyWarnings {
     }
   }
 
-  /// An endpoint without a proxy has nobody to keep a limit.
+  /// An endpoint of an ExternalService has nobody to keep a limit.
   mutating func lookAtLimits(_ effective: EffectivePolicy, _ set: EndpointSet) {
+    useless += Self.ofLimits(effective, set)
+  }
+
+  /// An endpoint without a proxy has nobody to keep a limit.
+  static func ofLimits(_ effective: EffectivePolicy, _ set: EndpointSet) -> [ManifestProblem] {
+    var found: [ManifestProblem?] = []
     let ofRoute = "write the limit in a policy whose target is a route"
-    if !effective.inboundLimits.isEmpty { tell(.rateLimits, effective, set, fix: ofRoute) }
-    if effective.globalLimit(ofRoutes: false) != nil { tell(.globalRateLimit, effective, set, fix: ofRoute) }
+    if !effective.inboundLimits.isEmpty { found.append(tell(.rateLimits, effective, set, fix: ofRoute)) }
+    if effective.globalLimit(ofRoutes: false) != nil {
+      found.append(tell(.globalRateLimit, effective, set, fix: ofRoute))
+    }
     if case .adaptiveConcurrency(.some)? = effective.entries[.adaptiveConcurrency]?.setting {
-      tell(.adaptiveConcurrency, effective, set, fix: "run it with a proxy, or write limits.activeRequests")
+      found.append(
+        tell(.adaptiveConcurrency, effective, set, fix: "run it with a proxy, or write limits.activeRequests"))
     }
     if case .compression(.some)? = effective.entries[.compression]?.setting {
-      tell(.compression, effective, set, says: "no proxy compresses its answers", fix: "run it with a proxy")
+      found.append(
+        tell(.compression, effective, set, says: "no proxy compresses its answers", fix: "run it with a proxy"))
     }
+    return found.compactMap(\.self)
   }
 
-  private mutating func tell(
+  private static func tell(
     _ field: PolicyField, _ effective: EffectivePolicy, _ set: EndpointSet,
     says consequence: String = "no proxy limits what it gets", fix: String
-  ) {
+  ) -> ManifestProblem? {
     guard let source = effective.entries[field]?.source,
       let bare = set.names?.hosts.first ?? set.endpoints.first(where: { $0.identity == nil })?.address.description
-    else { return }
+    else { return nil }
     let message = "the endpoint \(bare) of \(set.key) is outside the mesh, so \(consequence)"
-    useless.append(
-      finding(field, message, fix, .policyWithoutProxy)
-        .warning(of: AttachedPolicy(key: source.policy, position: source.position, settings: [])))
+    return finding(field, message, fix, .policyWithoutProxy)
+      .warning(of: AttachedPolicy(key: source.policy, position: source.position, settings: []))
   }
 
-  /// Hosts that come and go with requests are not asked how they are.
-  mutating func lookAtChecks(_ effective: EffectivePolicy, _ port: ServicePort) {
-    guard let source = effective.entries[.healthCheck]?.source else { return }
-    let message = "\(port) has hosts that requests name, and those are not checked"
+  /// Hosts that come and go with requests are not asked how they are, and nobody has a session with one.
+  mutating func lookAtHosts(_ field: PolicyField, _ effective: EffectivePolicy, _ port: ServicePort) {
+    guard let source = effective.entries[field]?.source else { return }
+    let loss = field == .healthCheck ? "are not checked" : "have no sessions"
+    let message = "\(port) has hosts that requests name, and those \(loss)"
     useless.append(
-      finding(.healthCheck, message, "give the host an ExternalService of its own")
+      Self.finding(field, message, "give the host an ExternalService of its own")
         .warning(of: AttachedPolicy(key: source.policy, position: source.position, settings: [])))
   }
 
@@ -94,23 +105,23 @@ struct PolicyWarnings {
       for case .globalRateLimit(let limit?) in attached.settings where !ports.contains(limit.service) {
         let message = "the mesh knows no \(limit.service), so nobody counts: every request is treated as onFailure says"
         problems.append(
-          finding(.globalRateLimit, message, "add the Service, or correct its name").warning(of: attached))
+          Self.finding(.globalRateLimit, message, "add the Service, or correct its name").warning(of: attached))
       }
       if keys.unused.contains(attached.key) {
         problems.append(
-          finding(
+          Self.finding(
             .hashOn, "no service that it applies to has a balancer that goes by keys", "choose ringHash or maglev"
           )
           .warning(of: attached))
       }
-      if subsets.unused.contains(attached.key) {
+      for (field, use) in ofRequests where use.unused.contains(attached.key) {
         problems.append(
-          finding(.subset, "connections have no fields, and every port it applies to carries TCP", "remove it")
+          Self.finding(field, "connections have no requests, and every port it applies to carries TCP", "remove it")
             .warning(of: attached))
       }
       if slowStarts.unused.contains(attached.key) {
         problems.append(
-          finding(
+          Self.finding(
             .slowStart, "ringHash and maglev know none, and every service it applies to has one of them", "remove it"
           )
           .warning(of: attached))
@@ -119,7 +130,7 @@ struct PolicyWarnings {
     return problems
   }
 
-  private func finding(
+  private static func finding(
     _ field: PolicyField, _ message: String, _ fix: String, _ code: FindingCode = .policyFieldUnused
   ) -> PolicyFinding {
     PolicyFinding(field: "spec.\(field.rawValue)", message: message, fix: fix, code: code)

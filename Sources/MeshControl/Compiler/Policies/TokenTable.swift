@@ -68,6 +68,9 @@ struct TokenTable: Sendable {
     }
   }
 
+  /// Nobody looks at tokens anywhere.
+  var isEmpty: Bool { byScope.isEmpty }
+
   // MARK: - What is in force
 
   /// Nil: nobody looks at tokens.

@@ -59,15 +59,16 @@ struct RouteAttachments {
     func failure(_ message: String, _ fix: String, _ code: FindingCode? = nil) -> Parent {
       Parent(failure: RouteFinding(reason: .noMatchingParent, field: field, message: message, fix: fix, code: code))
     }
-    if table.aliases[name] != nil {
+    let kind = parent.kind.rawValue
+    if parent.kind == .service, table.aliases[name] != nil {
       return failure(
         "the Service \(name.path) is a name of another (type ExternalName), which no route attaches to",
         "name the other Service", .parentIsAlias)
     }
-    guard let service = table.services[name] else {
+    guard let service = parent.kind == .service ? table.services[name] : table.externals[name] else {
       return failure(
-        "there is no Service \(name.path), so the route does not attach to it", table.fix(forMissing: name),
-        .parentNotFound)
+        "there is no \(kind) \(name.path), so the route does not attach to it",
+        table.fix(forMissing: name, parent.kind == .service ? .service : .externalService), .parentNotFound)
     }
     if service.isHeadless {
       return failure(
@@ -79,7 +80,7 @@ struct RouteAttachments {
     }
     guard !matching.isEmpty else {
       return failure(
-        "the Service \(name.path) has no \(parent.wanted)", "its ports: \(service.portList)", .parentPortNotFound)
+        "the \(kind) \(name.path) has no \(parent.wanted)", "its ports: \(service.portList)", .parentPortNotFound)
     }
     // Bytes can be passed on whatever they mean; requests cannot be read where there are none.
     if route.kind.isOpaque { return Parent(ports: matching.map(\.port)) }
@@ -88,7 +89,7 @@ struct RouteAttachments {
       bound.warnings.append(
         RouteFinding(
           field: field, message: "port \(port.port) of \(name.path) carries TCP, so the route does not apply to it",
-          fix: "write appProtocol: \(route.kind == .grpc ? "grpc" : "http") on the Service's port",
+          fix: "write appProtocol: \(route.kind == .grpc ? "grpc" : "http") on the \(kind)'s port",
           code: .parentCarriesTCP))
     }
     if bound.ports.isEmpty {

@@ -75,7 +75,9 @@ struct RouteCompiler {
       timeouts: policy.timeouts(of: rule.timeouts),
       // A rule with a redirect sends nothing that could be sent again.
       retry: rule.retry ?? (rule.filters.answer ? nil : policy.retry),
-      hedging: rule.filters.answer ? nil : policy.hedging, session: rule.session?.policy(of: name, sessionKey),
+      hedging: rule.filters.answer ? nil : policy.hedging,
+      session: rule.session?.policy(of: name, sessionKey)
+        ?? (rule.filters.answer ? nil : policy.session(of: name, at: parent, sessionKey)),
       rateLimits: policy.ruleLimits, globalRateLimit: policy.globalLimit(ofRoutes: true),
       requestBody: policy.requestBody, overrides: policy.overrides, failureStatus: canServe ? nil : 500)
   }

@@ -65,10 +65,9 @@ extension ExternalService {
     let appProtocol = AppProtocol(word, portName: name)
     if appProtocol == nil { declared?.error("is not a protocol Apus knows", fix: "use http, http2, grpc, tls or tcp") }
     var tls: TLSValidation?
+    var clientCertificate: TLSOrigination.ClientCertificate?
     if let field = fields.optional("tls"), let block = field.fields() {
-      if let mode = block.optional("mode"), let word = mode.word(["Simple", "Mutual"]), word == "Mutual" {
-        mode.error("client certificates are not supported yet", fix: "write mode: Simple")
-      }
+      clientCertificate = TLSOrigination.ClientCertificate(block)
       tls = TLSValidation(block, isInline: true)
       block.finish()
       if let word, ["https", "tls", "kubernetes.io/wss"].contains(word.lowercased()) {
@@ -77,7 +76,9 @@ extension ExternalService {
     }
     fields.finish()
     guard let number, let appProtocol else { return nil }
-    return Port(name: name, port: number, targetPort: target, appProtocol: appProtocol, tls: tls)
+    return Port(
+      name: name, port: number, targetPort: target, appProtocol: appProtocol, tls: tls,
+      clientCertificate: clientCertificate)
   }
 
   // MARK: - Endpoints

@@ -37,16 +37,19 @@ package struct ExternalService: Hashable, Sendable {
     package var appProtocol: AppProtocol
     /// Nil: what clients say goes on as it is.
     package var tls: TLSValidation?
+    /// With `tls.mode: Mutual`.
+    package var clientCertificate: TLSOrigination.ClientCertificate?
 
     package init(
       name: String = "", port: UInt16, targetPort: UInt16? = nil, appProtocol: AppProtocol = .http,
-      tls: TLSValidation? = nil
+      tls: TLSValidation? = nil, clientCertificate: TLSOrigination.ClientCertificate? = nil
     ) {
       self.name = name
       self.port = port
       self.targetPort = targetPort ?? port
       self.appProtocol = appProtocol
       self.tls = tls
+      self.clientCertificate = clientCertificate
     }
   }
 

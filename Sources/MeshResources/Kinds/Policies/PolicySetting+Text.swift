@@ -15,6 +15,7 @@ extension PolicySetting {
     case .healthCheck(let check): check?.text ?? "none"
     case .adaptiveConcurrency(let settings): settings?.text ?? "none"
     case .overrides(let policy): policy?.text ?? "none"
+    case .sessionPersistence(let session): session?.text ?? "none"
     case .compression(let policy): policy?.text ?? "none"
     case .rateLimits(let limits): limits.isEmpty ? "none" : limits.map(\.text).joined(separator: "; ")
     case .globalRateLimit(let limit): limit?.text ?? "none"

@@ -66,6 +66,7 @@ package enum PolicySetting: Hashable, Sendable {
   /// Nil: none, whatever wider policies say.
   case hedging(HedgingPolicy?)
   case overrides(OverridePolicy?)
+  case sessionPersistence(SessionPersistence?)
 
   /// Zero: none, whatever wider policies say.
   case requestTimeout(TimeSpan)
@@ -131,6 +132,7 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
   case streamTimeout = "timeouts.stream"
   case rollout = "rollout"
   case overrides = "overrides"
+  case sessionPersistence
 
   /// Says something of the endpoints behind a service port. The others are of the requests that a rule takes.
   package var isOfBackend: Bool {
@@ -138,9 +140,19 @@ package enum PolicyField: String, Hashable, Sendable, CaseIterable, Comparable {
     case .rateLimits, .globalRateLimit, .maximumBodyBytes, .bodyBufferBytes, .hedging, .retryAttempts, .retryConditions,
       .retryBackoff, .maximumRetryAfter, .requestTimeout, .backendRequestTimeout, .idleTimeout, .streamTimeout,
       .rollout,
-      .overrides:
+      .overrides, .sessionPersistence:
       false
     default: true
+    }
+  }
+
+  /// Means nothing where connections are passed on unread.
+  package var needsRequests: Bool {
+    switch self {
+    case .subset, .compression, .maximumBodyBytes, .bodyBufferBytes, .hedging, .retryAttempts, .retryConditions,
+      .retryBackoff, .maximumRetryAfter, .requestTimeout, .backendRequestTimeout, .overrides, .sessionPersistence:
+      true
+    default: false
     }
   }
 
@@ -204,6 +216,7 @@ extension PolicySetting {
     case .streamTimeout: .streamTimeout
     case .rollout: .rollout
     case .overrides: .overrides
+    case .sessionPersistence: .sessionPersistence
     }
   }
 }

@@ -18,6 +18,7 @@ extension TrafficPolicy {
       "timeouts": PolicyReader.timeouts, "healthCheck": PolicyReader.healthCheck,
       "adaptiveConcurrency": PolicyReader.adaptiveConcurrency, "compression": PolicyReader.compression,
       "overrides": PolicyReader.overrides, "rollout": PolicyReader.rollout,
+      "sessionPersistence": PolicyReader.sessionPersistence,
     ]
     for (name, read) in blocks {
       guard let field = spec.optional(name) else { continue }
@@ -44,7 +45,7 @@ extension TrafficPolicy {
         "targetRefs", "the policy changes nothing",
         fix:
           "write balancer, outliers, limits, requests, retries, hedging, timeouts, healthCheck, adaptiveConcurrency, "
-          + "compression, overrides, rateLimits, globalRateLimit or rollout")
+          + "compression, overrides, sessionPersistence, rateLimits, globalRateLimit or rollout")
     }
     self.init(metadata: metadata, targets: targets.map(\.target), settings: settings.sorted { $0.field < $1.field })
   }

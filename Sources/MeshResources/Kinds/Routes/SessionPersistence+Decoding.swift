@@ -6,6 +6,14 @@ extension SessionPersistence {
   /// 1.4, and `cookie` and `header` of those after them.
   init?(_ field: Field) {
     guard let fields = field.fields() else { return nil }
+    let read = Self(fields)
+    fields.finish()
+    guard let read else { return nil }
+    self = read
+  }
+
+  /// Reads the fields; whoever calls it finishes them.
+  init?(_ fields: Fields) {
     var reader = Reader(fields: fields)
     let type = fields.optional("type").map { $0.word(["Cookie", "Header"]) } ?? "Cookie"
     reader.isHeader = type == "Header"
@@ -15,7 +23,6 @@ extension SessionPersistence {
     reader.header()
     let absolute = fields.optional("absoluteTimeout").flatMap { $0.wholeSeconds() }
     let idle = fields.optional("idleTimeout").flatMap { $0.wholeSeconds() }
-    fields.finish()
     guard type != nil else { return nil }
     if reader.isPermanent, fields.optional("absoluteTimeout") == nil {
       fields.error(
