@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every test that docs/threat-model.md and docs/reference/attacks.md name exists, and every defence and every attack names one."""
+"""Every test named in docs/threat-model.md and docs/reference/attacks.md exists; every defence and every attack names one."""
 
 import pathlib
 import re

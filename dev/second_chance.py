@@ -1,8 +1,8 @@
 """A failed test's second chance, in CI alone.
 
 A test that a busy machine can fail is a defect, but not of the change that is being tested: it is run once more by itself, and
-when it passes then it is told as FLAKY, loudly, and the run goes on. Many failures at once are no accident and get none. People at
-their desks see the plain result.
+when it passes then it is told as FLAKY, loudly, and the run goes on. Many failures at once are no accident and get none. People
+at their desks see the plain result.
 """
 
 import dataclasses

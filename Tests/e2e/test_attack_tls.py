@@ -172,7 +172,8 @@ def test_a_server_that_holds_a_proxy_down_to_tls_1_2(mesh, caller):
 
 
 def test_a_server_that_answers_in_tls_1_2_though_nobody_offered_it(caller):
-    """A ServerHello without `supported_versions` is one of TLS 1.2 (RFC 8446, section 4.1.3): what somebody in between would make of it."""
+    """A ServerHello without `supported_versions` is one of TLS 1.2 (RFC 8446, section 4.1.3): what somebody in between
+    would make of it."""
     client, port = caller
     hello = b"\x03\x03" + bytes(32) + b"\0" + b"\xc0\x2b" + b"\0" + b"\0\0"
     message = b"\x02" + len(hello).to_bytes(3, "big") + hello
@@ -242,7 +243,8 @@ def test_a_client_that_agrees_on_http2_and_speaks_http1(orders, good):
                 answer += piece
     assert b"HTTP/1.1" not in answer
     until(lambda: errors() > before, "a protocol error counted")
-    until(lambda: re.search(r"HTTP of 127\.\S+ refused \(http2_connection_error\): no HTTP/2 preface", orders.log()[logged:]), "a line")
+    line = r"HTTP of 127\.\S+ refused \(http2_connection_error\): no HTTP/2 preface"
+    until(lambda: re.search(line, orders.log()[logged:]), "a line")
 
 
 def test_a_client_without_a_certificate_and_one_that_speaks_no_tls(mesh, orders):

@@ -163,7 +163,8 @@ def test_an_identity_that_is_only_claimed_is_none(mesh):
     mesh.orders.wait_for_log(r"fields that only proxies of the mesh write were taken out of a request of 127\.0\.0\.1:\d+")
     line = re.compile(r"denied GET / to port 8080 of a caller without identity at 127\.0\.0\.1:\d+: no allow policy matches")
     # Of refusals one a second has a line.
-    until(lambda: raw(mesh.orders, "GET", "/", extra=forged).status == 403 and line.search(mesh.orders.log()), "the refusal is told")
+    until(lambda: raw(mesh.orders, "GET", "/", extra=forged).status == 403 and line.search(mesh.orders.log()),
+          "the refusal is told")
 
 
 def test_a_deny_policy_goes_before_one_that_allows(mesh):

@@ -118,12 +118,15 @@ def test_a_provider_that_is_down_goes_by_the_failure_mode(mesh):
     mesh.opa.kill_group()
     mesh.opa.wait()
     errors, allowed = counted(mesh.closed, "error"), counted(mesh.open, "error_allowed")
-    denied = mesh.closed.metrics().sum("authorization_denied_total", reason="provider_failed", authorization_policy="shop/ask-closed")
+    denied = mesh.closed.metrics().sum("authorization_denied_total", reason="provider_failed",
+                                        authorization_policy="shop/ask-closed")
     assert ask(mesh, CLOSED, "/down").status == 403 and ask(mesh, OPEN, "/down").status == 200
     assert counted(mesh.closed, "error") == errors + 1 and counted(mesh.open, "error_allowed") == allowed + 1
-    after = mesh.closed.metrics().sum("authorization_denied_total", reason="provider_failed", authorization_policy="shop/ask-closed")
+    after = mesh.closed.metrics().sum("authorization_denied_total", reason="provider_failed",
+                                        authorization_policy="shop/ask-closed")
     assert after == denied + 1
-    for workload, reason in ((mesh.closed, "no answer of opa.shop:80"), (mesh.open, "no answer of opa.shop:80, and it fails open")):
+    silent = "no answer of opa.shop:80"
+    for workload, reason in ((mesh.closed, silent), (mesh.open, f"{silent}, and it fails open")):
         line = re.compile(rf'"/down"[^\n]*"authorization":"custom by shop/ask-\w+: {reason}"')
         until(lambda: line.search(workload.log()), f"the access log has {line.pattern}")
     # Lines of the proxy's own log come once a second: for whoever keeps no access log.

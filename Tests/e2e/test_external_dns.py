@@ -211,7 +211,8 @@ def test_endpoints_tell_that_the_dns_says_where_they_are(mesh):
     assert two["hosts"] == ["two.example.com"]
     assert [(row["address"], row["workload"], row["state"]) for row in two["endpoints"]] == [
         (f"{address}:{PORT}", "two.example.com", "ready") for address in sorted((ONE, TWO))]
-    found = {row["workload"]: row["address"] for row in mesh.json("endpoints", "wild.shop:80", "--from", "client")[0]["endpoints"]}
+    rows = mesh.json("endpoints", "wild.shop:80", "--from", "client")[0]["endpoints"]
+    found = {row["workload"]: row["address"] for row in rows}
     assert found["a.wild.example.com"] == f"{ONE}:{PORT}" and found["b.wild.example.com"] == f"{TWO}:{PORT}"
     backend, = mesh.json("why", "--from", "client", "--to", "http://a.wild.example.com/")["backends"]
     assert [row["address"] for row in backend["endpoints"]] == [f"{ONE}:{PORT}"]

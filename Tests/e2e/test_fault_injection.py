@@ -199,7 +199,8 @@ def test_the_switch_stops_every_fault_within_a_second_and_starts_them_again(mesh
 def test_a_fault_ends_while_no_controller_is_there(mesh):
     def begin(seconds):
         end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
-        mesh.write("ending.yaml", fault("ending", "ending", "abort: { httpStatus: 503 }", end.isoformat(timespec="milliseconds")))
+        mesh.write("ending.yaml", fault("ending", "ending", "abort: { httpStatus: 503 }",
+                                        end.isoformat(timespec="milliseconds")))
         try:
             return until(lambda: mesh.ask("ending").status == 503 and end, "the fault is in force", seconds - 1)
         except AssertionError:

@@ -36,7 +36,8 @@ def mesh(signer, tmp_path_factory):
     authority = made.directory / "authority.pem"
     for path in (authority, made.roots):
         path.write_bytes(signer.root.public_bytes(PEM))
-    made.flags = ["--signer", signer.url, "--signer-token-file", made.token, "--signer-ca", authority, "--signer-root", made.roots]
+    made.flags = ["--signer", signer.url, "--signer-token-file", made.token, "--signer-ca", authority,
+                  "--signer-root", made.roots]
     signer.failure = lambda key: (503, {}, b"down for maintenance\n")
     try:
         yield made.up(manifests.service("orders"), certificate_lifetime=LEAVES, flags=made.flags)
@@ -62,9 +63,11 @@ def test_a_mesh_whose_signer_is_away_says_so_and_goes_over_to_it_when_it_is_back
     assert found["source"] == "generated" and found["renewal"]["signer"] == signer.url
     assert "cannot sign now (503); it says: down for maintenance" in found["renewal"]["problem"]
     checked = mesh.apus("check", check=False).stdout
-    assert re.search(r"the signer renews the issuer: .* left; \d+ attempts? failed: the signer cannot sign now", checked), checked
+    line = r"the signer renews the issuer: .* left; \d+ attempts? failed: the signer cannot sign now"
+    assert re.search(line, checked), checked
     signer.failure, signer.days = None, FIRST / 86400
-    found = until(lambda: (found := status(mesh))["source"] == "external" and "rotation" not in found and found, "its issuer", 20)
+    found = until(lambda: (found := status(mesh))["source"] == "external" and "rotation" not in found and found,
+                  "its issuer", 20)
     assert [c["subject"] for c in found["anchors"]] == ["CN=Company root"] and not found["rootKeyPresent"]
     assert [c["subject"] for c in found["issuer"]] == ["CN=Mesh issuer", "CN=Company meshes"]
     assert "problem" not in found["renewal"] and "the signer renews the issuer: " in mesh.apus("check", check=False).stdout

@@ -20,7 +20,8 @@ def run(*passes, again=(), isolated=True, environment=(("CI", "true"),)):
         return next(results)
 
     out = io.StringIO()
-    with (unittest.mock.patch.object(e2e, "pytest", pytest), unittest.mock.patch.object(e2e.network, "can_enter", lambda: isolated),
+    with (unittest.mock.patch.object(e2e, "pytest", pytest),
+          unittest.mock.patch.object(e2e.network, "can_enter", lambda: isolated),
           unittest.mock.patch.object(os, "sched_getaffinity", lambda _: {0, 1}),
           unittest.mock.patch.dict(os.environ, dict(environment), clear=True), contextlib.redirect_stdout(out)):
         code = e2e.main()

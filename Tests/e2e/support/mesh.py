@@ -182,7 +182,7 @@ class Mesh:
         return process
 
     def up(self, *documents, certificate_lifetime=None, flags=()):
-        """Starts the controller on these manifests and waits until it answers. A lifetime is in seconds; flags are the controller's."""
+        """Starts the controller on these manifests and waits until it answers. A lifetime is in seconds."""
         if documents:
             self.write("mesh.yaml", *documents)
         command = [BINARIES / "apus", "up", "-f", self.manifests, *(["--", *flags] if flags else [])]

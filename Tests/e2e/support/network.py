@@ -11,7 +11,7 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
 def enter():
-    """Moves this thread, and whatever it starts from now on, into a network that has a loopback device and nothing else. Needs root."""
+    """Moves this thread, and whatever it starts from now on, into a network with a loopback device alone. Needs root."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "no network of its own for this process")

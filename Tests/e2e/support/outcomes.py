@@ -26,7 +26,7 @@ class Sayings:
 
 
 class Outcomes:
-    """A plugin that writes to a file, as JSON, how many tests passed and which failed with which line. Who fails twice counts once."""
+    """A plugin that writes to a file, as JSON, how many tests passed and which failed with which line, each once."""
 
     def __init__(self, file):
         self.file, self.passed, self.failed = pathlib.Path(file), 0, {}

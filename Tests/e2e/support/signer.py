@@ -1,7 +1,8 @@
 """An authority outside the mesh: takes a request for an issuer's certificate by HTTP and answers with the chain.
 
-POST / with the request (PKCS #10, PEM) as `application/pkcs10` and a bearer token; the answer is `application/pem-certificate-chain`
-(RFC 8555 section 9.1): the issuer, an intermediate, the root. POST /v1/pki/root/sign-intermediate speaks as Vault's PKI engine does.
+POST / with the request (PKCS #10, PEM) as `application/pkcs10` and a bearer token; the answer is
+`application/pem-certificate-chain` (RFC 8555 section 9.1): the issuer, an intermediate, the root.
+POST /v1/pki/root/sign-intermediate speaks as Vault's PKI engine does.
 """
 
 import datetime
@@ -44,7 +45,8 @@ def authority(name, key, issuer=None, issuer_key=None, path_length=None, days=90
 
 
 class Signer:
-    """A root with an RSA key, an intermediate with an elliptic one, and the HTTP server before them: over TLS if there is a directory
+    """A root with an RSA key, an intermediate with an elliptic one, and the HTTP server before them: over TLS if
+    there is a directory
     for its certificate."""
 
     def __init__(self, token, directory=None):

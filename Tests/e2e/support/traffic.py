@@ -8,7 +8,8 @@ RATE = 2000 if "debug" not in str(BINARIES) else 300
 
 
 class Traffic:
-    """Load on all of `mesh.ports`. At its end nothing may have failed, and no proxy of `mesh.workloads` may be another one than at the start."""
+    """Load on all of `mesh.ports`. At its end nothing may have failed, and every proxy of `mesh.workloads`
+    must be the one of the start."""
 
     def __init__(self, mesh):
         self.mesh = mesh

@@ -26,7 +26,8 @@ def accepts(address, port):
         return probe.connect_ex((address, port)) == 0
 
 
-# Below the ports that the kernel gives to outgoing connections (32768 and up), one of which could have been in the way of the program
+# Below the ports that the kernel gives to outgoing connections (32768 and up), one of which could have been in the way of the
+# program
 # that is to listen. Each is handed out once in a round.
 PORTS = itertools.cycle(range(20_000, 32_000))
 
