@@ -76,18 +76,19 @@ struct SessionCompilerTests {
     #expect(sessions(direct) == sessions(""))
   }
 
-  @Test("what has no requests has no sessions, repeats and times of requests, which is told")
+  @Test("what has no requests has no sessions, repeats, times of requests and keys in them, which is told")
   func opaque() {
     let service = MeshFixture.service("db", selector: "{app: db}", ports: "[{port: 5432, appProtocol: tcp}]")
     let policy = MeshFixture.policy(
       "p", targets: ["group: \"\", kind: Service, name: db"],
-      "sessionPersistence: {}\n  retries: {attempts: 2}\n  timeouts: {request: 3s, idle: 5s}")
+      "sessionPersistence: {}\n  retries: {attempts: 2}\n  timeouts: {request: 3s, idle: 5s}\n"
+        + "  balancer: {algorithm: ringHash, hashOn: {header: x-user}}")
     let mesh = MeshCompiler.compile(MeshFixture.snapshot(service + policy))
     #expect(mesh.services[MeshFixture.port("db", 5432)]?.rules.map(\.session) == [nil])
     #expect(
       Set(mesh.warnings.map { "\($0.field): \($0.message)" })
         == Set(
-          ["retries.attempts", "timeouts.request", "sessionPersistence"].map {
+          ["retries.attempts", "timeouts.request", "sessionPersistence", "balancer.hashOn"].map {
             "spec.\($0): connections have no requests, and every port it applies to carries TCP"
           }))
   }

@@ -25,7 +25,7 @@ struct PolicyWarnings {
 
   /// Looks at what is in force for one service port.
   mutating func look(at effective: EffectivePolicy, _ appProtocol: AppProtocol) {
-    for (field, entry) in effective.entries where field.needsRequests {
+    for (field, entry) in effective.entries where field.needsRequests || entry.setting.isKeyOfRequests {
       ofRequests[field, default: Use()].said.insert(entry.source.policy)
       if appProtocol != .tcp { ofRequests[field]?.used.insert(entry.source.policy) }
     }
@@ -116,8 +116,11 @@ struct PolicyWarnings {
       }
       for (field, use) in ofRequests where use.unused.contains(attached.key) {
         problems.append(
-          Self.finding(field, "connections have no requests, and every port it applies to carries TCP", "remove it")
-            .warning(of: attached))
+          Self.finding(
+            field, "connections have no requests, and every port it applies to carries TCP",
+            field == .hashOn ? "go by sourceAddress" : "remove it"
+          )
+          .warning(of: attached))
       }
       if slowStarts.unused.contains(attached.key) {
         problems.append(
@@ -141,5 +144,12 @@ struct PolicyWarnings {
     return target.conflicts.map {
       PolicyFinding(field: "", message: $0.text, fix: "keep each field in one policy", code: .policyConflict)
     }
+  }
+}
+
+extension PolicySetting {
+  /// Endpoints are chosen by what requests alone have.
+  fileprivate var isKeyOfRequests: Bool {
+    if case .hashOn(let source) = self { source != .sourceAddress } else { false }
   }
 }
