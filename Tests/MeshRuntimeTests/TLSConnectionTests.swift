@@ -48,6 +48,43 @@ import Testing
     #expect(client.reason == .peerClosed && server.reason == .peerClosed)
   }
 
+  @Test("what the server said before it was gone is read, though a write fails first")
+  func lastWords() throws {
+    let fixture = TLSFixture()
+    let harness = try LoopHarness()
+    let serverContext = try fixture.serverContext()
+    let server = Peer()
+    server.onReceived = { connection in
+      connection.input.removeAll()
+      // What is not read when it closes makes it a reset.
+      connection.pauseReading()
+      connection.send("sorry")
+      harness.after(.milliseconds(40)) { connection.abort() }
+    }
+    let listener = try harness.listen {
+      $0.handler = server
+      $0.startTLS(server: serverContext)
+    }
+    let client = Peer()
+    var answer = ""
+    client.onOpened = { connection in
+      connection.send("first")
+      connection.pauseReading()
+      harness.after(.milliseconds(20)) { connection.send("second") }
+      harness.after(.milliseconds(80)) {
+        connection.resumeReading()
+        connection.send("third")
+      }
+    }
+    client.onReceived = { answer += $0.takeInput() }
+    client.onClosed = { _, _ in harness.worker.stop() }
+    _ = harness.worker.connect(
+      to: listener.address, timeout: .seconds(5),
+      tls: TLSClient(context: try fixture.clientContext(), expectedIdentity: TLSFixture.orders), handler: client)
+    harness.run()
+    #expect(answer == "sorry")
+  }
+
   @Test("a connection lives on when new connections use a new context")
   func contextSwap() throws {
     let fixture = TLSFixture()

@@ -198,7 +198,7 @@ extension Connection {
       } else if n == -Int(EAGAIN) {
         isWritable = false
       } else {
-        return writeFailure(Int32(-n))
+        return writeFailure(.established(Int32(-n)))
       }
     }
     return nil
@@ -211,18 +211,22 @@ extension Connection {
     switch outcome {
     case .wouldBlock: isWritable = false
     case .more, .end: break
-    case .failed(let reason): return reason
+    case .failed(.tls(let failure, let detail)): return .tls(failure, detail: detail)
+    case .failed(let reason): return writeFailure(reason)
     }
     return nil
   }
 
-  /// The peer is gone. What it sent before may still wait: it is read first, so that an early response is not lost.
-  private func writeFailure(_ code: Int32) -> CloseReason? {
+  /// The peer is gone. What it sent before may still wait: it is read first, so that an early response is not lost, nor the alert by
+  /// which a TLS server says why it refused.
+  private func writeFailure(_ reason: CloseReason) -> CloseReason? {
     output.removeAll()
-    guard !wantsClose, !isReadPaused, clinux_unread_bytes(descriptor) > 0 else { return .established(code) }
+    let waits = clinux_unread_bytes(descriptor) > 0 || session?.hasPendingInput == true
+    guard !wantsClose, !isReadPaused, waits else { return reason }
     writeIsShut = true
     endIsNear = true
     isReadable = true
+    session?.noteEndIsNear()
     enqueue()
     return nil
   }

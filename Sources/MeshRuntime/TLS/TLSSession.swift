@@ -236,6 +236,8 @@ final class TLSSession {
   /// Decrypts into `input` until the socket is empty, `budget` bytes or `recordsPerTurn` records came, or `input` holds
   /// `limit`.
   func read(into input: ByteQueue, budget: Int, limit: Int) -> Outcome {
+    // Of a write: what was sent before it failed is read all the same.
+    state.pointee.error = 0
     var left = budget
     var records = Self.recordsPerTurn
     while left > 0, records > 0, input.count < limit {
