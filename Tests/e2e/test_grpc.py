@@ -178,7 +178,7 @@ def test_a_deadline_ends_the_call_on_both_sides(calls, shop):
     with failure(grpc.StatusCode.DEADLINE_EXCEEDED):
         calls.do("slow", timeout=1)
     assert time.monotonic() - started >= 0.95
-    until(lambda: calls.state()["cancelled"] == cancelled + 1, "the server saw the end", 5)
+    until(lambda: calls.state()["cancelled"] >= cancelled + 1, "the server saw the end")
     assert 0 < calls.state()["remaining"] < 1.01
 
 
@@ -196,7 +196,7 @@ def test_cancellation_reaches_the_server_at_once(calls):
     assert next(watch) == b"first"
     assert calls.state()["waiting"] == before["waiting"] + 1
     watch.cancel()
-    until(lambda: calls.state()["cancelled"] == before["cancelled"] + 1, "the server saw it", 5)
+    until(lambda: calls.state()["cancelled"] >= before["cancelled"] + 1, "the server saw it")
 
 
 def test_a_closed_client_connection_cancels_its_calls(calls, shop):
@@ -205,7 +205,7 @@ def test_a_closed_client_connection_cancels_its_calls(calls, shop):
     watches = [other.watch(b"") for _ in range(3)]
     assert [next(watch) for watch in watches] == [b"first"] * 3
     other.channel.close()
-    until(lambda: calls.state()["cancelled"] == before["cancelled"] + 3, "the server saw it", 5)
+    until(lambda: calls.state()["cancelled"] >= before["cancelled"] + 3, "the server saw it")
 
 
 def test_a_service_without_endpoints_is_unavailable(shop, request):
