@@ -140,11 +140,12 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   }
 
   /// For as long as the turn is not long; two at least, so that it goes on however long turns are. Soon after a long turn
-  /// streams get four: what others ask for in the same turn waits for each of them. Clients with one request at a time come on.
+  /// streams get four new connections: what others ask for in the same turn waits for each of them. Clients with one request at a
+  /// time come on, and what finds an idle connection does.
   private func serveSome() {
     lastTurn = worker.loop.counters.turns
     var served = 0
-    var streams = 0
+    var openedForStreams = 0
     while !idle.isEmpty || connecting < worker.limits.maximumConnecting, let exchange = waiting.first {
       // Nothing to serve it by before a connection of this pool becomes free or ends.
       if idle.isEmpty, total > 0, let backend = exchange.backend, !backend.makesRoomForConnection() {
@@ -152,10 +153,10 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
       }
       isBlocked = false
       _ = waiting.next()
-      if exchange.downstream.isMultiplexed { streams += 1 }
+      if idle.isEmpty, exchange.downstream.isMultiplexed { openedForStreams += 1 }
       connect(exchange)
       served += 1
-      if streams >= Self.crowdedShare, worker.loop.isCrowded { return goOnNextTurn() }
+      if openedForStreams >= Self.crowdedShare, worker.loop.isCrowded { return goOnNextTurn() }
       if served & 1 == 0, worker.loop.isTurnLong { return goOnNextTurn() }
     }
   }
