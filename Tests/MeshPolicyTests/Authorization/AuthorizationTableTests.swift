@@ -59,6 +59,8 @@ import Testing
       for call in ["GET /", "tcp"] {
         #expect(authorizer.decide(Calls.call(call, by: caller)) == refused)
         #expect(authorizer.decide(Calls.call(call, by: caller), after: .max) == refused)
+        let narrowed = authorizer.narrowed(to: Calls.callers[caller]?.identity)
+        #expect(narrowed.decide(Calls.call(call, by: caller)) == refused)
       }
     }
     var audited = 0

@@ -179,7 +179,7 @@ final class Peer: @unchecked Sendable {
   /// True when the peer closed, in order or with a reset; false when it sent something.
   func isCut() -> Bool { ((try? receive()) ?? []).isEmpty }
 
-  /// One message: head, then a body as its fields say. `toHead` answers are without one.
+  /// One message: head, then a body as its fields say. Answers to HEAD are without one.
   func message(isAnswerToHead: Bool = false) throws -> Message {
     var message = Message()
     message.head = try readThrough("\r\n\r\n")
