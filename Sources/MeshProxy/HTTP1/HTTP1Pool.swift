@@ -28,6 +28,7 @@ final class HTTP1Pool: TurnHandler, TimerHandler {
   private var total = 0
   private var waiting = ConnectQueue()
   private var servesAtEndOfTurn = false
+  /// New connections for streams in one turn, soon after a long one.
   private static let crowdedShare = 4
   /// Requests wait because their backend may have no more connections.
   private var isBlocked = false
