@@ -20,9 +20,9 @@ package final class Worker {
   static let eventsPerTurn = 256
   private static let inboxKey = UInt64.max
   /// A gathering connection is flushed as soon as no event is ready, at the latest after so many turns ...
-  static let gatherTurns = 4
+  static let gatherTurns = 8
   /// ... or so long after the first of them ...
-  static let gatherTime = TimeSpan.microseconds(100)
+  static let gatherTime = TimeSpan.microseconds(200)
   /// ... or with so many bytes, which fill a TLS record.
   static let gatherBytes = 16 * 1024
   /// A turn of this length keeps everybody waiting: who has many things to do leaves the rest to the next one.

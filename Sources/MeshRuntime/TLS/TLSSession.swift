@@ -254,6 +254,11 @@ final class TLSSession {
       left -= n
       if wasAskedToRenegotiate { return .failed(.tls(.renegotiation, detail: "the peer asked to renegotiate")) }
       readSize = n == room.count || n > 4096 ? 16 * 1024 : 4096
+      // Asking OpenSSL again would take a read buffer, find nothing and give it back.
+      if state.pointee.drained != 0, SSL_has_pending(ssl) == 0 {
+        hasPendingInput = false
+        return .wouldBlock
+      }
     }
     hasPendingInput = true
     return .more
