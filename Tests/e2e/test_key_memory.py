@@ -1,5 +1,6 @@
 """Where a proxy's private key stands in memory, and that a crash leaves no copy of it."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -11,8 +12,10 @@ import subprocess
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from support import http
 from support.forward import HOST, Credentials, Forward, TestBackend, command
 from support.mesh import descendants
+from support.metrics import Metrics
 from support.waiting import accepts, free_port, until
 
 
@@ -66,6 +69,32 @@ def test_a_key_stands_in_locked_memory_alone(directory, credentials):
     assert found, "the key was not found at all: this test sees nothing"
     exposed = [flags for flags in found if not {"lo", "dd"} <= set(flags)]
     assert not exposed, f"{len(exposed)} of {len(found)} copies of the key are outside of locked memory: {exposed}"
+
+
+def test_an_open_connection_takes_none_of_the_memory_for_keys(directory, credentials):
+    """It is small: thousands of connections would fill it, and no handshake succeed any more."""
+    metrics_port = free_port()
+    flags = [*credentials.flags, "--metrics-port", metrics_port]
+    with TestBackend(directory) as backend, Forward(backend.port, directory / "used.log", *flags) as proxy:
+        until(lambda: accepts(HOST, metrics_port), "the proxy serves its metrics")
+
+        def gauge(name):
+            return Metrics(http.get(HOST, metrics_port, "/metrics").text).sum(name)
+
+        with contextlib.ExitStack() as stack:
+            def connect():
+                raw = stack.enter_context(socket.create_connection((HOST, proxy.port), timeout=10))
+                return stack.enter_context(credentials.context(["http/1.1"]).wrap_socket(raw))
+
+            connect()
+            until(lambda: gauge("key_memory_used_bytes") > 0, "there is a key")
+            before = gauge("key_memory_used_bytes")
+            opened = [connect() for _ in range(200)]
+            for secured in opened:
+                secured.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            # Their handshakes are done on the proxy's side, too.
+            assert all(secured.recv(5) == b"HTTP/" for secured in opened)
+            assert gauge("key_memory_used_bytes") == before < gauge("key_memory_bytes")
 
 
 def crash(*flags):

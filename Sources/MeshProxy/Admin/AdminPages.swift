@@ -64,6 +64,8 @@ struct AdminPages {
       process.rootExpiration = Double(control.certificates.reporter.rootEnd)
     }
     process.certificateRefreshes = control.identity?.refreshes ?? 0
+    process.keyMemoryBytes = control.options.keyMemoryBytes
+    process.keyMemoryUsed = KeyMemory.used
     process.configAgeSeconds = control.discovery.age?.inSeconds
     process.configVersion = control.discovery.version
     process.discoveryConnected = control.isConnected

@@ -55,7 +55,9 @@ package enum Proxy {
   private static func protectKeys(_ options: ProxyOptions, _ log: ProxyLog) -> ProxyOptions {
     var options = options
     if !options.allowsCoreDumps, !KeyMemory.forbidDumps() { log.warning("core dumps of keys cannot be forbidden") }
-    options.keyMemory = KeyMemory.prepare(workers: workerCount(options))
+    let workers = workerCount(options)
+    options.keyMemory = KeyMemory.prepare(workers: workers)
+    options.keyMemoryBytes = options.keyMemory == .unprotected ? 0 : KeyMemory.size(workers: workers)
     if options.keyMemory != .locked {
       log.warning("the memory of keys is \(options.keyMemory.rawValue), so it may be swapped out; raise RLIMIT_MEMLOCK")
     }

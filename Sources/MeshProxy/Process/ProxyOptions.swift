@@ -33,6 +33,7 @@ package struct ProxyOptions: Sendable {
   package var allowsCoreDumps = false
   /// Found out at the start.
   package var keyMemory = KeyMemory.unprotected
+  package var keyMemoryBytes = 0
 
   package init() {}
 

@@ -64,13 +64,16 @@ package enum KeyMemory: String, Sendable {
     }
   }
 
-  /// All of it is resident, being locked. 256 KiB hold the key shares of some 2,500 handshakes, and a worker takes 256 at once
-  /// (`HandshakeGate`); a power of two.
-  private static func size(workers: Int) -> Int {
+  /// Bytes, a power of two. All of it is resident, being locked. 256 KiB hold the key shares of some 2,500 handshakes, and a worker takes
+  /// 256 at once (`HandshakeGate`); an established connection leaves nothing there (`TLSSession.finishHandshake`).
+  package static func size(workers: Int) -> Int {
     var size = 1 << 18
     while size < workers << 17 { size <<= 1 }
     return size
   }
+
+  /// Bytes of it that are taken now.
+  package static var used: Int { apus_secure_heap_used() }
 
   /// Nobody but root may look into this process from now on, and a crash leaves no core file (RLIMIT_CORE, PR_SET_DUMPABLE).
   package static func forbidDumps() -> Bool { clinux_forbid_dumps() == 0 }

@@ -212,6 +212,7 @@ final class TLSSession {
     }
     isEstablished = true
     hasPendingInput = SSL_has_pending(ssl) == 1
+    apus_ssl_forget_key_share(ssl)
     return .done(
       TLSInfo(
         peerIdentity: peerIdentity,

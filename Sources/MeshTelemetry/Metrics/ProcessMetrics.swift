@@ -14,6 +14,9 @@ package struct ProcessMetrics: Sendable {
   package var certificateRefreshes: UInt64 = 0
   /// Time since the configuration in force was known to be the newest; nil before the first.
   package var configAgeSeconds: Double?
+  /// What private keys and key exchanges stand in, and what they take of it; 0 where the ordinary heap serves.
+  package var keyMemoryBytes = 0
+  package var keyMemoryUsed = 0
   package var configVersion: UInt64 = 0
   package var discoveryConnected = false
   package var discoveryRejected: UInt64 = 0

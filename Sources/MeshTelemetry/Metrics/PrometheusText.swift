@@ -169,6 +169,10 @@ package enum PrometheusText {
     writer.sample("proxy_build_info", LabelText.join([("version", process.version)]), "1")
     writer.single("process_cpu_seconds_total", "counter", "User and system CPU time.", number(process.cpuSeconds))
     writer.single("process_resident_memory_bytes", "gauge", "Resident memory.", "\(process.residentBytes)")
+    writer.single(
+      "key_memory_bytes", "gauge", "Locked memory for private keys; 0 where the ordinary heap serves.",
+      "\(process.keyMemoryBytes)")
+    writer.single("key_memory_used_bytes", "gauge", "What is taken of it.", "\(process.keyMemoryUsed)")
     writer.single("process_open_fds", "gauge", "Open file descriptors.", "\(process.openDescriptors)")
     writer.single(
       "process_start_time_seconds", "gauge", "Unix time at which the process started.",
